@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rule of which package may use which, held against the real imports: siblings, seams to the outside world (TLS,
+// X.509, protobuf), and declared dependencies against used ones. Reads files as text; builds nothing.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { isBuiltin } from 'node:module';
+import { pathToFileURL } from 'node:url';
+import { root } from './steps.mjs';
+
+const scope = '@peerpod-tls/';
+
+/** Which siblings a package may import. `program` siblings are started as programs, never imported. */
+export const rooms = {
+  certs: { may: [] },
+  ttrpc: { may: [] },
+  daemon: { may: [] },
+  'agent-protocol': { may: ['ttrpc'] },
+  link: { may: ['certs', 'ttrpc', 'agent-protocol'] },
+  // The guest's writer is the secret-file writer of certs: one writer for files with keys.
+  'user-data': { may: ['certs', 'daemon'] },
+  'dev-agent': { may: ['ttrpc', 'agent-protocol', 'daemon'] },
+  forwarder: { may: ['certs', 'ttrpc', 'daemon', 'agent-protocol', 'link', 'user-data'] },
+  adaptor: {
+    may: ['certs', 'ttrpc', 'daemon', 'agent-protocol', 'link', 'user-data'],
+    program: ['forwarder', 'dev-agent', 'user-data'],
+  },
+  cli: { may: ['certs', 'ttrpc', 'agent-protocol', 'user-data', 'daemon'], program: ['adaptor'] },
+};
+
+/** Modules that only the named packages may import: one outside world, one seam. */
+export const seams = {
+  'node:tls': ['link'],
+  'node-forge': ['certs'],
+  protobufjs: ['ttrpc', 'agent-protocol'],
+  long: ['ttrpc', 'agent-protocol'],
+  yargs: ['daemon'],
+  yaml: ['user-data'],
+  'prom-client': ['daemon', 'adaptor'],
+};
+
+function filesBelow(folder, endings, into = []) {
+  if (!existsSync(folder)) return into;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) filesBelow(path, endings, into);
+    else if (endings.some(ending => entry.name.endsWith(ending))) into.push(path);
+  }
+  return into;
+}
+
+/** Module names that a source text imports, statically, dynamically or by `import.meta.resolve`. */
+export function importsOf(text) {
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
+  const found = code.matchAll(/(?:\bfrom|\bimport|\bimport\(|\bimport\.meta\.resolve\()\s*['"]([^'"]+)['"]/g);
+  return [...found].map(match => match[1]);
+}
+
+const packageOf = specifier =>
+  specifier.startsWith('@') ? specifier.split('/').slice(0, 2).join('/') : specifier.split('/')[0];
+
+/**
+ * Complaints about one tree; empty when every import obeys.
+ * @param {string} top folder that holds `packages/`
+ * @returns {string[]}
+ */
+export function complaints(top) {
+  const said = [];
+  for (const name of readdirSync(join(top, 'packages'))) {
+    const home = join(top, 'packages', name);
+    const room = rooms[name];
+    if (room === undefined) {
+      said.push(`packages/${name} is in no room: add it to scripts/rooms.mjs with what it may use`);
+      continue;
+    }
+    const manifest = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'));
+    const declared = new Set(Object.keys(manifest.dependencies ?? {}));
+    const used = new Set();
+    const sources = [
+      ...filesBelow(join(home, 'src'), ['.ts']),
+      ...filesBelow(join(home, 'gen'), ['.js', '.d.ts']),
+    ];
+    for (const file of sources) {
+      const where = relative(top, file);
+      for (const specifier of importsOf(readFileSync(file, 'utf8'))) {
+        if (specifier.startsWith('.')) {
+          if (!join(file, '..', specifier).startsWith(home))
+            said.push(`${where} reaches outside its package: ${specifier}`);
+          continue;
+        }
+        const allowed = seams[specifier] ?? seams[packageOf(specifier)];
+        if (allowed !== undefined && !allowed.includes(name)) {
+          said.push(`${where} imports ${specifier}, which is the business of ${allowed.join(' and ')}`);
+        }
+        if (isBuiltin(specifier)) {
+          if (!specifier.startsWith('node:')) said.push(`${where} imports ${specifier} without node:`);
+          continue;
+        }
+        used.add(packageOf(specifier));
+        if (!declared.has(packageOf(specifier)))
+          said.push(`${where} imports ${specifier}, which packages/${name}/package.json does not declare`);
+        if (!specifier.startsWith(scope)) continue;
+        const sibling = packageOf(specifier).slice(scope.length);
+        const asProgram = specifier.endsWith('/bin') || specifier.endsWith('/package.json');
+        if (!room.may.includes(sibling) && !(asProgram && room.program?.includes(sibling))) {
+          said.push(
+            `${where} imports ${specifier}; ${name} may use ${room.may.join(', ') || 'nothing of ours'}`,
+          );
+        }
+      }
+    }
+    for (const dependency of declared) {
+      if (!used.has(dependency))
+        said.push(`packages/${name}/package.json declares ${dependency}, which nothing in it imports`);
+    }
+  }
+  return said;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const said = complaints(root);
+  for (const line of said) process.stdout.write(`${line}\n`);
+  process.exit(said.length === 0 ? 0 : 1);
+}
