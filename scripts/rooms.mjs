@@ -116,8 +116,25 @@ export function complaints(top) {
   return said;
 }
 
+/** Development tools of the root that no script, test or setting names. Type packages go with what they describe. */
+export function unusedTools(top) {
+  const manifest = JSON.parse(readFileSync(join(top, 'package.json'), 'utf8'));
+  const tests = readdirSync(join(top, 'packages')).map(name => join(top, 'packages', name));
+  const readers = [join(top, 'scripts'), join(top, 'test'), ...tests]
+    .flatMap(folder => filesBelow(folder, ['.ts', '.mjs', 'package.json']))
+    .filter(file => !file.includes('/node_modules/') && !file.includes('/dist/'));
+  const text = [...readers, join(top, '.taprc')].map(file => readFileSync(file, 'utf8')).join('\n');
+  const named = name => text.includes(`'${name}'`) || text.includes(`=${name}`) || text.includes(`${name} `);
+  const programs = { 'protobufjs-cli': 'pbjs', typescript: 'tsc' };
+  return Object.keys(manifest.devDependencies ?? {})
+    .filter(name => !name.startsWith('@types/') && !named(programs[name] ?? name))
+    .map(
+      name => `package.json has the development dependency ${name}, which no script, test or setting names`,
+    );
+}
+
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const said = complaints(root);
+  const said = [...complaints(root), ...unusedTools(root)];
   for (const line of said) process.stdout.write(`${line}\n`);
   process.exit(said.length === 0 ? 0 : 1);
 }

@@ -145,7 +145,11 @@ sni = ${place.serverName}
     ]),
 };
 
-const nginxConfig = (place: Place, half: string, server: string): string => `load_module modules/ngx_stream_module.so;
+const nginxConfig = (
+  place: Place,
+  half: string,
+  server: string,
+): string => `load_module modules/ngx_stream_module.so;
 user root;
 daemon off;
 master_process off;
@@ -251,7 +255,11 @@ export const ours: Peer = {
     programs.start(process.execPath, [
       ourProgram('../../bundle/agent-protocol-forwarder.mjs'),
       '-config',
-      config(place, 'apf.json', JSON.stringify({ 'pod-network': {}, 'pod-namespace': 'bench', 'pod-name': 'bench' })),
+      config(
+        place,
+        'apf.json',
+        JSON.stringify({ 'pod-network': {}, 'pod-namespace': 'bench', 'pod-name': 'bench' }),
+      ),
       '-listen',
       `127.0.0.1:${place.port}`,
       '-kata-agent-socket',

@@ -38,7 +38,8 @@ export class Programs {
   async end(program: Program): Promise<void> {
     if (!this.#running.delete(program.child)) return;
     program.child.kill('SIGKILL');
-    if (program.child.exitCode === null && program.child.signalCode === null) await once(program.child, 'exit');
+    if (program.child.exitCode === null && program.child.signalCode === null)
+      await once(program.child, 'exit');
   }
 
   async stop(): Promise<void> {
@@ -60,7 +61,8 @@ export async function answerOf(program: string, args: readonly string[]): Promis
   if (code !== 0) throw new Error(`${program} ${args[0] ?? ''} ended with ${code}`);
   const parsed: unknown = JSON.parse(out.trim().split('\n').at(-1) ?? '{}');
   const numbers: Record<string, number> = {};
-  for (const [key, value] of Object.entries(parsed ?? {})) if (typeof value === 'number') numbers[key] = value;
+  for (const [key, value] of Object.entries(parsed ?? {}))
+    if (typeof value === 'number') numbers[key] = value;
   return numbers;
 }
 
@@ -77,7 +79,8 @@ export async function listening(address: Address, withinMs = 10_000): Promise<nu
     });
     socket.destroy();
     if (open) return performance.now() - begun;
-    if (performance.now() - begun > withinMs) throw new Error(`nothing listens at ${JSON.stringify(address)}`);
+    if (performance.now() - begun > withinMs)
+      throw new Error(`nothing listens at ${JSON.stringify(address)}`);
     await sleep(2);
   }
 }

@@ -6,12 +6,17 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"os"
 	"sort"
@@ -202,12 +207,46 @@ func handshakes(args []string) {
 	print(map[string]any{"count": *count, "seconds": time.Since(begun).Seconds()})
 }
 
+// issue makes keys and certificates the way a Go authority would: key, signature, both files written and synced.
+func issue(args []string) {
+	flags := flag.NewFlagSet("issue", flag.ExitOnError)
+	folder := flags.String("folder", "", "where the files go")
+	count := flags.Int("count", 300, "certificates to make")
+	check(flags.Parse(args))
+	authority, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(err)
+	root := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	begun := time.Now()
+	for i := 0; i < *count; i++ {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		check(err)
+		leaf := &x509.Certificate{SerialNumber: big.NewInt(int64(i + 2)), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"podvm-bench"}, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+		der, err := x509.CreateCertificate(rand.Reader, leaf, root, &key.PublicKey, authority)
+		check(err)
+		private, err := x509.MarshalPKCS8PrivateKey(key)
+		check(err)
+		text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
+		writeSynced(fmt.Sprintf("%s/go-%d.pem", *folder, i), text)
+	}
+	print(map[string]any{"count": *count, "seconds": time.Since(begun).Seconds()})
+}
+
+func writeSynced(path string, text []byte) {
+	file, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	check(err)
+	_, err = file.Write(text)
+	check(err)
+	check(file.Sync())
+	check(file.Close())
+	check(os.Rename(path+".tmp", path))
+}
+
 func main() {
 	commands := map[string]func([]string){
-		"agent": agent, "load": load, "pair-front": pairFront, "pair-back": pairBack, "handshakes": handshakes,
+		"agent": agent, "load": load, "pair-front": pairFront, "pair-back": pairBack, "handshakes": handshakes, "issue": issue,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		check(fmt.Errorf("usage: bench agent|load|pair-front|pair-back|handshakes [flags]"))
+		check(fmt.Errorf("usage: bench agent|load|pair-front|pair-back|handshakes|issue [flags]"))
 	}
 	commands[os.Args[1]](os.Args[2:])
 }

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// One file per program, so that a pod VM image needs the file and Node alone: bundle/<program>.mjs with a source map.
+// Not minified, because an uncaught error prints its source line into the log.
+import { build } from 'esbuild';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { must, root } from './steps.mjs';
+
+const programs = {
+  'cloud-api-adaptor': 'adaptor',
+  'agent-protocol-forwarder': 'forwarder',
+  'process-user-data': 'user-data',
+  'peerpod-dev-agent': 'dev-agent',
+};
+
+must(process.execPath, [join(root, 'scripts', 'build.mjs')]);
+const outcome = await build({
+  absWorkingDir: root,
+  entryPoints: Object.entries(programs).map(([out, name]) => ({ out, in: `packages/${name}/dist/bin.js` })),
+  outdir: 'bundle',
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  platform: 'node',
+  target: 'node20.20',
+  format: 'esm',
+  sourcemap: true,
+  sourcesContent: false,
+  metafile: true,
+  logLevel: 'warning',
+  banner: {
+    // pino, node-forge and protobufjs are CommonJS and call require for Node's own modules.
+    js: "#!/usr/bin/env node\nimport { createRequire as createRequireOfBundle } from 'node:module'; const require = createRequireOfBundle(import.meta.url);",
+  },
+});
+
+const foreign = Object.keys(
+  outcome.metafile.outputs['bundle/agent-protocol-forwarder.mjs']?.inputs ?? {},
+).filter(file => file.startsWith('packages/adaptor/') || file.startsWith('packages/dev-agent/'));
+if (foreign.length > 0) {
+  process.stderr.write(
+    `the forwarder's file must hold nothing of the adaptor, but holds ${foreign.join(', ')}\n`,
+  );
+  process.exit(1);
+}
+for (const out of Object.keys(programs)) {
+  const bytes = readFileSync(join(root, 'bundle', `${out}.mjs`)).length;
+  process.stdout.write(`bundle/${out}.mjs ${(bytes / 1024).toFixed(0)} KiB\n`);
+}
