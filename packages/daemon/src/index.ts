@@ -1,2 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-export {};
+// The public names of the package: how a process of ours lives.
+export { formatDuration, parseDuration } from './duration.js';
+export { DaemonError, UsageError, type DaemonErrorCode } from './errors.js';
+export type {
+  BooleanFlag,
+  ChoiceFlag,
+  DurationFlag,
+  Flag,
+  FlagOrigin,
+  FlagSpec,
+  FlagValue,
+  FlagValues,
+  IntegerFlag,
+  ListFlag,
+  ParsedFlags,
+  StringFlag,
+} from './flag-types.js';
+export { helpText } from './flag-help.js';
+export { parseFlags, type HelpRequest } from './flags.js';
+export { createLogger, describeError, LOG_LEVELS, logLevelFlag, type LoggerOptions } from './log.js';
+export { nodeRefusal } from './node-version.js';
+export { reportError } from './report-error.js';
+export { runServices, type RunOptions, type Service } from './run-services.js';
+export { notifySystemd, type SystemdState } from './systemd.js';
+export {
+  listenUnixSocket,
+  MAX_SOCKET_PATH,
+  type UnixListener,
+  type UnixListenOptions,
+} from './unix-socket.js';
+export { VERSION, versionBlock } from './version.js';

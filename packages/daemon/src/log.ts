@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// The log of a program: JSON lines on stderr. Only a program's main makes one; everything below gets it as an argument.
+import { pino, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
+import { UsageError } from './errors.js';
+import type { ChoiceFlag } from './flag-types.js';
+
+/** The levels a person may ask for, from most to least. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+
+/** The flag every program of ours has, ready to put in its table as `log-level`. */
+export const logLevelFlag = {
+  type: 'choice',
+  choices: LOG_LEVELS,
+  default: 'info',
+  env: 'LOG_LEVEL',
+  describe: 'how much to log to stderr',
+  group: 'Logging',
+  placeholder: 'LEVEL',
+} as const satisfies ChoiceFlag;
+
+export interface LoggerOptions {
+  /** Program or test, as `name` in every line. */
+  readonly name: string;
+  /** One of {@link LOG_LEVELS}. Default `info`. */
+  readonly level?: string;
+  /** Where lines go. Default: stderr, written synchronously, so that the last line before a crash is there. */
+  readonly destination?: DestinationStream;
+}
+
+const SECRET_FIELDS = [
+  'key',
+  'keyPem',
+  'privateKey',
+  'password',
+  'token',
+  'secret',
+  'authorization',
+  'userData',
+  'initdata',
+];
+const REDACTED = '[redacted]';
+
+/**
+ * Makes the program's logger. Lines carry `level` as a word and an ISO time.
+ *
+ * Two nets hang under what callers log: fields with a telling name are replaced at the top and one level down, and
+ * any private key in PEM, wherever it sits in the line, is cut out of the finished text. They are nets: log objects
+ * built for logging, never the thing itself.
+ *
+ * @throws UsageError for a level that does not exist
+ */
+export function createLogger(options: LoggerOptions): Logger {
+  const level = options.level ?? 'info';
+  if (!LOG_LEVELS.some(known => known === level)) {
+    throw new UsageError(
+      `there is no log level ${JSON.stringify(level)}`,
+      `the levels are ${LOG_LEVELS.join(', ')}`,
+    );
+  }
+  return pino(
+    {
+      name: options.name,
+      level,
+      base: { name: options.name, pid: process.pid },
+      timestamp: stdTimeFunctions.isoTime,
+      formatters: { level: label => ({ level: label }) },
+      serializers: { err: describeError, error: describeError },
+      redact: { paths: [...SECRET_FIELDS, ...SECRET_FIELDS.map(field => `*.${field}`)], censor: REDACTED },
+      hooks: { streamWrite: withoutPrivateKeys },
+    },
+    options.destination ?? pino.destination({ dest: 2, sync: true }),
+  );
+}
+
+/** An error as log fields: code, message, hint and causes; the stack only when there is no code, which means a bug. */
+export function describeError(error: unknown): unknown {
+  return describe(error, 0);
+}
+
+function describe(error: unknown, depth: number): unknown {
+  if (!(error instanceof Error)) return error;
+  const { code, hint, syscall } = error as { code?: unknown; hint?: unknown; syscall?: unknown };
+  return {
+    type: error.name,
+    message: error.message,
+    ...(typeof code === 'string' ? { code } : depth === 0 ? { stack: error.stack } : {}),
+    ...(typeof hint === 'string' ? { hint } : {}),
+    ...(typeof syscall === 'string' ? { syscall } : {}),
+    ...(error.cause === undefined || depth >= 3 ? {} : { cause: describe(error.cause, depth + 1) }),
+    ...(error instanceof AggregateError && depth < 3
+      ? { errors: error.errors.slice(0, 8).map((inner: unknown) => describe(inner, depth + 1)) }
+      : {}),
+  };
+}
+
+/** The line is JSON, so a newline inside it is the two characters `\n`; the block ends at its END mark or the line's. */
+function withoutPrivateKeys(line: string): string {
+  if (!line.includes('PRIVATE KEY-----')) return line;
+  return line.replaceAll(
+    /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(?:[^"]*?-----END [A-Z0-9 ]*PRIVATE KEY-----|[^"]*)/g,
+    REDACTED,
+  );
+}

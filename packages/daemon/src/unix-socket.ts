@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// Listening on a Unix socket without taking one away from somebody else. What is said over it is the caller's.
+import { mkdirSync, renameSync, statSync, lstatSync, unlinkSync, type BigIntStats } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { basename, dirname, join, resolve } from 'node:path';
+import type { Logger } from 'pino';
+import { DaemonError } from './errors.js';
+
+/** Bytes of a path that fit in a Linux `sockaddr_un` with its final zero (unix(7)). */
+export const MAX_SOCKET_PATH = 107;
+
+/** How long a socket that is already there may take to accept before it counts as held by somebody busy. */
+const PROBE_MS = 1000;
+
+export interface UnixListenOptions {
+  /** Where the socket appears. Made absolute. At most {@link MAX_SOCKET_PATH} bytes. */
+  readonly path: string;
+  /** Gets every connection, and owns it from then on. */
+  readonly onConnection: (socket: Socket) => void;
+  readonly log: Logger;
+  /** Connections may send after the other side has ended, as `net.Server` takes it. Default false. */
+  readonly allowHalfOpen?: boolean;
+}
+
+export interface UnixListener extends AsyncDisposable {
+  readonly path: string;
+  /**
+   * Stops accepting and removes the socket file, if it is still ours. Connections stay with those who own them.
+   * Calling it again does nothing.
+   */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens on a Unix socket of mode 0600.
+ *
+ * Missing parent directories are made with mode 0700. A directory that is there is used if it belongs to this user or
+ * to root and nobody else may write to it, or if it is sticky like `/tmp`. A socket file that nobody answers on is
+ * removed; anything else at the path is left alone and refused.
+ *
+ * @throws DaemonError `ERR_SOCKET_IN_USE` (a live process answers), `ERR_SOCKET_NOT_A_SOCKET`, `ERR_SOCKET_PATH` (too
+ * long), `ERR_SOCKET_DIRECTORY` (cannot be made, or is open to others), `ERR_SOCKET_LISTEN`
+ */
+export async function listenUnixSocket(options: UnixListenOptions): Promise<UnixListener> {
+  const path = checkPath(options.path);
+  prepareDirectory(path);
+  await removeStale(path, options.log);
+
+  const server = createServer({ allowHalfOpen: options.allowHalfOpen ?? false }, options.onConnection);
+  await listen(server, path);
+  const own = lstatSync(path, { bigint: true });
+  server.on('error', err => options.log.error({ err, socket: path }, 'socket failed'));
+
+  let closed = false;
+  const close = (): Promise<void> => {
+    if (!closed) {
+      closed = true;
+      closeOwn(server, path, own);
+    }
+    return Promise.resolve();
+  };
+  return { path, close, [Symbol.asyncDispose]: close };
+}
+
+function checkPath(given: string): string {
+  if (given === '' || given.includes('\0'))
+    throw new DaemonError('ERR_SOCKET_PATH', `${JSON.stringify(given)} is no path for a socket`);
+  const path = resolve(given);
+  const bytes = Buffer.byteLength(path);
+  if (bytes > MAX_SOCKET_PATH) {
+    throw new DaemonError(
+      'ERR_SOCKET_PATH',
+      `the socket path ${path} is ${bytes} bytes long, the kernel takes ${MAX_SOCKET_PATH}`,
+      {
+        hint: 'choose a directory with a shorter path',
+      },
+    );
+  }
+  return path;
+}
+
+function prepareDirectory(path: string): void {
+  const directory = dirname(path);
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new DaemonError(
+      'ERR_SOCKET_DIRECTORY',
+      `cannot make the directory ${directory} for the socket: ${reason(cause)}`,
+      { cause },
+    );
+  }
+  const stat = statSync(directory);
+  const own = process.geteuid?.() ?? stat.uid;
+  if (stat.uid !== own && stat.uid !== 0) {
+    throw new DaemonError(
+      'ERR_SOCKET_DIRECTORY',
+      `the socket directory ${directory} belongs to user ${stat.uid}, who could replace the socket`,
+      {
+        hint: `choose a directory of user ${own} or of root`,
+      },
+    );
+  }
+  const open =
+    (stat.mode & 0o002) !== 0 ||
+    ((stat.mode & 0o020) !== 0 && stat.gid !== (process.getegid?.() ?? stat.gid));
+  if (open && (stat.mode & 0o1000) === 0) {
+    throw new DaemonError(
+      'ERR_SOCKET_DIRECTORY',
+      `other users may write to the socket directory ${directory}`,
+      {
+        hint: `chmod go-w ${directory}`,
+      },
+    );
+  }
+}
+
+/** Removes a socket nobody listens on. Whoever starts at the same moment loses at bind(2), which never replaces. */
+async function removeStale(path: string, log: Logger): Promise<void> {
+  const found = lstatOrNull(path);
+  if (found === null) return;
+  if (!found.isSocket()) {
+    throw new DaemonError('ERR_SOCKET_NOT_A_SOCKET', `${path} is there already and is no socket`, {
+      hint: 'move it away, or give another path for the socket',
+    });
+  }
+  const answer = await probe(path);
+  if (answer === 'ENOENT') return;
+  if (answer !== 'ECONNREFUSED') throw inUse(path, answer);
+  const now = lstatOrNull(path);
+  if (now === null) return;
+  if (!sameFile(now, found)) throw inUse(path, 'replaced');
+  try {
+    unlinkSync(path);
+  } catch (cause) {
+    throw new DaemonError('ERR_SOCKET_LISTEN', `cannot remove the stale socket ${path}: ${reason(cause)}`, {
+      cause,
+    });
+  }
+  log.info({ socket: path }, 'stale socket removed');
+}
+
+function inUse(path: string, answer: string): DaemonError {
+  const why =
+    answer === 'connected'
+      ? 'a running process answers on it'
+      : answer === 'replaced'
+        ? 'another process took it just now'
+        : `it does not look abandoned (${answer})`;
+  return new DaemonError('ERR_SOCKET_IN_USE', `the socket ${path} is in use: ${why}`, {
+    hint: 'stop the other process, or give another path for the socket',
+  });
+}
+
+/** `connected`, `timeout`, or the code of the error. */
+function probe(path: string): Promise<string> {
+  return new Promise(done => {
+    const socket = connect(path);
+    const finish = (answer: string): void => {
+      socket.destroy();
+      done(answer);
+    };
+    socket.setTimeout(PROBE_MS, () => finish('timeout'));
+    socket.once('connect', () => finish('connected'));
+    socket.once('error', (err: NodeJS.ErrnoException) => finish(err.code ?? err.message));
+  });
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((done, fail) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      fail(
+        cause.code === 'EADDRINUSE'
+          ? inUse(path, 'replaced')
+          : new DaemonError('ERR_SOCKET_LISTEN', `cannot listen on ${path}: ${reason(cause)}`, { cause }),
+      );
+    });
+    // bind(2) runs inside listen(), so the mask covers the moment in which the file appears, and nothing else.
+    const mask = process.umask(0o177);
+    try {
+      server.listen(path, () => {
+        server.removeAllListeners('error');
+        done();
+      });
+    } finally {
+      process.umask(mask);
+    }
+  });
+}
+
+/**
+ * Closing a pipe server unlinks its path, whoever's file is there by now. When it is not ours any more, it is moved
+ * aside for that one call.
+ */
+function closeOwn(server: Server, path: string, own: BigIntStats): void {
+  const now = lstatOrNull(path);
+  if (now === null || sameFile(now, own)) {
+    server.close();
+    return;
+  }
+  const aside = join(dirname(path), `.${basename(path)}.${process.pid}`);
+  renameSync(path, aside);
+  server.close();
+  renameSync(aside, path);
+}
+
+/** An inode number alone is not enough: file systems give it out again at once. */
+function sameFile(a: BigIntStats, b: BigIntStats): boolean {
+  return a.ino === b.ino && a.dev === b.dev && a.birthtimeNs === b.birthtimeNs;
+}
+
+function lstatOrNull(path: string): BigIntStats | null {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false }) ?? null;
+}
+
+function reason(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
