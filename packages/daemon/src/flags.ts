@@ -9,6 +9,8 @@ import type { Flag, FlagOrigin, FlagSpec, ParsedFlags } from './flag-types.js';
 import { readDefault, readValue, type RawValue } from './flag-value.js';
 import { nearest } from './nearest.js';
 
+const MARK = ':';
+
 /** What {@link parseFlags} gives when the command line asks for help. */
 export interface HelpRequest {
   readonly t: 'help';
@@ -159,7 +161,8 @@ function assemble(
   table: ReadonlyMap<string, Flag>,
 ): ReadonlyMap<string, readonly string[]> {
   const parsed = Parser.detailed(
-    flags.map(([name, value]) => `--${name}=${value}`),
+    // The mark before each value keeps yargs from taking off quotes that belong to it.
+    flags.map(([name, value]) => `--${name}=${MARK}${value}`),
     {
       string: [...table.keys()],
       configuration: {
@@ -169,7 +172,6 @@ function assemble(
         'duplicate-arguments-array': true,
         'parse-numbers': false,
         'short-option-groups': false,
-        'strip-aliased': true,
       },
     },
   );
@@ -177,8 +179,12 @@ function assemble(
   const given = new Map<string, readonly string[]>();
   for (const name of table.keys()) {
     const value: unknown = parsed.argv[name];
-    if (Array.isArray(value)) given.set(name, value.map(String));
-    else if (typeof value === 'string') given.set(name, [value]);
+    if (Array.isArray(value)) given.set(name, value.map(unmark));
+    else if (typeof value === 'string') given.set(name, [unmark(value)]);
   }
   return given;
+}
+
+function unmark(value: unknown): string {
+  return String(value).slice(MARK.length);
 }
