@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an edit of a request comes to, and the two ways it can refuse. No bytes here.
+import { MAX_MESSAGE_LENGTH, StatusCode } from '@peerpod-tls/ttrpc';
+
+/** The caller is answered with `status` and `reason` instead of having its request passed on. */
+export interface Refused {
+  readonly t: 'refused';
+  /** A ttrpc status code. */
+  readonly status: number;
+  readonly reason: string;
+}
+
+/** Nothing to change, a new message, or a refusal. The input is never written to. */
+export type EditResult =
+  { readonly t: 'same' } | { readonly t: 'replaced'; readonly message: Uint8Array } | Refused;
+
+export const same: EditResult = { t: 'same' };
+
+export function invalid(reason: string): Refused {
+  return { t: 'refused', status: StatusCode.invalidArgument, reason };
+}
+
+/**
+ * The edited message, unless it no longer fits a frame. A message just under the limit may still be too long once
+ * it is back in its envelope; who frames it has the last word.
+ */
+export function replaced(message: Uint8Array): EditResult {
+  if (message.length <= MAX_MESSAGE_LENGTH) return { t: 'replaced', message };
+  return {
+    t: 'refused',
+    status: StatusCode.resourceExhausted,
+    reason: `the edited request would be ${message.length} bytes, over the limit of ${MAX_MESSAGE_LENGTH}`,
+  };
+}
