@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decides, from flags and apf.json, with what the forwarder serves: checked TLS material, or plain text when told so
+// loudly. Opens no socket.
+import { statSync } from 'node:fs';
+
+import { checkMaterial, parseTlsProfile, readPem } from '@peerpod-tls/certs';
+import type { PemSource, TlsMaterial, TlsProfile } from '@peerpod-tls/certs';
+import type { ApfConfig } from '@peerpod-tls/user-data';
+
+import { exposed } from './configuration-file.js';
+import type { ConfigurationFile } from './configuration-file.js';
+import { ForwarderError } from './errors.js';
+import type { ForwarderOptions } from './options.js';
+
+/** How the forwarder serves. `tls-any-client` and `plain` exist only behind a flag that says so. */
+export type Serving =
+  | { readonly t: 'tls'; readonly material: TlsMaterial; readonly profile: TlsProfile }
+  | { readonly t: 'tls-any-client'; readonly material: TlsMaterial; readonly profile: TlsProfile }
+  | { readonly t: 'plain' };
+
+export interface ServingDecision {
+  readonly serving: Serving;
+  /** What an operator should know though it stops nothing; constant text and fields for the log. */
+  readonly notes: readonly Note[];
+}
+
+export interface Note {
+  readonly text: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+type TlsFlags = Pick<
+  ForwarderOptions,
+  'caCertFile' | 'certFile' | 'certKey' | 'disableTls' | 'allowAnyClient'
+>;
+
+/**
+ * Upstream's precedence (a flag's file over the configuration file's text, the pair as one) without its silence: half
+ * a pair, no client anchor, and anchors that a flag would throw away are errors.
+ *
+ * @throws ForwarderError, or CertError naming the file and the flag
+ */
+export function decideServing(
+  flags: TlsFlags,
+  file: ConfigurationFile,
+  now: Date = new Date(),
+): ServingDecision {
+  const notes: Note[] = [];
+  const ignored = tlsSettings(flags, file.config);
+  if (flags.disableTls) {
+    notes.push({
+      text: 'plain text served to anybody who can reach the port (-disable-tls)',
+      fields: { ignored },
+    });
+    return { serving: { t: 'plain' }, notes };
+  }
+  const pair = serverPair(flags, file, notes);
+  const anchors = clientAnchors(flags, file);
+  if (anchors !== null && flags.allowAnyClient) {
+    throw new ForwarderError(
+      'ERR_FORWARDER_CONTRADICTION',
+      `-allow-any-client would throw away the client anchors of ${anchors.flag} (${anchors.file})`,
+      { hint: 'leave -allow-any-client out: the anchors are what authenticates the adaptor' },
+    );
+  }
+  if (anchors === null && !flags.allowAnyClient) {
+    throw new ForwarderError(
+      'ERR_FORWARDER_NO_CLIENT_ANCHOR',
+      `no client anchor: neither -ca-cert-file nor tls-client-ca in ${file.path}, so every client would be served`,
+      { hint: 'give -ca-cert-file FILE with what the client certificate of the adaptor chains to' },
+    );
+  }
+  const material = checkMaterial({
+    role: 'server',
+    cert: pair.cert,
+    key: pair.key,
+    anchors,
+    ...(anchors === null ? { allowNoAnchors: true } : {}),
+    now,
+  });
+  if (anchors === null)
+    notes.push({ text: 'any client served without a certificate (-allow-any-client)', fields: {} });
+  return {
+    serving: { t: anchors === null ? 'tls-any-client' : 'tls', material, profile: profileOf(file, material) },
+    notes,
+  };
+}
+
+function serverPair(
+  flags: TlsFlags,
+  file: ConfigurationFile,
+  notes: Note[],
+): { cert: PemSource; key: PemSource } {
+  const { certFile, certKey } = flags;
+  if (certFile !== undefined && certKey !== undefined) {
+    noteExposedKey(certKey, notes);
+    return { cert: readPem(certFile, '-cert-file'), key: readPem(certKey, '-cert-key') };
+  }
+  if (certFile !== undefined || certKey !== undefined) {
+    const [given, missing] =
+      certFile === undefined ? ['-cert-key', '-cert-file'] : ['-cert-file', '-cert-key'];
+    throw new ForwarderError('ERR_FORWARDER_HALF_PAIR', `${given} is given without ${missing}`, {
+      hint: `add ${missing}, or leave both out for the pair in ${file.path}`,
+    });
+  }
+  const cert = file.config.tlsServerCert ?? '';
+  const key = file.config.tlsServerKey ?? '';
+  if (cert !== '' && key !== '') {
+    return { cert: inline(file, 'tls-server-cert', cert), key: inline(file, 'tls-server-key', key) };
+  }
+  if (cert !== '' || key !== '') {
+    const [given, missing] =
+      cert === '' ? ['tls-server-key', 'tls-server-cert'] : ['tls-server-cert', 'tls-server-key'];
+    throw new ForwarderError('ERR_FORWARDER_HALF_PAIR', `${file.path} has ${given} and no ${missing}`, {
+      hint: 'the adaptor sends both or none; or give -cert-file and -cert-key',
+    });
+  }
+  throw new ForwarderError(
+    'ERR_FORWARDER_NO_CERTIFICATE',
+    `no server certificate: neither -cert-file and -cert-key nor tls-server-cert and tls-server-key in ${file.path}`,
+    {
+      hint: 'in manual mode give -cert-file, -cert-key and -ca-cert-file; in automatic mode the adaptor (without -ca-cert-file) sends them',
+    },
+  );
+}
+
+function clientAnchors(flags: TlsFlags, file: ConfigurationFile): PemSource | null {
+  if (flags.caCertFile !== undefined) return readPem(flags.caCertFile, '-ca-cert-file');
+  const text = file.config.tlsClientCa ?? '';
+  return text === '' ? null : inline(file, 'tls-client-ca', text);
+}
+
+function inline(file: ConfigurationFile, key: string, pem: string): PemSource {
+  return { file: file.path, flag: key, pem };
+}
+
+function profileOf(file: ConfigurationFile, material: TlsMaterial): TlsProfile {
+  const { tlsMinVersion, tlsCipherSuites } = file.config;
+  const keyType = keyTypeOf(material);
+  return parseTlsProfile(
+    {
+      ...(tlsMinVersion === undefined ? {} : { minVersion: tlsMinVersion }),
+      ...(tlsCipherSuites === undefined ? {} : { cipherSuites: tlsCipherSuites }),
+      ...(keyType === null ? {} : { keyType }),
+    },
+    { minVersion: `tls-min-version in ${file.path}`, cipherSuites: `tls-cipher-suites in ${file.path}` },
+  );
+}
+
+function keyTypeOf(material: TlsMaterial): 'ec' | 'rsa' | 'ed25519' | null {
+  const type = material.leaf.publicKey.asymmetricKeyType;
+  return type === 'ec' || type === 'rsa' || type === 'ed25519' ? type : null;
+}
+
+function noteExposedKey(path: string, notes: Note[]): void {
+  const mode = exposed(statSync(path, { throwIfNoEntry: false })?.mode ?? 0);
+  if (mode !== null)
+    notes.push({ text: 'private key readable by others', fields: { file: path, flag: '-cert-key', mode } });
+}
+
+/** Names of the TLS settings present, for saying which of them plain text ignores. */
+function tlsSettings(flags: TlsFlags, config: ApfConfig): string[] {
+  const present: [string, unknown][] = [
+    ['-ca-cert-file', flags.caCertFile],
+    ['-cert-file', flags.certFile],
+    ['-cert-key', flags.certKey],
+    ['tls-server-cert', config.tlsServerCert],
+    ['tls-server-key', config.tlsServerKey],
+    ['tls-client-ca', config.tlsClientCa],
+    ['tls-min-version', config.tlsMinVersion],
+    ['tls-cipher-suites', config.tlsCipherSuites],
+  ];
+  return present.filter(([, value]) => value !== undefined && value !== '').map(([name]) => name);
+}
