@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading and editing envelopes in place, for relays: whom a request is for, its payload, a response's code. Walks
+// the bytes; never decodes a message and never trusts a length.
+import { TtrpcError } from './errors.js';
+import { MAX_MESSAGE_LENGTH } from './frame.js';
+import {
+  afterVarint,
+  BAD,
+  MORE,
+  readTag,
+  readUint32,
+  skipValue,
+  skipVarint,
+  varintLength,
+  writeVarint,
+} from './wire.js';
+
+/** Whom a request is for. */
+export interface RequestTarget {
+  readonly service: string;
+  readonly method: string;
+}
+
+export type PeekResult =
+  | { readonly t: 'target'; readonly target: RequestTarget }
+  /** Only for an incomplete head: these bytes do not tell yet. */
+  | { readonly t: 'more' }
+  /** No request envelope begins like this. */
+  | { readonly t: 'bad' };
+
+/** Longest name of a service or method, in bytes, that {@link peekRequestTarget} accepts. */
+export const MAX_NAME_LENGTH = 1024;
+
+const SERVICE = 0x0a;
+const METHOD = 0x12;
+const PAYLOAD = 0x1a;
+
+const more: PeekResult = { t: 'more' };
+const bad: PeekResult = { t: 'bad' };
+
+/**
+ * Finds service and method in the first bytes of a request envelope.
+ *
+ * The answer for a head seen before is the same object again, so the usual case allocates nothing.
+ *
+ * @param head The envelope, or its beginning.
+ * @param complete Whether `head` is the whole envelope. If not, the target is told as soon as both names are there;
+ *   a later field may still override a name, so what depends on the method for safety asks again with the whole
+ *   envelope, where the last one of a repeated field wins as it does for every protobuf decoder.
+ */
+export function peekRequestTarget(head: Uint8Array, complete: boolean): PeekResult {
+  const prefix = canonicalPrefix(head);
+  if (prefix > 0) {
+    const known = seen[slotOf(head, prefix)];
+    if (known !== undefined && startsWith(head, known.prefix)) {
+      if (!complete || isPlainRest(head, known.prefix.length)) return known.result;
+    }
+  }
+  return peekSlowly(head, complete, prefix);
+}
+
+/** Length of `0a len service 12 len method` with one-byte lengths, or 0 when the head begins otherwise. */
+function canonicalPrefix(head: Uint8Array): number {
+  if (head[0] !== SERVICE) return 0;
+  const service = head[1] ?? 255;
+  if (service >= 128 || head[2 + service] !== METHOD) return 0;
+  const method = head[3 + service] ?? 255;
+  const length = 4 + service + method;
+  return method < 128 && length <= head.length ? length : 0;
+}
+
+/** Whether the fields from `from` on are whole and none of them is a service or a method again. */
+function isPlainRest(bytes: Uint8Array, from: number): boolean {
+  for (let at = from; at < bytes.length;) {
+    const tag = readTag(bytes, at, bytes.length);
+    if (tag < 0 || tag === SERVICE || tag === METHOD) return false;
+    at = skipValue(bytes, afterVarint, bytes.length, tag);
+    if (at < 0) return false;
+  }
+  return true;
+}
+
+/** Heads seen, by hash. One slot each and no chains, so hostile names cost a decode and displace a neighbour. */
+const SLOTS = 256;
+const seen: ({ prefix: Uint8Array; result: PeekResult } | undefined)[] = Array.from({ length: SLOTS });
+
+function slotOf(head: Uint8Array, length: number): number {
+  let hash = length;
+  for (let i = 2; i < length; i++) hash = (Math.imul(hash, 31) + (head[i] ?? 0)) | 0;
+  return (hash ^ (hash >>> 16)) & (SLOTS - 1);
+}
+
+function startsWith(head: Uint8Array, prefix: Uint8Array): boolean {
+  for (let i = 0; i < prefix.length; i++) if (head[i] !== prefix[i]) return false;
+  return head.length >= prefix.length;
+}
+
+function peekSlowly(head: Uint8Array, complete: boolean, prefix: number): PeekResult {
+  let service: Uint8Array | null = null;
+  let method: Uint8Array | null = null;
+  for (let at = 0; at < head.length;) {
+    const tag = readTag(head, at, head.length);
+    if (tag < 0) return unfinished(tag, complete);
+    let after: number;
+    if (tag === SERVICE || tag === METHOD) {
+      const length = readUint32(head, afterVarint, head.length);
+      if (length < 0) return unfinished(length, complete);
+      if (length > MAX_NAME_LENGTH) return bad;
+      after = afterVarint + length;
+      if (after > head.length) return unfinished(MORE, complete);
+      const name = head.subarray(afterVarint, after);
+      if (tag === SERVICE) service = name;
+      else method = name;
+      if (!complete && service !== null && method !== null) break;
+    } else {
+      after = skipValue(head, afterVarint, head.length, tag);
+      if (after < 0) return unfinished(after, complete);
+    }
+    at = after;
+  }
+  if (!complete && (service === null || method === null)) return more;
+  return remember(head, prefix, service ?? noName, method ?? noName);
+}
+
+const noName = new Uint8Array(0);
+
+function unfinished(code: number, complete: boolean): PeekResult {
+  return complete || code === BAD ? bad : more;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+function remember(head: Uint8Array, prefix: number, service: Uint8Array, method: Uint8Array): PeekResult {
+  let target: RequestTarget;
+  try {
+    target = { service: utf8.decode(service), method: utf8.decode(method) };
+  } catch {
+    return bad;
+  }
+  const result: PeekResult = { t: 'target', target };
+  // Only when the two names are the ones of the prefix: a name repeated later in the envelope stays out.
+  if (
+    prefix > 0 &&
+    service.byteOffset === head.byteOffset + 2 &&
+    4 + service.length + method.length === prefix
+  ) {
+    if (method.byteOffset === head.byteOffset + 4 + service.length) {
+      seen[slotOf(head, prefix)] = { prefix: Uint8Array.prototype.slice.call(head, 0, prefix), result };
+    }
+  }
+  return result;
+}
+
+/**
+ * The request message inside an envelope: its last payload field, as a view; empty when there is none.
+ * @throws TtrpcError ERR_TTRPC_BAD_REQUEST
+ */
+export function readRequestPayload(envelope: Uint8Array): Uint8Array {
+  const found = findPayloads(envelope);
+  return found === null ? noName : envelope.subarray(found.from, found.to);
+}
+
+/**
+ * The same envelope around another message. All other fields, known or not, keep their bytes and their order; of
+ * several payload fields only the last, the one that counts, is kept.
+ * @throws TtrpcError ERR_TTRPC_BAD_REQUEST, or ERR_TTRPC_OVERSIZE when the result fits no frame
+ */
+export function replaceRequestPayload(envelope: Uint8Array, message: Uint8Array): Buffer {
+  const found = findPayloads(envelope);
+  const field = 1 + varintLength(message.length) + message.length;
+  const kept = found === null ? envelope.length : envelope.length - found.bytes;
+  const total = found === null && message.length === 0 ? kept : kept + field;
+  if (total > MAX_MESSAGE_LENGTH) {
+    throw new TtrpcError(
+      'ERR_TTRPC_OVERSIZE',
+      `a request of ${total} bytes is over the limit of ${MAX_MESSAGE_LENGTH}`,
+    );
+  }
+  const result = Buffer.allocUnsafe(total);
+  let written = 0;
+  for (let at = 0; at < envelope.length;) {
+    const tag = readTag(envelope, at, envelope.length);
+    const after = skipValue(envelope, afterVarint, envelope.length, tag);
+    if (tag !== PAYLOAD) {
+      result.set(envelope.subarray(at, after), written);
+      written += after - at;
+    } else if (after === found?.to) {
+      written = writePayload(result, written, message);
+    }
+    at = after;
+  }
+  if (found === null && message.length > 0) writePayload(result, written, message);
+  return result;
+}
+
+function writePayload(result: Buffer, position: number, message: Uint8Array): number {
+  result[position] = PAYLOAD;
+  const at = writeVarint(result, position + 1, message.length);
+  result.set(message, at);
+  return at + message.length;
+}
+
+interface PayloadPlace {
+  readonly from: number;
+  readonly to: number;
+  /** Bytes of all payload fields together, tags and lengths included. */
+  readonly bytes: number;
+}
+
+function findPayloads(envelope: Uint8Array): PayloadPlace | null {
+  let found: PayloadPlace | null = null;
+  let bytes = 0;
+  for (let at = 0; at < envelope.length;) {
+    const tag = readTag(envelope, at, envelope.length);
+    if (tag < 0) throw malformed(at);
+    const value = afterVarint;
+    const after = skipValue(envelope, value, envelope.length, tag);
+    if (after < 0) throw malformed(at);
+    if (tag === PAYLOAD) {
+      bytes += after - at;
+      found = { from: after - readUint32(envelope, value, envelope.length), to: after, bytes };
+    }
+    at = after;
+  }
+  return found;
+}
+
+function malformed(at: number): TtrpcError {
+  return new TtrpcError('ERR_TTRPC_BAD_REQUEST', `the request envelope is malformed at byte ${at}`);
+}
+
+const STATUS = 0x0a;
+const RESPONSE_PAYLOAD = 0x12;
+const STATUS_CODE = 0x08;
+
+/**
+ * The status code at the beginning of a response envelope, or null when these bytes do not tell.
+ *
+ * An empty head stands for an empty response, which is OK. Anything but a status in the first place tells that the
+ * call went well, because senders write fields in order; a response that puts its status last is told null or OK.
+ */
+export function peekResponseCode(head: Uint8Array): number | null {
+  if (head.length === 0) return 0;
+  const tag = readTag(head, 0, head.length);
+  if (tag === RESPONSE_PAYLOAD) return 0;
+  if (tag !== STATUS) return null;
+  const length = readUint32(head, afterVarint, head.length);
+  if (length < 0) return null;
+  const end = afterVarint + length;
+  const available = Math.min(end, head.length);
+  let code = 0;
+  for (let at = afterVarint; at < available;) {
+    const field = readTag(head, at, available);
+    if (field < 0) return null;
+    const value = afterVarint;
+    const after = skipValue(head, value, available, field);
+    if (field === STATUS_CODE) {
+      if (after < 0) return null;
+      code = int32At(head, value, available);
+      // Senders write the code first; what follows is text this function has no reason to wait for.
+      return code;
+    }
+    if (after < 0) return null;
+    at = after;
+  }
+  return available === end ? code : null;
+}
+
+function int32At(bytes: Uint8Array, position: number, end: number): number {
+  const after = skipVarint(bytes, position, end);
+  let value = 0;
+  for (let i = position, shift = 0; i < after && shift < 32; i++, shift += 7)
+    value |= ((bytes[i] ?? 0) & 0x7f) << shift;
+  return value;
+}
