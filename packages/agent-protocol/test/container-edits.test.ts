@@ -44,12 +44,12 @@ t.test('exactly one network namespace with the given path, and every other byte 
       const original = encodeModel(model);
       const copy = Buffer.from(original);
       const edited = resultBytes(original, withNetworkNamespace(original, PATH));
-      t.equal(copy.equals(original), true, 'the input is not written to');
       const expected = encodeModel(inside(model, 6, oci => inside(oci, 8, joined)));
-      return edited !== null && edited.equals(expected);
+      return edited !== null && edited.equals(expected) && copy.equals(original);
     }),
     { numRuns: 500 },
   );
+  t.pass();
 });
 
 t.test('what protobuf decodes differs in the namespaces and in nothing else', async t => {
