@@ -10,6 +10,7 @@ export type DaemonErrorCode =
   | 'ERR_SOCKET_DIRECTORY'
   | 'ERR_SOCKET_LISTEN'
   | 'ERR_STATUS_LISTEN'
+  | 'ERR_STATUS_TIMEOUT'
   | 'ERR_DAEMON_CLOSE';
 
 export interface DaemonErrorOptions {

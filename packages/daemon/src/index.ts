@@ -20,8 +20,18 @@ export { helpText } from './flag-help.js';
 export { parseFlags, type HelpRequest } from './flags.js';
 export { createLogger, describeError, LOG_LEVELS, logLevelFlag, type LoggerOptions } from './log.js';
 export { nodeRefusal } from './node-version.js';
+export { nearest } from './nearest.js';
 export { reportError } from './report-error.js';
 export { runServices, type RunOptions, type Service } from './run-services.js';
+export {
+  joinHostPort,
+  parseHostPort,
+  startStatusServer,
+  type CheckResult,
+  type MetricsSource,
+  type StatusOptions,
+  type StatusServer,
+} from './status-server.js';
 export { notifySystemd, type SystemdState } from './systemd.js';
 export {
   listenUnixSocket,

@@ -46,7 +46,11 @@ export async function listenUnixSocket(options: UnixListenOptions): Promise<Unix
   prepareDirectory(path);
   await removeStale(path, options.log);
 
-  const server = createServer({ allowHalfOpen: options.allowHalfOpen ?? false }, options.onConnection);
+  const server = createServer({ allowHalfOpen: options.allowHalfOpen ?? false }, socket => {
+    // A peer that hangs up at once, as a probe for a live socket does, must not end the process.
+    socket.on('error', err => options.log.debug({ err, socket: path }, 'socket peer hung up'));
+    options.onConnection(socket);
+  });
   await listen(server, path);
   const own = lstatSync(path, { bigint: true });
   server.on('error', err => options.log.error({ err, socket: path }, 'socket failed'));
