@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The console log of a local pod VM: appended line by line, bounded in size, read from its end. Whose lines they are
+// is not its business.
+import { closeSync, existsSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+
+/** Bytes per file; one older file is kept. A pod VM of days says a few kilobytes. */
+const MAX_BYTES = 1 << 20;
+/** Longer lines are cut: a program may print without ever ending one. */
+const MAX_LINE = 8192;
+
+/** Writes synchronously, so that the last words before a kill are on disk. A full disk loses lines, not the VM. */
+export class ConsoleLog {
+  readonly #path: string;
+  readonly #maxBytes: number;
+  #fd: number | null = null;
+  #size = 0;
+
+  constructor(path: string, maxBytes: number = MAX_BYTES) {
+    this.#path = path;
+    this.#maxBytes = maxBytes;
+  }
+
+  write(who: string, line: string): void {
+    const bytes = Buffer.from(`${new Date().toISOString()} ${who}: ${line.slice(0, MAX_LINE)}\n`);
+    try {
+      if (this.#fd === null) this.#open();
+      else if (this.#size + bytes.length > this.#maxBytes) this.#rotate();
+      if (this.#fd !== null) this.#size += writeSync(this.#fd, bytes);
+    } catch {
+      // Nowhere left to say it.
+    }
+  }
+
+  /** A function that takes a stream's chunks and writes its lines. */
+  lines(who: string, seen?: (line: string) => void): (chunk: string) => void {
+    let rest = '';
+    return chunk => {
+      const parts = (rest + chunk).split('\n');
+      rest = parts.pop() ?? '';
+      if (rest.length > MAX_LINE) {
+        parts.push(rest);
+        rest = '';
+      }
+      for (const line of parts) {
+        if (line === '') continue;
+        this.write(who, line);
+        seen?.(line);
+      }
+    };
+  }
+
+  #open(): void {
+    this.#fd = openSync(this.#path, 'a', 0o600);
+    this.#size = statSync(this.#path).size;
+  }
+
+  #rotate(): void {
+    if (this.#fd !== null) closeSync(this.#fd);
+    this.#fd = null;
+    if (existsSync(this.#path)) renameSync(this.#path, `${this.#path}.1`);
+    this.#open();
+  }
+}
+
+/** The last lines of a console log, at most `count` and 16 KiB; empty when there is none. */
+export async function lastLines(path: string, count: number): Promise<string> {
+  const file = await open(path, 'r').catch(() => null);
+  if (file === null) return '';
+  try {
+    const { size } = await file.stat();
+    const length = Math.min(size, 16_384);
+    const { buffer } = await file.read(Buffer.alloc(length), 0, length, size - length);
+    return buffer.toString('utf8').trimEnd().split('\n').slice(-count).join('\n');
+  } finally {
+    await file.close();
+  }
+}
