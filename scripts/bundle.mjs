@@ -7,16 +7,18 @@ import { join } from 'node:path';
 import { must, root } from './steps.mjs';
 
 const programs = {
-  'cloud-api-adaptor': 'adaptor',
-  'agent-protocol-forwarder': 'forwarder',
-  'process-user-data': 'user-data',
-  'peerpod-dev-agent': 'dev-agent',
+  'cloud-api-adaptor': 'packages/adaptor/dist/bin.js',
+  'agent-protocol-forwarder': 'packages/forwarder/dist/bin.js',
+  'process-user-data': 'packages/user-data/dist/bin.js',
+  'peerpod-dev-agent': 'packages/dev-agent/dist/bin.js',
+  // Leads a pod VM of the adaptor's `local` provider; looked for beside the adaptor's file.
+  'peerpod-local-vm': 'packages/adaptor/dist/providers/local-vm.js',
 };
 
 must(process.execPath, [join(root, 'scripts', 'build.mjs')]);
 const outcome = await build({
   absWorkingDir: root,
-  entryPoints: Object.entries(programs).map(([out, name]) => ({ out, in: `packages/${name}/dist/bin.js` })),
+  entryPoints: Object.entries(programs).map(([out, entry]) => ({ out, in: entry })),
   outdir: 'bundle',
   outExtension: { '.js': '.mjs' },
   bundle: true,
