@@ -48,8 +48,7 @@ export function agentBackend(options: AgentBackendOptions): AgentBackend {
         signal.throwIfAborted();
         const reason = error instanceof Error ? error.message : String(error);
         // Many links may be waiting: the first to find the agent missing says so for all.
-        if (lastFailure === null || lastFailure === undefined)
-          log.warn({ agentSocket, reason }, 'agent awaited');
+        if (!awaited) log.warn({ agentSocket, reason }, 'agent awaited');
         awaited = true;
         const left = end - performance.now();
         if (left <= 0) throw absent(agentSocket, timeoutMs, error);

@@ -43,7 +43,7 @@ export class Counters {
   }
 
   /** Prometheus text exposition format 0.0.4. */
-  metrics(): string {
+  metrics(): Promise<string> {
     const lines: string[] = [];
     const family = (
       name: string,
@@ -87,7 +87,7 @@ export class Counters {
       );
     }
     family('process_resident_memory_bytes', 'gauge', 'Resident memory.', [['', process.memoryUsage.rss()]]);
-    return `${lines.join('\n')}\n`;
+    return Promise.resolve(`${lines.join('\n')}\n`);
   }
 }
 

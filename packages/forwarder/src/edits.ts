@@ -2,12 +2,12 @@
 // What the forwarder changes in a request, and does in the guest before the agent sees it. The bytes themselves are
 // edited in agent-protocol; carrying them is the relay's.
 import {
-  agentService,
+  agentServiceName,
   viewCreateContainer,
   withNetworkNamespace,
   withoutSandboxDns,
-} from '@peerpod-tls/agent-protocol';
-import type { CreateContainerView } from '@peerpod-tls/agent-protocol';
+} from '@peerpod-tls/agent-protocol/wire';
+import type { CreateContainerView } from '@peerpod-tls/agent-protocol/wire';
 import type { Edit, EditContext, EditOutcome } from '@peerpod-tls/link';
 import { StatusCode } from '@peerpod-tls/ttrpc';
 import type { Logger } from 'pino';
@@ -40,12 +40,12 @@ export interface EditOptions {
 export function forwarderEdits(options: EditOptions): readonly Edit[] {
   return [
     {
-      service: agentService.name,
+      service: agentServiceName,
       method: 'CreateContainer',
       apply: (message, context) => editCreateContainer(message, context, options),
     },
     // The guest's resolver belongs to the guest: the shim's would cut it off from its own network.
-    { service: agentService.name, method: 'CreateSandbox', apply: message => withoutSandboxDns(message) },
+    { service: agentServiceName, method: 'CreateSandbox', apply: message => withoutSandboxDns(message) },
   ];
 }
 
