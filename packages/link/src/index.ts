@@ -1,2 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-export {};
+// The public names of @peerpod-tls/link.
+export { dialLink, type DialOptions } from './dial.js';
+export { dialUntilHealthy, type DialUntilHealthyOptions, type HealthyLink } from './dial-until-healthy.js';
+export { isPermanent, LinkError, type LinkErrorCode, type LinkErrorDetail } from './errors.js';
+export { checkHealth, type HealthOptions } from './health.js';
+export type { JudgedPeer, PeerInfo, PeerTls } from './judge.js';
+export { listenLink, type LinkListener, type ListenOptions } from './listen.js';
+export type { PeerRefusal, PeerRefusalRule } from './refusal-log.js';
+export { startRelay } from './relay/relay.js';
+export type {
+  Backend,
+  CloseReason,
+  Edit,
+  EditContext,
+  EditOutcome,
+  InFlightCall,
+  Relay,
+  RelayObserver,
+  RelayOptions,
+} from './relay/types.js';
+export type { LinkSecurity, ListenSecurity } from './security.js';

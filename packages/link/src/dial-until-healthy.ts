@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dials until an agent answers through the link, a deadline is over, or a reason shows up that no waiting heals.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { dialLink, type DialOptions } from './dial.js';
+import { isPermanent, LinkError, textOf } from './errors.js';
+import { checkHealth } from './health.js';
+import { certificateWords, hostPort, type PeerInfo } from './judge.js';
+
+export interface DialUntilHealthyOptions extends DialOptions {
+  /** For everything together, in milliseconds. */
+  readonly deadlineMs: number;
+  /** How long one health check may take, in milliseconds. Default 10 000. */
+  readonly checkTimeoutMs?: number;
+  /** Told of each try that failed. */
+  onAttempt?(attempt: number, error: LinkError): void;
+}
+
+export interface HealthyLink {
+  readonly peer: PeerInfo;
+  readonly attempts: number;
+  readonly ms: number;
+}
+
+const FIRST_WAIT_MS = 200;
+const LONGEST_WAIT_MS = 5_000;
+const JITTER_MS = 100;
+/** So often in a row a link may close right after its handshake before that is taken for a refusal. */
+const CLOSED_AT_ONCE_LIMIT = 2;
+
+/**
+ * Waits until the agent behind the address answers grpc.Health/Check. The links it opens for that are closed again.
+ * @throws LinkError of the last try: at once when it is permanent, else when the deadline is over
+ */
+export async function dialUntilHealthy(o: DialUntilHealthyOptions): Promise<HealthyLink> {
+  const started = performance.now();
+  const deadline = AbortSignal.timeout(Math.ceil(o.deadlineMs));
+  const signal = AbortSignal.any([o.signal, deadline]);
+  let waitMs = FIRST_WAIT_MS;
+  let closedAtOnce = 0;
+  for (let attempts = 1; ; attempts++) {
+    let failed: LinkError;
+    try {
+      const peer = await attempt(o, signal);
+      return { peer, attempts, ms: performance.now() - started };
+    } catch (error) {
+      failed =
+        error instanceof LinkError
+          ? error
+          : new LinkError('ERR_LINK_CLOSED', textOf(error), { cause: error });
+    }
+    o.onAttempt?.(attempts, failed);
+    if (o.signal.aborted) throw new LinkError('ERR_LINK_CLOSED', 'the dial was given up', { cause: failed });
+    closedAtOnce = failed.code === 'ERR_LINK_TLS_REFUSED' ? closedAtOnce + 1 : 0;
+    if (isPermanent(failed) || closedAtOnce >= CLOSED_AT_ONCE_LIMIT) throw failed;
+    const pause = waitMs + Math.random() * JITTER_MS;
+    waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);
+    if (deadline.aborted || performance.now() - started + pause >= o.deadlineMs)
+      throw over(o, attempts, failed);
+    await sleep(pause, undefined, { signal: o.signal }).catch(() => {});
+  }
+}
+
+async function attempt(o: DialUntilHealthyOptions, signal: AbortSignal): Promise<PeerInfo> {
+  const link = await dialLink({ ...o, signal });
+  const ownCertificate = o.security.t === 'tls' ? certificateWords(o.security.material().leaf) : undefined;
+  await checkHealth(link, {
+    timeoutMs: o.checkTimeoutMs ?? 10_000,
+    signal,
+    ...(ownCertificate === undefined ? {} : { ownCertificate }),
+  });
+  return link.peer;
+}
+
+function over(o: DialUntilHealthyOptions, attempts: number, last: LinkError): LinkError {
+  return new LinkError(
+    last.code,
+    `no answer from the agent behind ${hostPort(o.host, o.port)} within ${o.deadlineMs} ms and ${attempts} tries; the last: ${last.message}`,
+    { hint: last.hint, cause: last, refusal: last.refusal },
+  );
+}

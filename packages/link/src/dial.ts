@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// One try to open a link: connect, handshake, judge. Retrying is dial-until-healthy.ts's and redial's business.
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import type { Logger } from 'pino';
+import { codeOf, LinkError } from './errors.js';
+import { acceptPlain, certificateWords, hostPort, judgeTls, type JudgedPeer } from './judge.js';
+import { linkErrorFrom } from './node-error.js';
+import { contextOf, type LinkSecurity } from './security.js';
+
+export interface DialOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly security: LinkSecurity;
+  /** The name the peer's certificate must carry; also sent as SNI unless it is an address. Unused on a plain link. */
+  readonly serverName: string;
+  /** Ends the try. */
+  readonly signal: AbortSignal;
+  /** How long the TCP connection may take, in milliseconds. Default 5 000: a machine that is up answers in one. */
+  readonly connectTimeoutMs?: number;
+  /** How long the TLS handshake may take, in milliseconds. Default 10 000, as on the listening side. */
+  readonly handshakeTimeoutMs?: number;
+  readonly log: Logger;
+}
+
+/** Idle seconds before the kernel asks whether the other end still lives; upstream's (Go's) default. */
+export const KEEP_ALIVE_MS = 15_000;
+
+/**
+ * Opens one link and judges the server behind it.
+ *
+ * With TLS 1.3 the other side may still refuse *us* after this has resolved; only an answered call is proof. See
+ * `checkHealth`.
+ *
+ * @throws LinkError with the situation met as its code.
+ */
+export async function dialLink(o: DialOptions): Promise<JudgedPeer> {
+  if (o.signal.aborted) throw cancelled(o);
+  const socket = await connected(o);
+  if (o.security.t === 'plain') return acceptPlain(socket, o.log);
+  return handshaken(o, socket, o.security);
+}
+
+function connected(o: DialOptions): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectTcp({
+      host: o.host,
+      port: o.port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
+      allowHalfOpen: true,
+    });
+    const remote = hostPort(o.host, o.port);
+    const waitMs = o.connectTimeoutMs ?? 5_000;
+    const done = (error: LinkError | null): void => {
+      clearTimeout(timer);
+      o.signal.removeEventListener('abort', onAbort);
+      socket.off('connect', onConnect).off('error', onError);
+      if (error === null) return resolve(socket);
+      socket.on('error', () => {}).destroy();
+      reject(error);
+    };
+    const onConnect = (): void => done(null);
+    const onError = (error: unknown): void => done(linkErrorFrom(error, { remote, phase: 'dial' }));
+    const onAbort = (): void => done(cancelled(o));
+    const timer = setTimeout(
+      () =>
+        done(new LinkError('ERR_LINK_TIMEOUT', `${remote} did not take the connection within ${waitMs} ms`)),
+      waitMs,
+    );
+    o.signal.addEventListener('abort', onAbort, { once: true });
+    socket.once('connect', onConnect).once('error', onError);
+  });
+}
+
+function handshaken(o: DialOptions, raw: Socket, security: LinkSecurity & { t: 'tls' }): Promise<JudgedPeer> {
+  return new Promise((resolve, reject) => {
+    const started = performance.now();
+    const material = security.material();
+    const ownCertificate = certificateWords(material.leaf);
+    const remote = hostPort(o.host, o.port);
+    const waitMs = o.handshakeTimeoutMs ?? 10_000;
+    const socket = connectTls({
+      socket: raw,
+      secureContext: contextOf(material, security.profile),
+      servername: isIP(o.serverName) === 0 ? o.serverName : '',
+      // The handshake completes whatever the server presents, because Node forgets the certificate it rejects. The
+      // judge decides, below, before anybody else sees the socket.
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+    });
+    const done = (end: JudgedPeer | LinkError): void => {
+      clearTimeout(timer);
+      o.signal.removeEventListener('abort', onAbort);
+      socket.off('secureConnect', onSecure).off('error', onError).off('end', onEnd).off('close', onEnd);
+      if (!(end instanceof LinkError)) return resolve(end);
+      socket.on('error', () => {}).destroy();
+      raw.on('error', () => {}).destroy();
+      reject(end);
+    };
+    const onError = (error: unknown): void =>
+      done(linkErrorFrom(error, { remote, phase: 'handshake', ownCertificate }));
+    const onEnd = (): void => onError(Object.assign(new Error('end of stream'), { code: 'ERR_LINK_EOF' }));
+    const onAbort = (): void => done(cancelled(o));
+    const onSecure = (): void => {
+      const handshakeMs = Math.round((performance.now() - started) * 1000) / 1000;
+      const { serverName, log } = o;
+      const judgement = judgeTls({
+        socket,
+        role: 'server',
+        material,
+        serverName,
+        handshakeMs,
+        ownCertificate,
+        log,
+      });
+      if (judgement.t === 'peer') return done(judgement.peer);
+      const { refusal } = judgement;
+      done(
+        new LinkError(
+          refusal.rule === 'wrong-name' ? 'ERR_LINK_WRONG_NAME' : 'ERR_LINK_PEER_REFUSED',
+          `refused the server at ${remote}: ${refusal.text}`,
+          { refusal },
+        ),
+      );
+    };
+    const timer = setTimeout(
+      () =>
+        done(
+          new LinkError('ERR_LINK_TIMEOUT', `${remote} did not finish the TLS handshake within ${waitMs} ms`),
+        ),
+      waitMs,
+    );
+    o.signal.addEventListener('abort', onAbort, { once: true });
+    socket.once('secureConnect', onSecure).once('error', onError).once('end', onEnd).once('close', onEnd);
+  });
+}
+
+function cancelled(o: DialOptions): LinkError {
+  const why = o.signal.reason;
+  return codeOf(why) === '' && why instanceof Error && why.name === 'TimeoutError'
+    ? new LinkError('ERR_LINK_TIMEOUT', `${hostPort(o.host, o.port)} was not reached in time`, { cause: why })
+    : new LinkError('ERR_LINK_CLOSED', `the dial to ${hostPort(o.host, o.port)} was given up`, {
+        cause: why,
+      });
+}

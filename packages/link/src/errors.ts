@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can go wrong with a link, as one error class with a closed set of codes. The words for a refused certificate
+// come from certs; the translation of Node's and OpenSSL's own errors lives in node-error.ts.
+import type { Refusal } from '@peerpod-tls/certs';
+
+/**
+ * The situations a person can act on differently:
+ *
+ * - `UNROUTABLE` no way to the address · `CLOSED_PORT` nobody listens there · `TIMEOUT` no answer in time
+ * - `TLS_REFUSED` the peer refused us · `PEER_REFUSED` we refuse the peer (see `refusal`) · `WRONG_NAME` its
+ *   certificate is for somebody else · `NOT_TLS` it speaks no TLS · `PEER_SPEAKS_TLS` it speaks TLS to a plain port
+ * - `NO_COMMON_TLS` no version or cipher both sides allow
+ * - `TTRPC_SILENT` the link stands and no call is answered · `AGENT_DOWN` an answer that says the agent does not serve
+ * - `CLOSED` the link, or whoever asked for it, went away
+ * - `LISTEN` the address cannot be listened on · `UNJUDGED` a network socket that nobody judged met a relay (a bug)
+ */
+export type LinkErrorCode =
+  | 'ERR_LINK_UNROUTABLE'
+  | 'ERR_LINK_CLOSED_PORT'
+  | 'ERR_LINK_TIMEOUT'
+  | 'ERR_LINK_TLS_REFUSED'
+  | 'ERR_LINK_PEER_REFUSED'
+  | 'ERR_LINK_WRONG_NAME'
+  | 'ERR_LINK_NOT_TLS'
+  | 'ERR_LINK_PEER_SPEAKS_TLS'
+  | 'ERR_LINK_NO_COMMON_TLS'
+  | 'ERR_LINK_TTRPC_SILENT'
+  | 'ERR_LINK_AGENT_DOWN'
+  | 'ERR_LINK_CLOSED'
+  | 'ERR_LINK_LISTEN'
+  | 'ERR_LINK_UNJUDGED';
+
+/** Codes that a second try cannot heal: somebody has to change a certificate, a name or a flag first. */
+const PERMANENT: ReadonlySet<LinkErrorCode> = new Set([
+  'ERR_LINK_TLS_REFUSED',
+  'ERR_LINK_PEER_REFUSED',
+  'ERR_LINK_WRONG_NAME',
+  'ERR_LINK_NOT_TLS',
+  'ERR_LINK_PEER_SPEAKS_TLS',
+  'ERR_LINK_NO_COMMON_TLS',
+  'ERR_LINK_UNJUDGED',
+]);
+
+export interface LinkErrorDetail {
+  /** What to do about it, as a sentence of its own. */
+  readonly hint?: string | undefined;
+  readonly cause?: unknown;
+  /** Why we refused the peer: rule, certificate, anchors and clocks. */
+  readonly refusal?: Refusal | undefined;
+  /** Only where the code alone does not decide it. */
+  readonly permanent?: boolean;
+}
+
+export class LinkError extends Error {
+  override readonly name = 'LinkError';
+  readonly code: LinkErrorCode;
+  readonly hint: string | undefined;
+  readonly refusal: Refusal | undefined;
+  /** True when dialling again cannot help, so that a dial loop ends at once. */
+  readonly permanent: boolean;
+
+  constructor(code: LinkErrorCode, message: string, detail: LinkErrorDetail = {}) {
+    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
+    this.code = code;
+    this.hint = detail.hint;
+    this.refusal = detail.refusal;
+    this.permanent = detail.permanent ?? PERMANENT.has(code);
+  }
+}
+
+/** Whether trying again is pointless. Reads the field, not the class, so that it also works on errors of a twin copy of this module. */
+export function isPermanent(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'permanent' in error && error.permanent === true;
+}
+
+/** The `code` of any error of Node's, OpenSSL's or ours; empty where there is none. */
+export function codeOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return '';
+  return typeof error.code === 'string' ? error.code : '';
+}
+
+/** The text of anything thrown. */
+export function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

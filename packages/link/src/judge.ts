@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one place where a connected socket becomes a judged peer. Nothing here dials or listens; nothing elsewhere can
+// make the type that a relay accepts as a network end.
+import { Socket, isIP } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { X509Certificate } from 'node:crypto';
+import {
+  describeCertificate,
+  explainRefusal,
+  fingerprintOf,
+  type Refusal,
+  type RefusalRule,
+  type TlsMaterial,
+} from '@peerpod-tls/certs';
+import type { Logger } from 'pino';
+import { linkErrorFrom } from './node-error.js';
+import type { LinkError } from './errors.js';
+import { atDate } from './expiry.js';
+
+const judged = Symbol('judged peer');
+const judgedSockets = new WeakSet<Socket>();
+
+/** What is known of the other end of a link. Holds no secret; made to be logged. */
+export interface PeerInfo {
+  /** `host:port` of the other end. */
+  readonly remote: string;
+  /** `host:port` of this end. */
+  readonly local: string;
+  /** Null on a plain link. */
+  readonly tls: PeerTls | null;
+  /** When the link ends by itself: the earlier expiry of both certificates. Null on a plain link. */
+  readonly expiresAt: Date | null;
+}
+
+export interface PeerTls {
+  readonly protocol: string;
+  readonly cipher: string;
+  /** Subject of the peer's certificate; empty when none was asked for. */
+  readonly subject: string;
+  readonly names: readonly string[];
+  /** SHA-256 of the peer's certificate; empty when none was asked for. */
+  readonly fingerprint: string;
+  readonly notAfter: Date;
+  readonly handshakeMs: number;
+}
+
+/** A network end that was judged (or is plain by the operator's loud wish). Only this module makes one. */
+export interface JudgedPeer {
+  readonly [judged]: true;
+  readonly socket: Socket;
+  readonly peer: PeerInfo;
+  /** What ended the socket, when it was an error; null otherwise. */
+  failure(): LinkError | null;
+  /** Ends the link: what was written still goes out, then the socket is gone. Safe to repeat. */
+  close(): void;
+}
+
+export type Judgement =
+  | { readonly t: 'peer'; readonly peer: JudgedPeer }
+  | { readonly t: 'refused'; readonly refusal: Refusal; readonly leaf: X509Certificate | null };
+
+export interface JudgeInput {
+  readonly socket: TLSSocket;
+  /** What the peer is to us. */
+  readonly role: 'server' | 'client';
+  readonly material: TlsMaterial;
+  /** The name a server must have. Clients are not asked for a name. */
+  readonly serverName?: string | undefined;
+  /** True only under the loud flag: no client certificate was asked for, so none is judged. */
+  readonly anyClient?: boolean;
+  readonly handshakeMs: number;
+  /** How we call our own certificate in errors. */
+  readonly ownCertificate: string;
+  readonly log: Logger;
+  readonly now?: Date;
+}
+
+/**
+ * Judges a TLS socket whose handshake is done. OpenSSL's verdict and our own reading of the certificate (chain, dates,
+ * purpose, name) must both be good; when either is not, the answer says which rule was broken and by what.
+ */
+export function judgeTls(i: JudgeInput): Judgement {
+  const leaf = i.socket.getPeerX509Certificate() ?? null;
+  if (!(i.role === 'client' && i.anyClient === true)) {
+    const refusal = refusalOf(i, leaf);
+    if (refusal !== null) return { t: 'refused', refusal, leaf };
+  }
+  const seen = leaf === null ? null : describeCertificate(leaf);
+  const leafEnd = leaf === null ? i.material.expiresAt : new Date(leaf.validTo);
+  const expiresAt = leafEnd < i.material.expiresAt ? leafEnd : i.material.expiresAt;
+  const info: PeerInfo = {
+    ...addressesOf(i.socket),
+    tls: {
+      protocol: i.socket.getProtocol() ?? '',
+      cipher: i.socket.getCipher().name,
+      subject: seen?.subject ?? '',
+      names: seen?.names ?? [],
+      fingerprint: seen?.fingerprint ?? '',
+      notAfter: leafEnd,
+      handshakeMs: i.handshakeMs,
+    },
+    expiresAt,
+  };
+  return { t: 'peer', peer: mint(i.socket, info, i.ownCertificate, i.log) };
+}
+
+/** A peer on a plain link: the operator asked for no TLS, so there is nothing to judge. */
+export function acceptPlain(socket: Socket, log: Logger): JudgedPeer {
+  return mint(socket, { ...addressesOf(socket), tls: null, expiresAt: null }, undefined, log);
+}
+
+/** Whether this stream is a network socket that was never judged: a relay refuses to touch one. */
+export function isUnjudgedNetworkEnd(stream: unknown): boolean {
+  return stream instanceof Socket && stream.remoteFamily !== undefined && !judgedSockets.has(stream);
+}
+
+/** The words for a certificate in an error: subject and fingerprint. */
+export function certificateWords(certificate: X509Certificate): string {
+  return `${describeCertificate(certificate).subject} (sha256 ${fingerprintOf(certificate).slice(0, 16)}…)`;
+}
+
+/** `host:port`, with the brackets an IPv6 address needs. */
+export function hostPort(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function addressesOf(socket: Socket): { remote: string; local: string } {
+  return {
+    remote: hostPort(socket.remoteAddress ?? 'unknown', socket.remotePort ?? 0),
+    local: hostPort(socket.localAddress ?? 'unknown', socket.localPort ?? 0),
+  };
+}
+
+function mint(socket: Socket, peer: PeerInfo, ownCertificate: string | undefined, log: Logger): JudgedPeer {
+  judgedSockets.add(socket);
+  let failure: LinkError | null = null;
+  // A socket without an error listener would end the process; this one stays for the life of the socket.
+  const onError = (error: unknown): void => {
+    failure ??= linkErrorFrom(error, { remote: peer.remote, phase: 'open', ownCertificate });
+  };
+  socket.on('error', onError);
+  // Node reports errors after the handshake of a hand-made server TLSSocket only here, and leaves it open.
+  socket.on('_tlsError', (error: unknown) => {
+    onError(error);
+    socket.destroy();
+  });
+  if (peer.expiresAt !== null) {
+    const cancel = atDate(peer.expiresAt, () => {
+      log.warn(
+        { remote: peer.remote, expiresAt: peer.expiresAt },
+        'link closed because a certificate expired',
+      );
+      socket.destroy();
+    });
+    socket.once('close', cancel);
+  }
+  return {
+    [judged]: true,
+    socket,
+    peer,
+    failure: () => failure,
+    close: () => {
+      if (!socket.destroyed) socket.destroySoon();
+    },
+  };
+}
+
+function refusalOf(i: JudgeInput, leaf: X509Certificate | null): Refusal | null {
+  const name = i.role === 'server' ? (i.serverName ?? '') : undefined;
+  const chain = leaf === null ? [] : chainOf(leaf);
+  const ours = explainRefusal(leaf, chain, i.material.anchors, i.role, {
+    ...(name === undefined ? {} : { name }),
+    ...(i.now === undefined ? {} : { now: i.now }),
+  });
+  if (ours !== null) return ours;
+  // Our own reading found nothing wrong. OpenSSL's and the name check of Node's must agree with it.
+  if (leaf === null) return plainRefusal(i, null, 'no-certificate', 'the peer presented no certificate');
+  const verdict = verdictOf(i.socket);
+  if (verdict !== null)
+    return plainRefusal(i, leaf, 'bad-signature', `OpenSSL refuses the certificate: ${verdict}`);
+  if (name !== undefined && !hasName(leaf, name))
+    return plainRefusal(i, leaf, 'wrong-name', `the certificate is not for ${JSON.stringify(name)}`);
+  return null;
+}
+
+function plainRefusal(i: JudgeInput, leaf: X509Certificate | null, rule: RefusalRule, text: string): Refusal {
+  const seen = leaf === null ? null : describeCertificate(leaf);
+  return {
+    rule,
+    text,
+    ...(seen === null
+      ? {}
+      : {
+          subject: seen.subject,
+          issuer: seen.issuer,
+          fingerprint: seen.fingerprint,
+          notBefore: seen.notBefore,
+          notAfter: seen.notAfter,
+        }),
+    expected: i.material.anchors
+      .slice(0, 20)
+      .map(a => `${describeCertificate(a).subject} sha256 ${fingerprintOf(a)}`),
+    now: (i.now ?? new Date()).toISOString(),
+  };
+}
+
+/** The name as a SAN of the certificate; the common name counts for nothing (RFC 9525 section 6.3). */
+function hasName(leaf: X509Certificate, name: string): boolean {
+  if (name === '') return false;
+  return isIP(name) === 0
+    ? leaf.checkHost(name, { subject: 'never' }) !== undefined
+    : leaf.checkIP(name) !== undefined;
+}
+
+/** What the peer sent beyond its leaf, nearest issuer first. The limit stands against a ring of cross-signed ones. */
+function chainOf(leaf: X509Certificate): X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  let issuer = leaf.issuerCertificate;
+  while (issuer !== undefined && chain.length < 16) {
+    const { fingerprint256 } = issuer;
+    if (fingerprint256 === leaf.fingerprint256 || chain.some(c => c.fingerprint256 === fingerprint256)) break;
+    chain.push(issuer);
+    issuer = issuer.issuerCertificate;
+  }
+  return chain;
+}
+
+/**
+ * OpenSSL's verdict on the peer's chain: null when good. Node offers it as `authorized` on sockets that its own server
+ * or `connect` made; a server socket made by hand has it only on the handle. Should a later Node move it, every peer is
+ * refused, by name, rather than one let in.
+ */
+function verdictOf(socket: TLSSocket): string | null {
+  const handle: unknown = Reflect.get(socket, 'ssl');
+  const verifyError: unknown =
+    typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'verifyError') : undefined;
+  if (typeof verifyError !== 'function') return 'this Node.js does not tell its verdict';
+  const verdict: unknown = Reflect.apply(verifyError, handle, []);
+  if (verdict === null || verdict === undefined) return null;
+  if (verdict instanceof Error) {
+    const code: unknown = Reflect.get(verdict, 'code');
+    return typeof code === 'string' ? `${code}, ${verdict.message}` : verdict.message;
+  }
+  return 'unknown verdict';
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opens a relay's back, and opens it again within a budget of time. Knows nothing of frames or calls.
+import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { isPermanent, LinkError, textOf } from '../errors.js';
+import type { JudgedPeer } from '../judge.js';
+import type { Backend } from './types.js';
+
+const FIRST_WAIT_MS = 50;
+const LONGEST_WAIT_MS = 2_000;
+
+export class BackOpener {
+  readonly #openBack: Backend;
+  readonly #budgetMs: number | null;
+  readonly #signal: AbortSignal;
+  readonly #log: Logger;
+  /** When the time is over, by `performance.now()`; null while no loss is being mended. */
+  #until: number | null = null;
+  #waitMs = 0;
+
+  /** `budgetMs` null: one try, which may take as long as the backend likes. */
+  constructor(openBack: Backend, budgetMs: number | null, signal: AbortSignal, log: Logger) {
+    this.#openBack = openBack;
+    this.#budgetMs = budgetMs;
+    this.#signal = signal;
+    this.#log = log;
+  }
+
+  /** The back proved itself: the next loss has the whole budget again. */
+  settled(): void {
+    this.#until = null;
+    this.#waitMs = 0;
+  }
+
+  /**
+   * A new back. Tries until the budget is used up; a permanent error ends it at once.
+   * @throws what the last try threw, or the reason of the relay's signal
+   */
+  async open(): Promise<Duplex | JudgedPeer> {
+    if (this.#budgetMs === null) return this.#try(this.#signal);
+    this.#until ??= performance.now() + this.#budgetMs;
+    for (;;) {
+      this.#signal.throwIfAborted();
+      if (this.#waitMs > 0)
+        await sleep(this.#waitMs * (0.75 + Math.random() / 2), undefined, { signal: this.#signal });
+      this.#waitMs = Math.min(LONGEST_WAIT_MS, Math.max(FIRST_WAIT_MS, this.#waitMs * 2));
+      const leftMs = this.#until - performance.now();
+      if (leftMs <= 0) throw new LinkError('ERR_LINK_TIMEOUT', `no new link within ${this.#budgetMs} ms`);
+      try {
+        return await this.#try(AbortSignal.any([this.#signal, AbortSignal.timeout(Math.ceil(leftMs))]));
+      } catch (error) {
+        const spent = performance.now() + this.#waitMs >= this.#until;
+        if (this.#signal.aborted || isPermanent(error) || spent) throw error;
+        this.#log.debug({ error: textOf(error), waitMs: this.#waitMs }, 'back not opened, trying again');
+      }
+    }
+  }
+
+  /** One try that ends with its signal even if the backend does not; what it opens too late is closed. */
+  #try(signal: AbortSignal): Promise<Duplex | JudgedPeer> {
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        reject(
+          signal.reason instanceof Error
+            ? signal.reason
+            : new LinkError('ERR_LINK_CLOSED', 'the relay closed'),
+        );
+      };
+      if (signal.aborted) return onAbort();
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.#openBack(signal).then(
+        back => {
+          signal.removeEventListener('abort', onAbort);
+          if (signal.aborted) ('peer' in back ? back.socket : back).on('error', () => {}).destroy();
+          else resolve(back);
+        },
+        (error: unknown) => {
+          signal.removeEventListener('abort', onAbort);
+          reject(error instanceof Error ? error : new Error(String(error)));
+        },
+      );
+    });
+  }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Why a stream is not being read at the moment. It flows when no reason is left. Nothing about frames here.
+import type { Duplex } from 'node:stream';
+
+/** Reasons to hold a stream, as bits. */
+export const Hold = {
+  /** The other side's write queue is full. */
+  full: 1,
+  /** There is no back and enough is parked for it. */
+  parked: 2,
+  /** Edits under way hold much memory. */
+  edits: 4,
+  /** Answers to it are not read. */
+  answers: 8,
+} as const;
+
+export class Flow {
+  readonly #stream: Duplex;
+  #reasons = 0;
+
+  constructor(stream: Duplex) {
+    this.#stream = stream;
+  }
+
+  hold(reason: number): void {
+    if (this.#reasons === 0) this.#stream.pause();
+    this.#reasons |= reason;
+  }
+
+  release(reason: number): void {
+    if ((this.#reasons & reason) === 0) return;
+    this.#reasons &= ~reason;
+    if (this.#reasons === 0) this.#stream.resume();
+  }
+}

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: Apache-2.0
+// A relay: frames between one front and one back, the back replaced when it is lost. It owns both streams. What a
+// frame means is decided in request-side.ts and response-side.ts, how a back is opened in back-opener.ts.
+import type { Duplex } from 'node:stream';
+import { encodeFrame, encodeResponse, FrameType, StatusCode } from '@peerpod-tls/ttrpc';
+import type { Logger } from 'pino';
+import { isPermanent, LinkError, textOf } from '../errors.js';
+import { isUnjudgedNetworkEnd, type JudgedPeer } from '../judge.js';
+import { BackOpener } from './back-opener.js';
+import { CallTable, type Call } from './call-table.js';
+import { endSoon } from './end-stream.js';
+import { Flow, Hold } from './flow.js';
+import { RequestSide } from './request-side.js';
+import { ResponseSide } from './response-side.js';
+import { FrameScanner } from './scanner.js';
+import type { CloseReason, InFlightCall, Relay, RelayObserver, RelayOptions } from './types.js';
+
+/** A stream's write queue, in bytes, above which its source is not read until it is empty again. */
+const FULL_BYTES = 256 * 1024;
+/** Bytes of new calls taken from the front while there is no back; a front that hangs up is still noticed below it. */
+const PARKED_BYTES = 256 * 1024;
+/** Bytes of requests under slow edits, above which the front is not read. */
+const EDITING_BYTES = 16 * 1024 * 1024;
+/** How long a back may take to end after the front has, in milliseconds. */
+const HALF_CLOSE_MS = 5_000;
+/** A back that lives this long, or answers anything, is a good one: its loss has the whole budget again. */
+const PROVED_MS = 1_000;
+
+/** Starts relaying; the back is opened at once. See {@link RelayOptions}. */
+export function startRelay(options: RelayOptions): Relay {
+  return new FrameRelay(options);
+}
+
+interface Back {
+  readonly stream: Duplex;
+  readonly judgedPeer: JudgedPeer | null;
+  readonly since: number;
+  readonly flow: Flow;
+  answered: boolean;
+  error: Error | null;
+}
+
+class FrameRelay implements Relay {
+  readonly closed: Promise<CloseReason>;
+  readonly #front: Duplex;
+  readonly #frontFlow: Flow;
+  readonly #table: CallTable;
+  readonly #requests: FrameScanner;
+  readonly #requestSide: RequestSide;
+  readonly #responseSide: ResponseSide;
+  readonly #opener: BackOpener;
+  readonly #canRedial: boolean;
+  readonly #backName: string;
+  readonly #observer: RelayObserver;
+  readonly #log: Logger;
+  readonly #abort = new AbortController();
+  readonly #resolveClosed: (reason: CloseReason) => void;
+  #responses: FrameScanner;
+  #back: Back | null = null;
+  /** Whether the last bytes written to this stream end inside a frame. */
+  #backMid = false;
+  #frontMid = false;
+  /** Streams corked for the chunk at hand. */
+  #backCorked = false;
+  #frontCorked = false;
+  #frontEnded = false;
+  #ended: CloseReason | null = null;
+  #draining = false;
+  #editingBytes = 0;
+  #parkedBytes = 0;
+  #parked: Buffer[] = [];
+  /** Requests that were held up by an edit and wait for a place between two frames, or for a back. */
+  #later: { call: Call; frame: Buffer }[] = [];
+  /** Statuses that wait for the end of the response that is being written to the front. */
+  #answers: Buffer[] = [];
+  #halfCloseTimer: NodeJS.Timeout | null = null;
+
+  constructor(o: RelayOptions) {
+    this.#front = streamOf(o.front);
+    this.#frontFlow = new Flow(this.#front);
+    this.#canRedial = o.redial !== null;
+    this.#backName = o.backName ?? 'the link to the pod VM';
+    this.#observer = o.observer ?? {};
+    this.#log = o.log;
+    this.#table = new CallTable(o.edits);
+    this.#requestSide = new RequestSide(
+      {
+        answer: (id, status, text) => this.#answer(id, status, text),
+        toBack: (bytes, whole, more) => this.#toBack(bytes, whole, more),
+        sendLater: (call, frame) => {
+          this.#later.push({ call, frame });
+          this.#sendLater();
+        },
+        editing: bytes => this.#editing(bytes),
+        breakOff: reason => this.#breakOff(reason),
+      },
+      this.#table,
+      this.#observer,
+      this.#abort.signal,
+    );
+    this.#responseSide = new ResponseSide(
+      {
+        answer: (id, status, text) => this.#answer(id, status, text),
+        toFront: (bytes, whole, more) => this.#toFront(bytes, whole, more),
+      },
+      this.#table,
+      this.#observer,
+    );
+    this.#requests = new FrameScanner(this.#requestSide);
+    this.#responses = new FrameScanner(this.#responseSide);
+    this.#opener = new BackOpener(o.openBack, o.redial?.budgetMs ?? null, this.#abort.signal, o.log);
+    let resolveClosed: (reason: CloseReason) => void = () => {};
+    this.closed = new Promise(resolve => (resolveClosed = resolve));
+    this.#resolveClosed = resolveClosed;
+    this.#watchFront();
+    void this.#openBack(0, null);
+  }
+
+  inFlight(): readonly InFlightCall[] {
+    const now = performance.now();
+    return this.#table.all().map(call => ({
+      service: call.plan.service,
+      method: call.plan.method,
+      streamId: call.frontId,
+      sinceMs: now - call.since,
+    }));
+  }
+
+  async drain(signal: AbortSignal): Promise<void> {
+    this.#draining = true;
+    this.#requestSide.refusal = 'this side is shutting down';
+    const onAbort = (): void => this.close({ why: 'drained' });
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    else this.#checkDrain();
+    await this.closed;
+    signal.removeEventListener('abort', onAbort);
+  }
+
+  close(reason: CloseReason = { why: 'closed' }): void {
+    if (this.#ended !== null) return;
+    this.#ended = reason;
+    this.#requests.stop();
+    this.#responses.stop();
+    this.#uncork();
+    if (this.#halfCloseTimer !== null) clearTimeout(this.#halfCloseTimer);
+    this.#parked = [];
+    this.#later = [];
+    const back = this.#back;
+    this.#back = null;
+    // Edits and dials under way end by this signal; the calls that are open end with the streams.
+    this.#abort.abort(new LinkError('ERR_LINK_CLOSED', `the relay closed: ${reason.why}`));
+    for (const call of this.#table.all()) this.#forget(call, StatusCode.canceled);
+    if (back !== null) endSoon(back.stream);
+    // A response that cannot be completed must not look like one: the front is cut, not ended.
+    if (this.#frontMid) this.#front.destroy();
+    else endSoon(this.#front);
+    void Promise.all([gone(this.#front), back === null ? null : gone(back.stream)]).then(() =>
+      this.#resolveClosed(reason),
+    );
+  }
+
+  #watchFront(): void {
+    const front = this.#front;
+    front.on('data', (chunk: Buffer) => this.#onRequestBytes(chunk));
+    front.on('drain', () => {
+      this.#frontFlow.release(Hold.answers);
+      this.#back?.flow.release(Hold.full);
+    });
+    front.once('end', () => this.#onFrontEnd());
+    front.on('error', error => this.close({ why: 'front-closed', error }));
+    front.once('close', () => this.close({ why: 'front-closed' }));
+    if (front.destroyed) queueMicrotask(() => this.close({ why: 'front-closed' }));
+  }
+
+  #onRequestBytes(chunk: Buffer): void {
+    if (this.#ended !== null) return;
+    const back = this.#back;
+    if (back === null) {
+      this.#parked.push(chunk);
+      this.#parkedBytes += chunk.length;
+      if (this.#parkedBytes > PARKED_BYTES) this.#frontFlow.hold(Hold.parked);
+      return;
+    }
+    this.#requests.feed(chunk);
+    if (this.#backCorked) this.#uncork();
+    if (this.#later.length > 0) this.#sendLater();
+    if (back.stream.writableLength > FULL_BYTES) this.#frontFlow.hold(Hold.full);
+    if (this.#front.writableLength > FULL_BYTES) this.#frontFlow.hold(Hold.answers);
+  }
+
+  #onResponseBytes(back: Back, chunk: Buffer): void {
+    if (this.#back !== back) return;
+    back.answered = true;
+    this.#responses.feed(chunk);
+    if (this.#frontCorked) this.#uncork();
+    if (this.#front.writableLength > FULL_BYTES) back.flow.hold(Hold.full);
+    if (this.#draining) this.#checkDrain();
+  }
+
+  #toBack(bytes: Buffer, whole: boolean, more: boolean): void {
+    const back = this.#back;
+    if (back === null) return;
+    this.#backMid = !whole;
+    if (more && !this.#backCorked) {
+      this.#backCorked = true;
+      back.stream.cork();
+    }
+    back.stream.write(bytes);
+    this.#observer.bytes?.('request', bytes.length);
+  }
+
+  #toFront(bytes: Buffer, whole: boolean, more: boolean): void {
+    this.#frontMid = !whole;
+    if (more && !this.#frontCorked) {
+      this.#frontCorked = true;
+      this.#front.cork();
+    }
+    this.#front.write(bytes);
+    this.#observer.bytes?.('response', bytes.length);
+    if (whole && this.#answers.length > 0) {
+      for (const answer of this.#answers) this.#front.write(answer);
+      this.#answers = [];
+    }
+  }
+
+  #uncork(): void {
+    if (this.#backCorked) this.#back?.stream.uncork();
+    if (this.#frontCorked) this.#front.uncork();
+    this.#backCorked = false;
+    this.#frontCorked = false;
+  }
+
+  #answer(frontId: number, status: number, text: string): void {
+    if (this.#ended !== null) return;
+    const response = encodeResponse({
+      status: { code: status, message: text, details: [] },
+      payload: new Uint8Array(0),
+    });
+    const frame = encodeFrame({ streamId: frontId, type: FrameType.response }, response);
+    if (this.#frontMid) this.#answers.push(frame);
+    else this.#front.write(frame);
+    if (this.#draining) queueMicrotask(() => this.#checkDrain());
+  }
+
+  #sendLater(): void {
+    while (this.#later.length > 0 && this.#back !== null && !this.#backMid) {
+      const next = this.#later.shift();
+      if (next === undefined) return;
+      const backId = this.#requestSide.nextBackId(next.call.frontId);
+      next.frame.writeUInt32BE(backId, 4);
+      next.call.sent = true;
+      this.#table.move(next.call, backId);
+      this.#toBack(next.frame, true, false);
+    }
+  }
+
+  #editing(bytes: number): void {
+    this.#editingBytes += bytes;
+    if (this.#editingBytes > EDITING_BYTES) this.#frontFlow.hold(Hold.edits);
+    else this.#frontFlow.release(Hold.edits);
+  }
+
+  #breakOff(reason: string): void {
+    this.#observer.protocolError?.(reason);
+    this.#log.warn({ reason }, 'relay closed because of what the calling side sent');
+    this.close({ why: 'front-protocol', error: new LinkError('ERR_LINK_CLOSED', reason) });
+  }
+
+  #onFrontEnd(): void {
+    if (this.#ended !== null) return;
+    this.#frontEnded = true;
+    if (!this.#requests.clean) {
+      this.#observer.protocolError?.('the calling side hung up inside a frame');
+      this.#log.debug('the calling side hung up inside a frame');
+    }
+    const back = this.#back;
+    const waiting = this.#table.size > 0 && this.#requests.clean && this.#later.length === 0;
+    if (back === null || !waiting) return this.close({ why: 'front-closed' });
+    // The front may still read: let the back see the end, answer what it will, and end in its turn.
+    back.stream.end();
+    this.#halfCloseTimer = setTimeout(() => this.close({ why: 'front-closed' }), HALF_CLOSE_MS);
+  }
+
+  async #openBack(failed: number, lostAt: number | null): Promise<void> {
+    let opened: Duplex | JudgedPeer;
+    try {
+      opened = await this.#opener.open();
+    } catch (error) {
+      if (this.#ended !== null) return;
+      this.#log.warn({ error: textOf(error), backName: this.#backName }, 'back given up');
+      if (!this.#canRedial) this.#failOpenCalls(() => true);
+      return this.close({
+        why: 'back-lost',
+        error: error instanceof Error ? error : new Error(String(error)),
+      });
+    }
+    if (this.#ended !== null) return endSoon('peer' in opened ? opened.socket : opened);
+    this.#attach(opened);
+    const replayed = this.#replay();
+    if (lostAt !== null) {
+      const ms = performance.now() - lostAt;
+      this.#observer.redialled?.(ms, replayed, failed);
+      this.#log.info({ ms: Math.round(ms), replayed, failed }, 'link redialled');
+    }
+    const parked = this.#parked;
+    this.#parked = [];
+    this.#parkedBytes = 0;
+    for (const chunk of parked) this.#onRequestBytes(chunk);
+    this.#frontFlow.release(Hold.parked);
+  }
+
+  #attach(opened: Duplex | JudgedPeer): void {
+    const stream = streamOf(opened);
+    const back: Back = {
+      stream,
+      judgedPeer: 'peer' in opened ? opened : null,
+      since: performance.now(),
+      flow: new Flow(stream),
+      answered: false,
+      error: null,
+    };
+    this.#back = back;
+    this.#backMid = false;
+    this.#responses = new FrameScanner(this.#responseSide);
+    stream.on('data', (chunk: Buffer) => this.#onResponseBytes(back, chunk));
+    stream.on('drain', () => {
+      if (this.#back === back) this.#frontFlow.release(Hold.full);
+    });
+    stream.on('error', error => {
+      back.error = error;
+      this.#onBackLost(back);
+    });
+    stream.once('end', () => this.#onBackLost(back));
+    stream.once('close', () => this.#onBackLost(back));
+    if (stream.destroyed || stream.readableEnded) queueMicrotask(() => this.#onBackLost(back));
+  }
+
+  /** Sends again what may run twice, oldest first, then what never left. */
+  #replay(): number {
+    let replayed = 0;
+    for (const call of this.#table.all()) {
+      if (call.kept === null || !call.sent) continue;
+      this.#toBack(call.kept, true, false);
+      replayed++;
+    }
+    this.#sendLater();
+    return replayed;
+  }
+
+  #onBackLost(back: Back): void {
+    if (this.#back !== back || this.#ended !== null) return;
+    this.#uncork();
+    this.#back = null;
+    back.stream.destroy();
+    if (back.answered || performance.now() - back.since >= PROVED_MS) this.#opener.settled();
+    const error = back.judgedPeer?.failure() ?? back.error;
+    if (this.#frontMid) {
+      return this.close({
+        why: 'cut-response',
+        error: new LinkError('ERR_LINK_CLOSED', 'the back was lost inside an answer that was under way'),
+      });
+    }
+    if (this.#frontEnded) return this.close({ why: 'front-closed' });
+    this.#requests.dropRest();
+    this.#frontFlow.release(Hold.full);
+    if (!this.#canRedial || isPermanent(error)) {
+      const failed = this.#failOpenCalls(() => true);
+      this.#log.debug({ failed, error: error === null ? undefined : textOf(error) }, 'back lost');
+      return this.close({ why: 'back-lost', ...(error === null ? {} : { error }) });
+    }
+    const failed = this.#failOpenCalls(call => call.sent && call.kept === null);
+    this.#log.info(
+      { failed, open: this.#table.size, error: error === null ? undefined : textOf(error) },
+      'link lost',
+    );
+    void this.#openBack(failed, performance.now());
+  }
+
+  /** Answers these calls Unavailable: whether the agent ran them cannot be known. */
+  #failOpenCalls(which: (call: Call) => boolean): number {
+    let failed = 0;
+    for (const call of this.#table.all()) {
+      if (!which(call)) continue;
+      this.#forget(call, StatusCode.unavailable);
+      const text = call.sent
+        ? `${this.#backName} was cut while this call was open; it is not known whether the agent ran it`
+        : `${this.#backName} was cut before this call was sent`;
+      this.#answer(call.frontId, StatusCode.unavailable, text);
+      failed++;
+    }
+    return failed;
+  }
+
+  #forget(call: Call, status: number): void {
+    this.#table.remove(call);
+    this.#observer.callEnded?.(call.plan.service, call.plan.method, status, performance.now() - call.since);
+  }
+
+  #checkDrain(): void {
+    if (!this.#draining || this.#ended !== null || this.#frontMid) return;
+    if (this.#table.all().every(call => call.plan.traits.blocks)) this.close({ why: 'drained' });
+  }
+}
+
+function streamOf(end: Duplex | JudgedPeer): Duplex {
+  const stream = 'peer' in end ? end.socket : end;
+  if (isUnjudgedNetworkEnd(stream)) {
+    throw new LinkError(
+      'ERR_LINK_UNJUDGED',
+      'internal error: a network socket that nobody judged was given to a relay',
+    );
+  }
+  return stream;
+}
+
+function gone(stream: Duplex): Promise<void> {
+  return stream.closed ? Promise.resolve() : new Promise(resolve => void stream.once('close', resolve));
+}

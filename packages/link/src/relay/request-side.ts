@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a relay does with each frame from its front: which pass, which are kept for sending again, which are edited,
+// which are answered here. Writes to no stream itself.
+import {
+  decodeRequest,
+  FrameFlag,
+  FrameType,
+  HEADER_LENGTH,
+  looksLikeTls,
+  MAX_MESSAGE_LENGTH,
+  peekRequestTarget,
+  StatusCode,
+} from '@peerpod-tls/ttrpc';
+import { MAX_CALLS, type Call, type CallTable, type MethodPlan } from './call-table.js';
+import { editFrame, type EditedFrame } from './edit-frame.js';
+import { PASS, SKIP, STOP, TAKE, type FrameJudge } from './scanner.js';
+import type { RelayObserver } from './types.js';
+
+/** What the front's frames may cause. */
+export interface RequestPort {
+  /** Answers a stream of the front with a status. */
+  answer(frontId: number, status: number, text: string): void;
+  /** Hands bytes on to the back; see {@link FrameJudge}. */
+  toBack(bytes: Buffer, whole: boolean, more: boolean): void;
+  /** Sends a request that was held up, as soon as a frame may begin at the back, under an id of its own. */
+  sendLater(call: Call, frame: Buffer): void;
+  /** An edit took or gave back this many bytes of memory. */
+  editing(bytes: number): void;
+  /** The front speaks something else; the relay ends. */
+  breakOff(reason: string): void;
+}
+
+/** Bytes of an envelope that hold the names of any request in use; the first guess when a head is too short. */
+const HEAD_GUESS = 256;
+/** When the names are not in this many bytes, the request is collected whole to find them. */
+const HEAD_LIMIT = 4096;
+const LARGEST_ID = 0xffffffff;
+
+export class RequestSide implements FrameJudge {
+  readonly #port: RequestPort;
+  readonly #table: CallTable;
+  readonly #observer: RelayObserver;
+  readonly #signal: AbortSignal;
+  #greeted = false;
+  #lastFrontId = 0;
+  #lastBackId = 0;
+  /** Set once, when the relay drains: the text new calls are answered with. */
+  refusal: string | null = null;
+
+  constructor(port: RequestPort, table: CallTable, observer: RelayObserver, signal: AbortSignal) {
+    this.#port = port;
+    this.#table = table;
+    this.#observer = observer;
+    this.#signal = signal;
+  }
+
+  judge(bytes: Buffer, offset: number, available: number): number {
+    const length = bytes.readUInt32BE(offset);
+    const id = bytes.readUInt32BE(offset + 4);
+    const type = bytes[offset + 8];
+    if (!this.#greeted) {
+      this.#greeted = true;
+      if (looksLikeTls(bytes.subarray(offset, offset + available))) {
+        this.#port.breakOff('the peer speaks TLS to a plain ttrpc end');
+        return STOP;
+      }
+    }
+    if (length > MAX_MESSAGE_LENGTH) return this.#oversize(id, type, length);
+    if (type === FrameType.request) return this.#request(bytes, offset, available, length, id);
+    if (type === FrameType.data) return this.#data(bytes, offset, id);
+    this.#observer.protocolError?.('a frame of an unexpected type from the calling side');
+    return SKIP;
+  }
+
+  take(frame: Buffer): void {
+    const id = frame.readUInt32BE(4);
+    const result = peekRequestTarget(frame.subarray(HEADER_LENGTH), true);
+    const target = result.t === 'target' ? result.target : { service: '', method: '' };
+    const plan = this.#table.plan(target.service, target.method);
+    this.#lastFrontId = id;
+    // Until it is sent it has no id at the back; a negative one keeps it apart from those that have.
+    const call: Call = { plan, frontId: id, backId: -id, since: performance.now(), kept: null, sent: false };
+    this.#table.add(call);
+    this.#observer.callStarted?.(plan.service, plan.method);
+    const own = Buffer.from(frame);
+    if (plan.edit === null) return this.#edited(call, { t: 'frame', frame: own });
+    const outcome = editFrame(own, plan.edit, this.#contextOf(plan, own));
+    if (!(outcome instanceof Promise)) return this.#edited(call, outcome);
+    this.#port.editing(own.length);
+    void outcome.then(edited => {
+      this.#port.editing(-own.length);
+      this.#edited(call, edited);
+    });
+  }
+
+  forward(bytes: Buffer, whole: boolean, more: boolean): void {
+    this.#port.toBack(bytes, whole, more);
+  }
+
+  /** The next id that rises at the back: the front's own as long as no call was overtaken. */
+  nextBackId(frontId: number): number {
+    const id = frontId > this.#lastBackId ? frontId : this.#lastBackId + 2;
+    if (id > LARGEST_ID) this.#port.breakOff('stream ids are used up');
+    this.#lastBackId = Math.min(id, LARGEST_ID);
+    return this.#lastBackId;
+  }
+
+  #request(bytes: Buffer, offset: number, available: number, length: number, id: number): number {
+    if (id % 2 === 0) return this.#refuse(id, StatusCode.invalidArgument, `stream id ${id} must be odd`);
+    if (id <= this.#lastFrontId)
+      return this.#refuse(id, StatusCode.invalidArgument, `stream id ${id} was used before; ids must rise`);
+    if (this.refusal !== null) return this.#refuseNew(id, StatusCode.unavailable, this.refusal);
+    if (this.#table.size >= MAX_CALLS)
+      return this.#refuseNew(
+        id,
+        StatusCode.resourceExhausted,
+        `${MAX_CALLS} calls are open on this connection`,
+      );
+    const total = HEADER_LENGTH + length;
+    const complete = available === total;
+    const head = bytes.subarray(offset + HEADER_LENGTH, offset + available);
+    const result = peekRequestTarget(head, complete);
+    if (result.t === 'more') {
+      const wanted = head.length < HEAD_LIMIT ? Math.max(HEADER_LENGTH + HEAD_GUESS, available * 2) : total;
+      return Math.min(total, wanted);
+    }
+    // Bytes that are no request are the server's to refuse; its answer finds its way back by the table.
+    const plan =
+      result.t === 'target'
+        ? this.#table.plan(result.target.service, result.target.method)
+        : this.#table.plan('', '');
+    if (plan.edit !== null) return complete ? TAKE : total;
+    const keep =
+      this.#table.wouldKeep(plan, total) && ((bytes[offset + 9] ?? 0) & FrameFlag.remoteOpen) === 0;
+    if (keep && !complete) return total;
+    this.#lastFrontId = id;
+    const backId = this.nextBackId(id);
+    if (backId !== id) bytes.writeUInt32BE(backId, offset + 4);
+    const kept = keep ? Buffer.from(bytes.subarray(offset, offset + total)) : null;
+    this.#table.add({ plan, frontId: id, backId, since: performance.now(), kept, sent: true });
+    this.#observer.callStarted?.(plan.service, plan.method);
+    return PASS;
+  }
+
+  #data(bytes: Buffer, offset: number, id: number): number {
+    const call = this.#table.byFront(id);
+    if (call === undefined || !call.sent)
+      return this.#refuse(id, StatusCode.invalidArgument, `stream ${id} is not open for data`);
+    if (call.backId !== id) bytes.writeUInt32BE(call.backId, offset + 4);
+    return PASS;
+  }
+
+  #oversize(id: number, type: number | undefined, length: number): number {
+    if (type === FrameType.request && id > this.#lastFrontId) this.#lastFrontId = id;
+    const text = `message of ${length} bytes is over the limit of ${MAX_MESSAGE_LENGTH}`;
+    return this.#refuse(id, StatusCode.resourceExhausted, text, 'an oversized frame from the calling side');
+  }
+
+  #refuse(
+    id: number,
+    status: number,
+    text: string,
+    reason = 'a stream id the calling side may not use',
+  ): number {
+    this.#observer.protocolError?.(reason);
+    this.#port.answer(id, status, text);
+    return SKIP;
+  }
+
+  #refuseNew(id: number, status: number, text: string): number {
+    this.#lastFrontId = id;
+    this.#port.answer(id, status, text);
+    return SKIP;
+  }
+
+  #contextOf(
+    plan: MethodPlan,
+    frame: Buffer,
+  ): { service: string; method: string; signal: AbortSignal; timeoutMs: number | null } {
+    let timeoutMs: number | null = null;
+    try {
+      const nano = decodeRequest(frame.subarray(HEADER_LENGTH)).timeoutNano;
+      if (nano > 0n) timeoutMs = Number(nano / 1_000_000n);
+    } catch {
+      // An envelope that does not decode is refused where its payload is read, in editFrame.
+    }
+    return { service: plan.service, method: plan.method, signal: this.#signal, timeoutMs };
+  }
+
+  #edited(call: Call, edited: EditedFrame): void {
+    if (this.#signal.aborted) return;
+    if (edited.t === 'frame') return this.#port.sendLater(call, edited.frame);
+    this.#table.remove(call);
+    this.#observer.callEnded?.(
+      call.plan.service,
+      call.plan.method,
+      edited.status,
+      performance.now() - call.since,
+    );
+    this.#port.answer(call.frontId, edited.status, edited.text);
+  }
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cuts a stream of chunks into ttrpc frames without collecting them: whole runs of frames that may pass are handed on
+// in the chunk they came in. What a frame means is the judge's business; no sockets here.
+import { HEADER_LENGTH } from '@peerpod-tls/ttrpc';
+
+/** The frame, as much of it as is here, may pass now and the rest as it comes. */
+export const PASS = -1;
+/** The frame is to be dropped, now and as it comes. */
+export const SKIP = -2;
+/** The frame is here whole and wants treatment: everything before it is handed on first, then `take` gets it. */
+export const TAKE = -3;
+/** Nothing more of this stream is to be read. */
+export const STOP = -4;
+
+export interface FrameJudge {
+  /**
+   * Judges the frame whose header begins at `offset`; `available` bytes of it are there, at least the header and never
+   * more than the frame. Returns one of the constants, or how many bytes (more than `available`, at most the frame)
+   * must be there before it is asked again. Only the last of these answers for a frame may have an effect.
+   */
+  judge(bytes: Buffer, offset: number, available: number): number;
+  /** A whole frame that was answered TAKE. The bytes are lent: copy what is to be kept. */
+  take(frame: Buffer): void;
+  /** Bytes to hand on. `whole` says that they end where a frame ends. `more` says that the same chunk has more to come. */
+  forward(bytes: Buffer, whole: boolean, more: boolean): void;
+}
+
+/** The smallest hold; most frames that are split by a chunk's end fit it. */
+const SMALLEST_HOLD = 512;
+
+export class FrameScanner {
+  readonly #judge: FrameJudge;
+  /** Bytes of the current frame that are still to come and need no thought. */
+  #left = 0;
+  #passing = false;
+  #stopped = false;
+  /** The beginning of a frame that cannot be judged yet. Grows with the bytes that arrive, never with a claim. */
+  #hold: Buffer | null = null;
+  #held = 0;
+  #wanted = 0;
+
+  constructor(judge: FrameJudge) {
+    this.#judge = judge;
+  }
+
+  /** Whether the bytes handed on so far end inside a frame. */
+  get midFrame(): boolean {
+    return this.#passing && this.#left > 0;
+  }
+
+  /** Whether the stream so far ends where a frame ends. */
+  get clean(): boolean {
+    return this.#left === 0 && this.#held === 0;
+  }
+
+  /** Lets the rest of a frame that is being handed on be dropped: its reader is gone. */
+  dropRest(): void {
+    this.#passing = false;
+  }
+
+  /** Judges no more and drops all input. */
+  stop(): void {
+    this.#stopped = true;
+    this.#hold = null;
+  }
+
+  /** Takes the next chunk. The chunk belongs to the scanner from now on. */
+  feed(chunk: Buffer): void {
+    if (this.#stopped) return;
+    const end = chunk.length;
+    let offset = 0;
+    let runStart = 0;
+    if (this.#held > 0) offset = this.#feedHold(chunk);
+    if (this.#left > 0 && offset < end) {
+      const n = Math.min(this.#left, end - offset);
+      if (this.#passing) runStart = offset;
+      else runStart = offset + n;
+      this.#left -= n;
+      offset += n;
+    } else {
+      runStart = offset;
+    }
+    while (offset < end && !this.#stopped) {
+      const available = end - offset;
+      if (available < HEADER_LENGTH) {
+        this.#flush(chunk, runStart, offset, true);
+        this.#startHold(chunk, offset, HEADER_LENGTH);
+        return;
+      }
+      const total = HEADER_LENGTH + chunk.readUInt32BE(offset);
+      const verdict = this.#judge.judge(chunk, offset, Math.min(available, total));
+      if (verdict === PASS) {
+        const n = Math.min(available, total);
+        this.#left = total - n;
+        this.#passing = true;
+        offset += n;
+      } else if (verdict > 0) {
+        this.#flush(chunk, runStart, offset, true);
+        this.#startHold(chunk, offset, verdict);
+        return;
+      } else {
+        this.#flush(chunk, runStart, offset, true);
+        if (verdict === STOP) return this.stop();
+        const n = Math.min(available, total);
+        if (verdict === TAKE) this.#judge.take(chunk.subarray(offset, offset + n));
+        this.#left = total - n;
+        this.#passing = false;
+        offset += n;
+        runStart = offset;
+      }
+    }
+    if (!this.#stopped) this.#flush(chunk, runStart, offset, false);
+  }
+
+  #flush(chunk: Buffer, from: number, to: number, more: boolean): void {
+    if (to <= from) return;
+    const run = from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to);
+    this.#judge.forward(run, this.#left === 0, more);
+  }
+
+  #startHold(chunk: Buffer, offset: number, wanted: number): void {
+    this.#wanted = wanted;
+    this.#held = 0;
+    this.#append(chunk, offset, chunk.length);
+  }
+
+  #append(chunk: Buffer, from: number, to: number): void {
+    const size = this.#held + to - from;
+    if (this.#hold === null || this.#hold.length < size) {
+      const grown = Buffer.allocUnsafe(
+        Math.min(Math.max(SMALLEST_HOLD, size * 2), Math.max(this.#wanted, size)),
+      );
+      this.#hold?.copy(grown, 0, 0, this.#held);
+      this.#hold = grown;
+    }
+    chunk.copy(this.#hold, this.#held, from, to);
+    this.#held = size;
+  }
+
+  /** Fills the hold from the chunk and judges it once enough is there. Returns where the chunk goes on. */
+  #feedHold(chunk: Buffer): number {
+    let offset = 0;
+    while (this.#held > 0) {
+      const n = Math.min(this.#wanted - this.#held, chunk.length - offset);
+      this.#append(chunk, offset, offset + n);
+      offset += n;
+      const hold = this.#hold;
+      if (this.#held < this.#wanted || hold === null) return offset;
+      const total = HEADER_LENGTH + hold.readUInt32BE(0);
+      const held = this.#held;
+      const verdict = this.#judge.judge(hold, 0, Math.min(held, total));
+      if (verdict > 0) {
+        this.#wanted = verdict;
+        continue;
+      }
+      this.#hold = null;
+      this.#held = 0;
+      this.#left = total - held;
+      this.#passing = verdict === PASS;
+      if (verdict === PASS)
+        this.#judge.forward(hold.subarray(0, held), this.#left === 0, offset < chunk.length);
+      else if (verdict === TAKE) this.#judge.take(hold.subarray(0, held));
+      else if (verdict === STOP) this.stop();
+    }
+    return offset;
+  }
+}

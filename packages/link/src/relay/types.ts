@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a relay is asked for and what it tells. No behaviour here.
+import type { Duplex } from 'node:stream';
+import type { EditResult } from '@peerpod-tls/agent-protocol/wire';
+import type { Logger } from 'pino';
+import type { JudgedPeer } from '../judge.js';
+
+/** What an edit comes to: see agent-protocol. */
+export type EditOutcome = EditResult;
+
+export interface EditContext {
+  readonly service: string;
+  readonly method: string;
+  /** Aborted when the front hung up or the relay closed: nobody waits for the outcome any more. */
+  readonly signal: AbortSignal;
+  /** The caller's own deadline in milliseconds from now; null when it set none. */
+  readonly timeoutMs: number | null;
+}
+
+/** A change to the requests of one method. All others pass untouched and uncollected. */
+export interface Edit {
+  readonly service: string;
+  readonly method: string;
+  /**
+   * Judges one request message; a view that must not be written to. When a promise is returned, only this call waits:
+   * later calls pass it. Throwing answers the call with Internal.
+   */
+  apply(message: Buffer, context: EditContext): EditOutcome | Promise<EditOutcome>;
+}
+
+/** Opens the far side of a relay. The signal is aborted when the front is gone or the time for it is over. */
+export type Backend = (signal: AbortSignal) => Promise<Duplex | JudgedPeer>;
+
+/** Hooks for metrics. Each costs nothing when absent; none may throw. */
+export interface RelayObserver {
+  callStarted?(service: string, method: string): void;
+  /** `status` is a ttrpc status code, `ms` the time from the request's first byte to the response's. */
+  callEnded?(service: string, method: string, status: number, ms: number): void;
+  /** Bytes passed on, headers included. */
+  bytes?(direction: 'request' | 'response', count: number): void;
+  /** A lost back was replaced after `ms`; so many calls were sent again, so many answered Unavailable. */
+  redialled?(ms: number, replayed: number, failed: number): void;
+  /** Something came that the protocol does not allow; `reason` is one of a small closed set of texts. */
+  protocolError?(reason: string): void;
+}
+
+export interface RelayOptions {
+  /** The side that calls. The relay owns it, and the buffers it reads from it. */
+  readonly front: Duplex | JudgedPeer;
+  readonly openBack: Backend;
+  readonly edits: readonly Edit[];
+  /**
+   * Null: a lost back ends the relay. Else the time to replace it in, in milliseconds; 20 000 is what a shim's own
+   * 30 s health check leaves room for. Counts for the first open too.
+   */
+  readonly redial: { readonly budgetMs: number } | null;
+  /** What the back is called in the status a caller reads. Default `the link to the pod VM`. */
+  readonly backName?: string;
+  readonly observer?: RelayObserver;
+  readonly log: Logger;
+}
+
+/** Why a relay ended. `error` is what caused it, where there is something to say. */
+export interface CloseReason {
+  readonly why:
+    'front-closed' | 'back-lost' | 'front-protocol' | 'back-protocol' | 'cut-response' | 'drained' | 'closed';
+  readonly error?: Error;
+}
+
+/** One call on its way, for people and for decisions about a drain. */
+export interface InFlightCall {
+  readonly service: string;
+  readonly method: string;
+  /** The stream id the front uses. */
+  readonly streamId: number;
+  readonly sinceMs: number;
+}
+
+export interface Relay {
+  /** Resolves, never rejects, when both ends are gone. */
+  readonly closed: Promise<CloseReason>;
+  close(reason?: CloseReason): void;
+  inFlight(): readonly InFlightCall[];
+  /** Answers new calls Unavailable, lets open ones end (save those that may wait for ever), then closes; at once when `signal` is aborted. */
+  drain(signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// Certificates and links for tests: made here at run time, nothing checked in.
+import {
+  Authority,
+  checkMaterial,
+  selfSignedClient,
+  type IssuedCertificate,
+  type TlsMaterial,
+  type TlsProfile,
+} from '@peerpod-tls/certs';
+import { pino, type Logger } from 'pino';
+import type { JudgedPeer } from '../../src/judge.js';
+import { dialLink } from '../../src/dial.js';
+import { listenLink, type LinkListener, type ListenOptions } from '../../src/listen.js';
+
+export const profile: TlsProfile = { minVersion: 'TLSv1.3' };
+export const day = 86_400_000;
+export const serverName = 'podvm-test';
+
+export const silentLog: Logger = pino({ level: 'silent' });
+
+export interface LogLine {
+  readonly level: number;
+  readonly msg: string;
+  readonly [key: string]: unknown;
+}
+
+/** A logger whose lines can be read. */
+export function recordingLog(): { log: Logger; lines: LogLine[] } {
+  const lines: LogLine[] = [];
+  const log = pino(
+    { level: 'debug' },
+    { write: (text: string) => void lines.push(JSON.parse(text) as LogLine) },
+  );
+  return { log, lines };
+}
+
+const from = (pem: string, flag: string) => ({ pem, file: `${flag}.pem`, flag });
+
+export function material(
+  role: 'server' | 'client',
+  own: { certPem: string; keyPem: string },
+  anchorsPem: string | null,
+  now?: Date,
+): TlsMaterial {
+  return checkMaterial({
+    role,
+    cert: from(own.certPem, '-cert'),
+    key: from(own.keyPem, '-key'),
+    anchors: anchorsPem === null ? null : from(anchorsPem, '-anchors'),
+    allowNoAnchors: anchorsPem === null,
+    ...(now === undefined ? {} : { now }),
+  });
+}
+
+export interface World {
+  readonly authority: Authority;
+  readonly serverLeaf: IssuedCertificate;
+  readonly clientLeaf: IssuedCertificate;
+  readonly server: TlsMaterial;
+  readonly client: TlsMaterial;
+}
+
+/** The shape of automatic mode: a CA for servers, a self-signed certificate for the client. */
+export async function makeWorld(): Promise<World> {
+  const authority = await Authority.create();
+  const serverLeaf = await authority.issue('server', { names: [serverName] });
+  const clientLeaf = await selfSignedClient();
+  return {
+    authority,
+    serverLeaf,
+    clientLeaf,
+    server: material('server', serverLeaf, clientLeaf.certPem),
+    client: material('client', clientLeaf, authority.certPem),
+  };
+}
+
+export function listen(
+  world: World,
+  o: Partial<ListenOptions> & Pick<ListenOptions, 'onPeer'>,
+): Promise<LinkListener> {
+  return listenLink({
+    host: '127.0.0.1',
+    port: 0,
+    security: { t: 'tls', material: () => world.server, profile },
+    log: silentLog,
+    ...o,
+  });
+}
+
+export function dial(
+  world: World,
+  port: number,
+  o: Partial<Parameters<typeof dialLink>[0]> = {},
+): Promise<JudgedPeer> {
+  return dialLink({
+    host: '127.0.0.1',
+    port,
+    security: { t: 'tls', material: () => world.client, profile },
+    serverName,
+    signal: AbortSignal.timeout(10_000),
+    log: silentLog,
+    ...o,
+  });
+}
