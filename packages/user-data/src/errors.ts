@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What can be wrong with a letter, with where it comes from, and with writing it down.
+
+export type UserDataErrorCode =
+  /** The source cannot be read. */
+  | 'ERR_USER_DATA_SOURCE'
+  /** Nothing came before the deadline. */
+  | 'ERR_USER_DATA_TIMEOUT'
+  /** The letter, a file in it or apf.json is larger than its limit. */
+  | 'ERR_USER_DATA_TOO_LARGE'
+  /** The letter is not cloud-config as an adaptor writes it. */
+  | 'ERR_USER_DATA_FORMAT'
+  /** A key that means something we do not do. */
+  | 'ERR_USER_DATA_KEY'
+  /** A path that is not absolute, goes up, or comes twice. */
+  | 'ERR_USER_DATA_PATH'
+  /** A content that cannot be sent as text. */
+  | 'ERR_USER_DATA_CONTENT'
+  /** apf.json is not what a forwarder reads. */
+  | 'ERR_USER_DATA_APF'
+  /** A link, a foreign directory or no regular file on the way to a file. */
+  | 'ERR_USER_DATA_UNSAFE_PATH'
+  | 'ERR_USER_DATA_WRITE';
+
+export class UserDataError extends Error {
+  readonly code: UserDataErrorCode;
+  readonly hint: string | undefined;
+
+  constructor(
+    code: UserDataErrorCode,
+    message: string,
+    options: { readonly hint?: string; readonly cause?: unknown } = {},
+  ) {
+    super(message, 'cause' in options ? { cause: options.cause } : undefined);
+    this.name = 'UserDataError';
+    this.code = code;
+    this.hint = options.hint;
+  }
+}
