@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// The adaptor put together: what starts after what, and what closes before what. No flags and no signals here.
+import { makeSecretDirectory } from '@peerpod-tls/certs';
+import {
+  listenUnixSocket,
+  startStatusServer,
+  type Service,
+  type StatusServer,
+  type UnixListener,
+} from '@peerpod-tls/daemon';
+import { TtrpcServer } from '@peerpod-tls/ttrpc';
+import type { Logger } from 'pino';
+import type { SandboxDeps, SandboxSettings } from './deps.js';
+import { adaptorEdits, type AdaptorEditOptions } from './edits.js';
+import { AdaptorError, reasonOf } from './errors.js';
+import { watchExpiries } from './expiry-watch.js';
+import { hypervisorServices } from './hypervisor.js';
+import { openIdentity } from './identity-files.js';
+import { automaticIdentity, disabledIdentity, manualIdentity, type Identity } from './identity.js';
+import { LiveMaterial } from './live-material.js';
+import { Metrics } from './metrics.js';
+import type { AdaptorOptions } from './options.js';
+import type { Provider } from './providers/provider.js';
+import { findOrphans } from './reap-instance.js';
+import { SandboxStore } from './sandbox-store.js';
+import { SandboxTable } from './sandbox-table.js';
+import { Sandboxes } from './sandboxes.js';
+import { lockStateDir, type StateLock } from './state-lock.js';
+import { readyCheck, sandboxViews, startupCheck, type Phase } from './status.js';
+
+export interface AdaptorParts {
+  readonly options: AdaptorOptions;
+  readonly provider: Provider;
+  readonly log: Logger;
+  /** What a test shortens: deadlines and pauses of deletions, the redial budget. */
+  readonly timing?: Pick<SandboxSettings, 'deletionMs' | 'deletionRetryMs' | 'redialBudgetMs'>;
+  readonly edits?: AdaptorEditOptions;
+}
+
+/** How often the platform is searched for instances that nobody knows. */
+const ORPHAN_SEARCH_MS = 600_000;
+const PROVIDER_CHECK_MS = 60_000;
+
+/** One adaptor: a service to be run, and the addresses it has while it runs. */
+export class Adaptor implements Service {
+  readonly name = 'adaptor';
+  readonly #parts: AdaptorParts;
+  readonly #log: Logger;
+  /** What is open, in the order it was opened; closed from the end. */
+  readonly #open: { readonly name: string; close(): Promise<void> }[] = [];
+  #phase: Phase = 'starting';
+  #identity: Identity | null = null;
+  #live: LiveMaterial | null = null;
+  #table: SandboxTable | null = null;
+  #sandboxes: Sandboxes | null = null;
+  #statusAddress = '';
+
+  constructor(parts: AdaptorParts) {
+    this.#parts = parts;
+    this.#log = parts.log;
+  }
+
+  /** `host:port` of the status server, with the port in use. */
+  get statusAddress(): string {
+    return this.#statusAddress;
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    const { options, provider } = this.#parts;
+    const metrics = new Metrics({
+      sandboxes: () => this.#table?.values() ?? [],
+      expiries: () => this.#identity?.expiries() ?? [],
+      openLinks: () => this.#sandboxes?.openLinks ?? 0,
+    });
+    if (options.verifyProvider) await this.#verifyProvider(signal);
+    await this.#openState();
+    const status = await this.#openStatus(metrics);
+    this.#identity = await this.#openIdentity(metrics);
+    const table = await this.#openTable(metrics);
+    signal.throwIfAborted();
+    const deps = this.#depsOf(table, this.#identity, metrics);
+    const sandboxes = new Sandboxes(deps);
+    this.#sandboxes = sandboxes;
+    this.#own('sandboxes', () => sandboxes.close(AbortSignal.timeout(this.#drainMs())));
+    await sandboxes.resume();
+    signal.throwIfAborted();
+    await this.#openHypervisor(sandboxes, table);
+    this.#searchOrphans(deps);
+    this.#phase = 'serving';
+    this.#log.info(
+      { provider: provider.name, socket: options.socket, status: status.address, mode: options.tls.t },
+      'adaptor started',
+    );
+  }
+
+  /** Before the drain timer of the process, so that what is left is closed rather than cut off. */
+  #drainMs(): number {
+    return Math.max(100, Math.floor(this.#parts.options.drainMs * 0.8));
+  }
+
+  #own(name: string, close: () => Promise<void>): void {
+    this.#open.push({ name, close });
+  }
+
+  async #verifyProvider(signal: AbortSignal): Promise<void> {
+    const { provider } = this.#parts;
+    await provider.verify?.(AbortSignal.any([signal, AbortSignal.timeout(PROVIDER_CHECK_MS)]));
+    this.#log.info(
+      { provider: provider.name, checked: provider.verify !== undefined },
+      'provider configuration checked',
+    );
+  }
+
+  async #openState(): Promise<void> {
+    const { podsDir, stateDir } = this.#parts.options;
+    try {
+      await makeSecretDirectory(podsDir);
+    } catch (cause) {
+      throw new AdaptorError('ERR_ADAPTOR_PODS_DIR', `-pods-dir cannot be used: ${reasonOf(cause)}`, {
+        hint: hintOf(cause),
+        cause,
+      });
+    }
+    try {
+      await makeSecretDirectory(stateDir);
+    } catch (cause) {
+      throw new AdaptorError('ERR_ADAPTOR_STATE_DIR', `-state-dir cannot be used: ${reasonOf(cause)}`, {
+        hint: hintOf(cause),
+        cause,
+      });
+    }
+    const lock: StateLock = await lockStateDir(stateDir, this.#log);
+    this.#own('state lock', () => lock.release());
+  }
+
+  async #openStatus(metrics: Metrics): Promise<StatusServer> {
+    const { options } = this.#parts;
+    const server = await startStatusServer({
+      address: options.statusAddress,
+      startup: () => startupCheck(this.#phase),
+      ready: () => readyCheck(this.#phase, this.#identity),
+      metrics: metrics.registry,
+      routes: {
+        '/sandboxes': () =>
+          this.#table === null ? { sandboxes: [] } : sandboxViews(this.#table, options.podsDir),
+      },
+      log: this.#log,
+    });
+    this.#statusAddress = server.address;
+    this.#own('status server', () => server.close());
+    return server;
+  }
+
+  async #openIdentity(metrics: Metrics): Promise<Identity> {
+    const { tls, stateDir } = this.#parts.options;
+    let created = false;
+    let identity: Identity;
+    switch (tls.t) {
+      case 'disabled':
+        identity = disabledIdentity();
+        break;
+      case 'automatic': {
+        const files = await openIdentity(stateDir, tls.algorithm);
+        created = files.created;
+        identity = automaticIdentity({ ...files, algorithm: tls.algorithm, link: tls.link });
+        break;
+      }
+      case 'manual': {
+        const live = await LiveMaterial.open({
+          files: tls,
+          log: this.#log,
+          onReload: ok => metrics.reloaded(ok),
+        });
+        live.watch();
+        this.#live = live;
+        this.#own('certificate files', () => live.close());
+        identity = manualIdentity(() => live.current, tls.link);
+        break;
+      }
+    }
+    this.#log.info({ mode: identity.mode, ...identity.describe(), created }, 'identity ready');
+    const stop = watchExpiries(identity, this.#log);
+    this.#own('expiry watch', async () => stop());
+    return identity;
+  }
+
+  async #openTable(metrics: Metrics): Promise<SandboxTable> {
+    const { podsDir, stateDir } = this.#parts.options;
+    const store = new SandboxStore(stateDir, podsDir, this.#log);
+    await store.open();
+    const { sandboxes, setAside } = await store.load();
+    metrics.setAside(setAside.length);
+    if (sandboxes.length > 0) this.#log.info({ count: sandboxes.length }, 'sandboxes loaded');
+    this.#table = new SandboxTable(store, sandboxes);
+    return this.#table;
+  }
+
+  #depsOf(table: SandboxTable, identity: Identity, metrics: Metrics): SandboxDeps {
+    const { options, provider, timing, edits } = this.#parts;
+    return {
+      settings: {
+        podsDir: options.podsDir,
+        forwarderPort: options.forwarderPort,
+        proxyTimeoutMs: options.proxyTimeoutMs,
+        initdata: options.initdata,
+        scratchSpace: options.scratchSpace,
+        ...timing,
+      },
+      table,
+      provider,
+      identity,
+      edits: adaptorEdits(edits),
+      metrics,
+      log: this.#log,
+    };
+  }
+
+  async #openHypervisor(sandboxes: Sandboxes, table: SandboxTable): Promise<void> {
+    const server = new TtrpcServer({ services: hypervisorServices(sandboxes, table), log: this.#log });
+    const listener: UnixListener = await listenUnixSocket({
+      path: this.#parts.options.socket,
+      onConnection: socket => void server.serve(socket),
+      log: this.#log,
+    });
+    this.#own('hypervisor socket', async () => {
+      this.#phase = 'stopping';
+      await listener.close();
+      // Calls in flight end with the sandboxes, which are closed right after this; the server only stops taking more.
+      this.#draining = server.drain(AbortSignal.timeout(this.#drainMs()));
+      this.#draining.catch((err: unknown) => this.#log.debug({ err }, 'hypervisor connections not drained'));
+    });
+  }
+
+  #draining: Promise<void> = Promise.resolve();
+
+  #searchOrphans(deps: SandboxDeps): void {
+    const { provider } = this.#parts;
+    const stopping = new AbortController();
+    const search = async (): Promise<void> => {
+      try {
+        const orphans = await findOrphans(
+          deps,
+          AbortSignal.any([stopping.signal, AbortSignal.timeout(PROVIDER_CHECK_MS)]),
+        );
+        deps.metrics.orphans(orphans.length);
+        for (const { id, name, addresses } of orphans) {
+          this.#log.warn(
+            { provider: provider.name, instance: id, instanceName: name, addresses },
+            'instance belongs to no sandbox',
+          );
+        }
+      } catch (err) {
+        if (!stopping.signal.aborted)
+          this.#log.warn({ err, provider: provider.name }, 'instances not listed');
+      }
+    };
+    const timer = setInterval(() => void search(), ORPHAN_SEARCH_MS).unref();
+    void search();
+    this.#own('orphan search', async () => {
+      clearInterval(timer);
+      stopping.abort();
+    });
+  }
+
+  /** SIGHUP: the certificates users bring are read again. The other modes have nothing to read. */
+  async reload(): Promise<void> {
+    await this.#live?.reload();
+  }
+
+  /** Closes in reverse of opening and keeps going past a failure; VMs are left as they are. */
+  async close(): Promise<void> {
+    const errors: unknown[] = [];
+    for (const part of this.#open.splice(0).toReversed()) {
+      try {
+        await part.close();
+        if (part.name === 'sandboxes') await this.#draining.catch(() => undefined);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    await this.#parts.provider.close().catch((error: unknown) => errors.push(error));
+    if (errors.length > 0) throw new AggregateError(errors, 'the adaptor did not close cleanly');
+  }
+}
+
+function hintOf(error: unknown): string | undefined {
+  return typeof error === 'object' && error !== null && 'hint' in error && typeof error.hint === 'string'
+    ? error.hint
+    : undefined;
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Who the adaptor is on a link and what a letter says about TLS, for each of the three modes. The files of automatic
+// mode are made and read in identity-files.ts, those of manual mode are watched in live-material.ts.
+import type { X509Certificate } from 'node:crypto';
+import {
+  describeCertificate,
+  type Authority,
+  type CertificateSummary,
+  type KeyAlgorithm,
+  type TlsMaterial,
+} from '@peerpod-tls/certs';
+import type { LinkSecurity } from '@peerpod-tls/link';
+import type { LeafFacts } from './sandbox.js';
+import { MANUAL_SERVER_NAME, type LinkProfile } from './tls-mode.js';
+
+/** The TLS part of a letter; empty fields are left out of it. Holds a private key in automatic mode. */
+export interface LetterTls {
+  readonly tlsServerKey?: string;
+  readonly tlsServerCert?: string;
+  readonly tlsClientCa?: string;
+  readonly tlsMinVersion?: string;
+  readonly tlsCipherSuites?: readonly string[];
+}
+
+export interface IssuedLetter {
+  readonly tls: LetterTls;
+  /** What may be told about the certificate in it; null when the letter carries none. */
+  readonly leaf: CertificateSummary | null;
+}
+
+/** One certificate whose end is near or not: for metrics and warnings. */
+export interface Expiry {
+  readonly kind: 'ca' | 'client' | 'bundle';
+  readonly subject: string;
+  readonly notAfter: Date;
+}
+
+export interface Identity {
+  readonly mode: 'automatic' | 'manual' | 'disabled';
+  readonly security: LinkSecurity;
+  /** The name a VM's certificate must carry; empty with TLS off. */
+  serverName(instanceName: string): string;
+  /** Makes what a new VM needs to be recognised and to recognise us. */
+  issue(serverName: string): Promise<IssuedLetter>;
+  expiries(): readonly Expiry[];
+  /** Facts for the line 'identity ready'. */
+  describe(): { readonly authority: LeafFacts | null; readonly client: LeafFacts | null };
+}
+
+export function leafFacts(summary: CertificateSummary): LeafFacts {
+  return {
+    subject: summary.subject,
+    fingerprint: summary.fingerprint,
+    notAfter: new Date(summary.notAfter).toISOString(),
+  };
+}
+
+export function disabledIdentity(): Identity {
+  return {
+    mode: 'disabled',
+    security: { t: 'plain' },
+    serverName: () => '',
+    issue: async () => ({ tls: {}, leaf: null }),
+    expiries: () => [],
+    describe: () => ({ authority: null, client: null }),
+  };
+}
+
+function expiry(kind: Expiry['kind'], certificate: X509Certificate): Expiry {
+  return { kind, subject: describeCertificate(certificate).subject, notAfter: new Date(certificate.validTo) };
+}
+
+/** The profile's words, for a VM that has to keep to the same floor. */
+function profileOf(link: LinkProfile): LetterTls {
+  return {
+    tlsMinVersion: link.minVersion,
+    ...(link.cipherSuites.length === 0 ? {} : { tlsCipherSuites: link.cipherSuites }),
+  };
+}
+
+export interface AutomaticParts {
+  readonly authority: Authority;
+  readonly client: TlsMaterial;
+  readonly algorithm: KeyAlgorithm;
+  readonly link: LinkProfile;
+}
+
+/** The adaptor signs every VM's certificate, and its own self-signed one is the VM's only client anchor. */
+export function automaticIdentity({ authority, client, algorithm, link }: AutomaticParts): Identity {
+  return {
+    mode: 'automatic',
+    security: { t: 'tls', material: () => client, profile: link.profile },
+    serverName: instanceName => instanceName,
+    issue: async serverName => {
+      const issued = await authority.issue('server', { names: [serverName], algorithm });
+      return {
+        tls: {
+          tlsServerKey: issued.keyPem,
+          tlsServerCert: issued.certPem,
+          tlsClientCa: client.chainPem,
+          ...profileOf(link),
+        },
+        leaf: describeCertificate(issued.certificate),
+      };
+    },
+    expiries: () => [expiry('ca', authority.certificate), expiry('client', client.leaf)],
+    describe: () => ({
+      authority: leafFacts(describeCertificate(authority.certificate)),
+      client: leafFacts(describeCertificate(client.leaf)),
+    }),
+  };
+}
+
+/** Users brought everything; a VM's image has its own pair, and the letter only carries the profile. */
+export function manualIdentity(material: () => TlsMaterial, link: LinkProfile): Identity {
+  return {
+    mode: 'manual',
+    security: { t: 'tls', material, profile: link.profile },
+    serverName: () => MANUAL_SERVER_NAME,
+    issue: async () => ({ tls: profileOf(link), leaf: null }),
+    expiries: () => {
+      const { leaf, anchors, expiresAt } = material();
+      return [
+        { ...expiry('client', leaf), notAfter: expiresAt },
+        ...anchors.map(anchor => expiry('bundle', anchor)),
+      ];
+    },
+    describe: () => ({ authority: null, client: leafFacts(describeCertificate(material().leaf)) }),
+  };
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// The letter to a new VM: apf.json and what goes with it, as cloud-config text. Made in memory right before the VM is,
+// because it holds the VM's private key and the worker's disk is no place for that.
+import { GUEST_PATHS, renderApf, renderCloudConfig, type LetterFile } from '@peerpod-tls/user-data';
+import { AdaptorError } from './errors.js';
+import type { LetterTls } from './identity.js';
+import { packInitdata } from './initdata.js';
+import type { Sandbox } from './sandbox.js';
+
+const SCRATCH_MARKER = '/run/peerpod/scratch-space.marker';
+
+/**
+ * What `pod-network` says as long as no tunnel leads from the worker into the VM: every key of the object, with nothing
+ * in it. Our forwarder leaves the VM's network alone; upstream's needs the object to be there, and then says that it
+ * knows no tunnel of that type, where a missing object would make it crash.
+ */
+const NO_POD_NETWORK = {
+  podip: '',
+  'pod-hw-addr': '',
+  interface: '',
+  'worker-node-ip': '',
+  'tunnel-type': '',
+  routes: null,
+  neighbors: null,
+  mtu: 0,
+  index: 0,
+  dedicated: false,
+  'external-net-via-pod-vm': false,
+} as const;
+
+export interface LetterOptions {
+  readonly sandbox: Sandbox;
+  readonly tls: LetterTls;
+  /** `-initdata`, packed; used when the pod brought none. */
+  readonly initdata: string;
+  readonly scratchSpace: boolean;
+  /** The provider's limit for the finished text, in bytes. */
+  readonly maxBytes: number;
+}
+
+export interface Letter {
+  readonly text: string;
+  readonly bytes: number;
+  /** Paths in the guest. */
+  readonly files: readonly string[];
+}
+
+/** Writes the letter; throws `ERR_ADAPTOR_LETTER_TOO_BIG` when the platform would not take it. */
+export function writeLetter(o: LetterOptions): Letter {
+  const { wish } = o.sandbox;
+  const files: LetterFile[] = [
+    {
+      path: GUEST_PATHS.apf,
+      content: renderApf({
+        podNetwork: NO_POD_NETWORK,
+        podNamespace: wish.namespace,
+        podName: wish.pod,
+        ...o.tls,
+      }),
+    },
+  ];
+  const initdata = wish.initdata === '' ? o.initdata : packInitdata(wish.initdata);
+  if (initdata !== '') files.push({ path: GUEST_PATHS.initdata, content: initdata });
+  if (o.scratchSpace) files.push({ path: SCRATCH_MARKER, content: '' });
+  const text = renderCloudConfig(files);
+  const bytes = Buffer.byteLength(text);
+  if (bytes > o.maxBytes) {
+    throw new AdaptorError(
+      'ERR_ADAPTOR_LETTER_TOO_BIG',
+      `the user-data of sandbox ${o.sandbox.id} has ${bytes} bytes, the provider takes ${o.maxBytes}`,
+      { hint: initdata === '' ? undefined : `initdata makes up ${initdata.length} of them` },
+    );
+  }
+  return { text, bytes, files: files.map(file => file.path) };
+}

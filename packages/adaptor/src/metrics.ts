@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the adaptor counts, for Prometheus. Labels come from closed sets only: a caller's words never become a label.
+import { agentMethods, healthService, agentService } from '@peerpod-tls/agent-protocol';
+import { Counter, createRegistry, Gauge, Histogram, type Registry } from '@peerpod-tls/daemon/metrics';
+import type { RelayObserver } from '@peerpod-tls/link';
+import { StatusCode } from '@peerpod-tls/ttrpc';
+import type { Expiry } from './identity.js';
+import { REFUSAL_RULES } from './refusal-rule.js';
+import { SANDBOX_STATES, type Sandbox } from './sandbox.js';
+
+const KNOWN_METHODS: ReadonlySet<string> = new Set([
+  ...agentMethods.map(method => `${agentService.name}/${method}`),
+  ...Object.keys(healthService.methods).map(method => `${healthService.name}/${method}`),
+]);
+const CODE_NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(StatusCode).map(([name, code]) => [code, name]),
+);
+
+/** What is asked for at the moment somebody reads the metrics. */
+export interface MetricSources {
+  sandboxes(): Iterable<Sandbox>;
+  expiries(): readonly Expiry[];
+  openLinks(): number;
+}
+
+export class Metrics {
+  readonly registry: Registry;
+  readonly #callsTotal: Counter<'method' | 'code'>;
+  readonly #callSeconds: Histogram<'method'>;
+  readonly #relayBytes: Counter<'direction'>;
+  readonly #callBytes: Histogram<'direction'>;
+  readonly #redials: Counter<'result'>;
+  readonly #redialSeconds: Histogram;
+  readonly #replayed: Counter<'outcome'>;
+  readonly #refusals: Counter<'rule'>;
+  readonly #protocolErrors: Counter;
+  readonly #issued: Counter;
+  readonly #startSeconds: Histogram<'result'>;
+  readonly #deletions: Counter<'result'>;
+  readonly #reloads: Counter<'result'>;
+  readonly #orphans: Gauge;
+  readonly #setAside: Gauge;
+
+  constructor(sources: MetricSources) {
+    const registry = createRegistry('cloud-api-adaptor');
+    const registers = [registry];
+    this.registry = registry;
+    this.#callsTotal = new Counter({
+      name: 'peerpod_calls_total',
+      help: 'Calls of shims that ended, by method and status.',
+      labelNames: ['method', 'code'],
+      registers,
+    });
+    this.#callSeconds = new Histogram({
+      name: 'peerpod_call_duration_seconds',
+      help: "From a call's first byte to its answer's, by method.",
+      labelNames: ['method'],
+      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120],
+      registers,
+    });
+    this.#callBytes = new Histogram({
+      name: 'peerpod_transfer_bytes',
+      help: 'Bytes passed on at a time, by direction.',
+      labelNames: ['direction'],
+      buckets: [64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304],
+      registers,
+    });
+    this.#relayBytes = new Counter({
+      name: 'peerpod_bytes_total',
+      help: 'Bytes passed on, headers included, by direction.',
+      labelNames: ['direction'],
+      registers,
+    });
+    this.#redials = new Counter({
+      name: 'peerpod_redials_total',
+      help: 'Lost links, by whether another one was made in time.',
+      labelNames: ['result'],
+      registers,
+    });
+    this.#redialSeconds = new Histogram({
+      name: 'peerpod_redial_duration_seconds',
+      help: 'From the loss of a link to its replacement.',
+      buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20],
+      registers,
+    });
+    this.#replayed = new Counter({
+      name: 'peerpod_redial_calls_total',
+      help: 'Calls open when a link was lost: sent again, or answered Unavailable.',
+      labelNames: ['outcome'],
+      registers,
+    });
+    this.#refusals = new Counter({
+      name: 'peerpod_refusals_total',
+      help: 'Links that were not made because one side refused the other, by rule.',
+      labelNames: ['rule'],
+      registers,
+    });
+    this.#protocolErrors = new Counter({
+      name: 'peerpod_protocol_errors_total',
+      help: 'Frames that the protocol does not allow.',
+      registers,
+    });
+    this.#issued = new Counter({
+      name: 'peerpod_certificates_issued_total',
+      help: 'Server certificates made for pod VMs.',
+      registers,
+    });
+    this.#startSeconds = new Histogram({
+      name: 'peerpod_start_duration_seconds',
+      help: 'StartVM from request to answer, by result.',
+      labelNames: ['result'],
+      buckets: [0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 320, 600],
+      registers,
+    });
+    this.#deletions = new Counter({
+      name: 'peerpod_instance_deletions_total',
+      help: 'Attempts to delete an instance, by result.',
+      labelNames: ['result'],
+      registers,
+    });
+    this.#reloads = new Counter({
+      name: 'peerpod_certificate_reloads_total',
+      help: 'Changed certificate files, by whether they were taken.',
+      labelNames: ['result'],
+      registers,
+    });
+    this.#orphans = new Gauge({
+      name: 'peerpod_orphan_instances',
+      help: 'Instances on the platform that belong to no sandbox of this adaptor, as last looked at.',
+      registers,
+    });
+    this.#setAside = new Gauge({
+      name: 'peerpod_state_files_set_aside',
+      help: 'Sandbox records that could not be read at start.',
+      registers,
+    });
+    registerReadings(registry, sources);
+  }
+
+  /** The observer of one sandbox's relays. */
+  observer(onRedialled: (ms: number, replayed: number, failed: number) => void): RelayObserver {
+    return {
+      callEnded: (service, method, status, ms) => {
+        const full = `${service}/${method}`;
+        const label = KNOWN_METHODS.has(full) ? method : 'other';
+        this.#callsTotal.inc({ method: label, code: CODE_NAMES.get(status) ?? 'other' });
+        this.#callSeconds.observe({ method: label }, ms / 1000);
+      },
+      bytes: (direction, count) => {
+        this.#relayBytes.inc({ direction }, count);
+        this.#callBytes.observe({ direction }, count);
+      },
+      redialled: (ms, replayed, failed) => {
+        this.#redials.inc({ result: 'ok' });
+        this.#redialSeconds.observe(ms / 1000);
+        this.#replayed.inc({ outcome: 'replayed' }, replayed);
+        this.#replayed.inc({ outcome: 'unavailable' }, failed);
+        onRedialled(ms, replayed, failed);
+      },
+      protocolError: () => this.#protocolErrors.inc(),
+    };
+  }
+
+  redialFailed(): void {
+    this.#redials.inc({ result: 'failed' });
+  }
+
+  refused(rule: string): void {
+    this.#refusals.inc({ rule: REFUSAL_RULES.includes(rule) ? rule : 'other' });
+  }
+
+  issued(): void {
+    this.#issued.inc();
+  }
+
+  started(result: 'ok' | 'failed', ms: number): void {
+    this.#startSeconds.observe({ result }, ms / 1000);
+  }
+
+  deleted(result: 'ok' | 'failed'): void {
+    this.#deletions.inc({ result });
+  }
+
+  reloaded(ok: boolean): void {
+    this.#reloads.inc({ result: ok ? 'ok' : 'refused' });
+  }
+
+  orphans(count: number): void {
+    this.#orphans.set(count);
+  }
+
+  setAside(count: number): void {
+    this.#setAside.set(count);
+  }
+}
+
+function registerReadings(registry: Registry, sources: MetricSources): void {
+  registry.registerMetric(
+    new Gauge({
+      name: 'peerpod_links',
+      help: 'Connections of shims that are being relayed to a pod VM.',
+      registers: [],
+      collect() {
+        this.set(sources.openLinks());
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: 'peerpod_sandboxes',
+      help: 'Sandboxes by state.',
+      labelNames: ['state'],
+      registers: [],
+      collect() {
+        const counts = new Map<string, number>(SANDBOX_STATES.map(state => [state, 0]));
+        for (const { state } of sources.sandboxes()) counts.set(state.t, (counts.get(state.t) ?? 0) + 1);
+        for (const [state, count] of counts) this.set({ state }, count);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: 'peerpod_certificate_expiry_seconds',
+      help: 'Seconds until the first certificate of a kind expires; negative when it has. No value: there is none.',
+      labelNames: ['kind'],
+      registers: [],
+      collect() {
+        this.reset();
+        const first = new Map<string, number>();
+        const note = (kind: string, at: number): void => {
+          const left = (at - Date.now()) / 1000;
+          if (Number.isFinite(left))
+            first.set(kind, Math.min(left, first.get(kind) ?? Number.POSITIVE_INFINITY));
+        };
+        for (const { kind, notAfter } of sources.expiries()) note(kind, notAfter.getTime());
+        for (const { leaf, state } of sources.sandboxes()) {
+          if (leaf !== null && state.t === 'running') note('leaf', Date.parse(leaf.notAfter));
+        }
+        for (const [kind, seconds] of first) this.set({ kind }, seconds);
+      },
+    }),
+  );
+}

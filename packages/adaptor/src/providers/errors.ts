@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The one error a provider throws. It may carry an instance, because a creation can fail after the platform made one.
+import type { Instance } from './provider.js';
+
+export type ProviderErrorCode =
+  | 'ERR_PROVIDER_CONFIG'
+  | 'ERR_PROVIDER_CREATE'
+  | 'ERR_PROVIDER_DELETE'
+  | 'ERR_PROVIDER_LIST'
+  | 'ERR_PROVIDER_LIMIT'
+  | 'ERR_PROVIDER_ABORTED';
+
+export interface ProviderErrorOptions {
+  readonly hint?: string | undefined;
+  readonly cause?: unknown;
+  /** What exists all the same and must be deleted by the caller. */
+  readonly instance?: Instance | undefined;
+}
+
+export class ProviderError extends Error {
+  readonly code: ProviderErrorCode;
+  readonly hint: string | undefined;
+  readonly instance: Instance | undefined;
+
+  constructor(code: ProviderErrorCode, message: string, options: ProviderErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'ProviderError';
+    this.code = code;
+    this.hint = options.hint;
+    this.instance = options.instance;
+  }
+}
+
+/** The instance a failed creation left behind, wherever the error came from; null when it left none. */
+export function leftBehind(error: unknown): Instance | null {
+  if (typeof error !== 'object' || error === null || !('instance' in error)) return null;
+  const { instance } = error;
+  if (typeof instance !== 'object' || instance === null) return null;
+  if (!('id' in instance) || typeof instance.id !== 'string' || instance.id === '') return null;
+  const name = 'name' in instance && typeof instance.name === 'string' ? instance.name : '';
+  const addresses =
+    'addresses' in instance && Array.isArray(instance.addresses)
+      ? instance.addresses.filter((address): address is string => typeof address === 'string')
+      : [];
+  return { id: instance.id, name, addresses };
+}

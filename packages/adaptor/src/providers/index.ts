@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+// The providers there are, by the name they have on the command line.
+import { local } from './local.js';
+import type { ProviderModule } from './provider.js';
+
+export const providers: readonly ProviderModule[] = [local];

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the status server says: when the adaptor has started, when it is ready, and which sandboxes there are.
+//
+//   /startup   200 once the sandboxes of an earlier run are open again and the hypervisor socket listens. It does not
+//              look at pods, so a restart of the adaptor never waits for pods to be restarted.
+//   /readyz    200 while the hypervisor socket takes calls and no certificate of ours has expired.
+//   /sandboxes the table, for people and tools; no secret is in it.
+import type { CheckResult } from '@peerpod-tls/daemon';
+import type { Identity } from './identity.js';
+import { agentSocketPath } from './sandbox-id.js';
+import type { SandboxTable } from './sandbox-table.js';
+import { instanceOf, troubleOf, type LeafFacts } from './sandbox.js';
+
+export type Phase = 'starting' | 'serving' | 'stopping';
+
+export function startupCheck(phase: Phase): CheckResult {
+  return phase === 'starting'
+    ? { ok: false, reason: 'starting: the hypervisor socket is not open yet' }
+    : { ok: true, reason: 'started' };
+}
+
+export function readyCheck(phase: Phase, identity: Identity | null, now: Date = new Date()): CheckResult {
+  if (phase !== 'serving' || identity === null) return { ok: false, reason: phase };
+  const expired = identity
+    .expiries()
+    .filter(({ kind }) => kind !== 'bundle')
+    .find(({ notAfter }) => notAfter <= now);
+  if (expired !== undefined) {
+    return {
+      ok: false,
+      reason: `the ${expired.kind} certificate ${expired.subject} expired at ${expired.notAfter.toISOString()}`,
+    };
+  }
+  return { ok: true, reason: 'ready' };
+}
+
+/** One sandbox as `GET /sandboxes` shows it. */
+export interface SandboxView {
+  readonly id: string;
+  readonly pod: string;
+  readonly namespace: string;
+  readonly state: string;
+  /** Id of the instance; empty while there is none. */
+  readonly instance: string;
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly socket: string;
+  /** Since when it is in this state, ISO 8601. */
+  readonly since: string;
+  readonly tls: string;
+  readonly serverName: string;
+  readonly leaf: LeafFacts | null;
+  /** What is wrong; empty when nothing is. */
+  readonly error: string;
+}
+
+export function sandboxViews(
+  table: SandboxTable,
+  podsDir: string,
+): { readonly sandboxes: readonly SandboxView[] } {
+  const sandboxes = [...table.values()].map((sandbox): SandboxView => {
+    const instance = instanceOf(sandbox);
+    return {
+      id: sandbox.id,
+      pod: sandbox.wish.pod,
+      namespace: sandbox.wish.namespace,
+      state: sandbox.state.t,
+      instance: instance?.id ?? '',
+      name: instance?.name ?? sandbox.instanceName,
+      addresses: instance?.addresses ?? [],
+      socket: agentSocketPath(podsDir, sandbox.id),
+      since: sandbox.state.since,
+      tls: sandbox.tls,
+      serverName: sandbox.serverName,
+      leaf: sandbox.leaf,
+      error: troubleOf(sandbox),
+    };
+  });
+  return { sandboxes };
+}
