@@ -41,11 +41,11 @@ export interface ResponseEnvelope {
 export function encodeRequest(request: RequestEnvelope): Buffer {
   const { service, method, payload, timeoutNano, metadata } = request;
   const bytes = envelope.Request.encode({
-    service,
-    method,
+    service: wellFormed(service),
+    method: wellFormed(method),
     payload,
     timeoutNano: toLong(timeoutNano),
-    metadata: metadata.map(({ key, value }) => ({ key, value })),
+    metadata: metadata.map(({ key, value }) => ({ key: wellFormed(key), value: wellFormed(value) })),
   }).finish();
   return asBuffer(bytes);
 }
@@ -82,7 +82,11 @@ export function encodeResponse(response: ResponseEnvelope): Buffer {
   const { code, message, details } = status;
   return asBuffer(
     envelope.Response.encode({
-      status: { code, message, details: details.map(({ typeUrl, value }) => ({ typeUrl, value })) },
+      status: {
+        code,
+        message: wellFormed(message),
+        details: details.map(({ typeUrl, value }) => ({ typeUrl: wellFormed(typeUrl), value })),
+      },
       payload,
     }).finish(),
   );
@@ -134,6 +138,11 @@ function decodeWith<T>(
     const reason = error instanceof Error ? error.message : 'unknown reason';
     throw new TtrpcError(code, `the ${what} envelope does not decode: ${reason}`, { cause: error });
   }
+}
+
+/** protobufjs writes half a surrogate pair as bytes that are no UTF-8, and every peer refuses such a message. */
+function wellFormed(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, '\ufffd');
 }
 
 const NO_TIME = Long.fromBits(0, 0, false);
