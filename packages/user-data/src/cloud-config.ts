@@ -130,7 +130,7 @@ function parseYaml(text: string): unknown {
       merge: false,
       uniqueKeys: true,
       prettyErrors: false,
-      logLevel: 'silent',
+      logLevel: 'error',
     });
     const problem = document.errors[0] ?? document.warnings[0];
     if (problem !== undefined) {
