@@ -21,7 +21,8 @@ function sanitize(text: string): string {
  * A `max` of 0 or less cuts nothing; one below `SHORTEST_NAME` is taken as `SHORTEST_NAME`.
  */
 export function instanceName(pod: string, sandbox: string, max: number = LONGEST_LABEL): string {
-  return joinName(sanitize(pod), sanitize(sandbox).slice(0, ID_LENGTH), max);
+  // No DNS label ends with a hyphen (RFC 1123 section 2.1), so none of the id's may stand at the end.
+  return joinName(sanitize(pod), sanitize(sandbox).slice(0, ID_LENGTH).replace(/-+$/, ''), max);
 }
 
 /**

@@ -137,29 +137,25 @@ export class Metrics {
     registerReadings(registry, sources);
   }
 
-  /** The observer of one sandbox's relays. */
-  observer(onRedialled: (ms: number, replayed: number, failed: number) => void): RelayObserver {
-    return {
-      callEnded: (service, method, status, ms) => {
-        const full = `${service}/${method}`;
-        const label = KNOWN_METHODS.has(full) ? method : 'other';
-        this.#callsTotal.inc({ method: label, code: CODE_NAMES.get(status) ?? 'other' });
-        this.#callSeconds.observe({ method: label }, ms / 1000);
-      },
-      bytes: (direction, count) => {
-        this.#relayBytes.inc({ direction }, count);
-        this.#callBytes.observe({ direction }, count);
-      },
-      redialled: (ms, replayed, failed) => {
-        this.#redials.inc({ result: 'ok' });
-        this.#redialSeconds.observe(ms / 1000);
-        this.#replayed.inc({ outcome: 'replayed' }, replayed);
-        this.#replayed.inc({ outcome: 'unavailable' }, failed);
-        onRedialled(ms, replayed, failed);
-      },
-      protocolError: () => this.#protocolErrors.inc(),
-    };
-  }
+  /** What every relay tells. */
+  readonly observer: RelayObserver = {
+    callEnded: (service, method, status, ms) => {
+      const label = KNOWN_METHODS.has(`${service}/${method}`) ? method : 'other';
+      this.#callsTotal.inc({ method: label, code: CODE_NAMES.get(status) ?? 'other' });
+      this.#callSeconds.observe({ method: label }, ms / 1000);
+    },
+    bytes: (direction, count) => {
+      this.#relayBytes.inc({ direction }, count);
+      this.#callBytes.observe({ direction }, count);
+    },
+    redialled: (ms, replayed, failed) => {
+      this.#redials.inc({ result: 'ok' });
+      this.#redialSeconds.observe(ms / 1000);
+      this.#replayed.inc({ outcome: 'replayed' }, replayed);
+      this.#replayed.inc({ outcome: 'unavailable' }, failed);
+    },
+    protocolError: () => this.#protocolErrors.inc(),
+  };
 
   redialFailed(): void {
     this.#redials.inc({ result: 'failed' });

@@ -17,9 +17,7 @@ export function openProxy(deps: SandboxDeps, sandbox: Sandbox, instance: Instanc
     serverName: sandbox.serverName,
     security: identity.security,
     edits,
-    observer: metrics.observer((ms, replayed, failed) => {
-      log.info({ ms: Math.round(ms), replayed, failed }, 'link redialled');
-    }),
+    observer: metrics.observer,
     onRefused: rule => metrics.refused(rule),
     onRedialFailed: () => metrics.redialFailed(),
     ...(settings.redialBudgetMs === undefined ? {} : { redialBudgetMs: settings.redialBudgetMs }),

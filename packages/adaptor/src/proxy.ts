@@ -113,7 +113,7 @@ function relayOf(o: ProxyOptions, front: Socket, relays: Set<Relay>): Relay {
     relays.delete(relay);
     if (reason.why === 'front-closed' || reason.why === 'closed' || reason.why === 'drained') return;
     // The shim has lost its connection, so this is the line to look for when a pod went down.
-    o.log.warn({ why: reason.why, err: reason.error, code: codeOf(reason.error) }, 'link lost');
+    o.log.warn({ why: reason.why, err: reason.error, code: codeOf(reason.error) }, 'shim connection closed');
     if (reason.why === 'back-lost') o.onRedialFailed();
   });
   return relay;
