@@ -2,8 +2,8 @@
 // Reads apf.json from disk, warily. What its values mean for TLS is decided in tls.ts.
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 
-import { parseApf } from '@peerpod-tls/user-data';
-import type { ApfConfig } from '@peerpod-tls/user-data';
+import { parseApf } from '@peerpod-tls/user-data/apf';
+import type { ApfConfig } from '@peerpod-tls/user-data/apf';
 
 import { ForwarderError } from './errors.js';
 

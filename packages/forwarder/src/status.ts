@@ -28,6 +28,7 @@ export function statusService(
         metrics: counters,
         log,
       });
+      log.info({ address: server.address }, 'status listened');
       close = () => server.close();
     },
     async close() {

@@ -5,7 +5,7 @@ import { statSync } from 'node:fs';
 
 import { checkMaterial, parseTlsProfile, readPem } from '@peerpod-tls/certs';
 import type { PemSource, TlsMaterial, TlsProfile } from '@peerpod-tls/certs';
-import type { ApfConfig } from '@peerpod-tls/user-data';
+import type { ApfConfig } from '@peerpod-tls/user-data/apf';
 
 import { exposed } from './configuration-file.js';
 import type { ConfigurationFile } from './configuration-file.js';

@@ -15,9 +15,7 @@ const TARGET_PATHS = 'io.confidentialcontainers.org.peerpodvolumes.target_path';
 type Spec = Parameters<typeof grpc.Spec.encode>[0];
 
 function request(OCI: Spec | undefined): Buffer {
-  return Buffer.from(
-    grpc.CreateContainerRequest.encode({ containerId: 'c1', ...(OCI && { OCI }) }).finish(),
-  );
+  return Buffer.from(grpc.CreateContainerRequest.encode({ containerId: 'c1', ...(OCI && { OCI }) }).finish());
 }
 
 async function edited(

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { agentService, grpc, healthService } from '@peerpod-tls/agent-protocol';
+import { dialUntilHealthy } from '@peerpod-tls/link';
+import { TtrpcClient, clientOf } from '@peerpod-tls/ttrpc';
+import t from 'tap';
+
+import { Program } from './support/program.js';
+import { SERVER_NAME, check, clientSecurity, dial, makeWorld, silent, startAgent } from './support/world.js';
+
+t.test('a call travels to the agent edited, and nothing else in it changes', async t => {
+  const world = await makeWorld(t);
+  const agent = await startAgent(t, world);
+  const guest = join(world.directory, 'guest');
+  mkdirSync(guest);
+  const program = new Program(t, [...world.argv, '-guest-root', guest, '-pod-namespace', '/run/netns/podns']);
+  const { socket, peer } = await dial(world, await program.port());
+  t.match(peer.tls, { protocol: 'TLSv1.3', names: [SERVER_NAME] });
+  const client = new TtrpcClient(socket);
+  const shim = clientOf(agentService, client);
+  await shim.CreateContainer({
+    containerId: 'c1',
+    OCI: {
+      Hostname: 'h',
+      Mounts: [{ type: 'bind', source: '/run/data', destination: '/d' }],
+      Linux: { CgroupsPath: '/cg' },
+    },
+  });
+  t.match(agent.containers, [
+    {
+      containerId: 'c1',
+      OCI: {
+        Hostname: 'h',
+        Linux: { CgroupsPath: '/cg', Namespaces: [{ Type: 'network', Path: '/run/netns/podns' }] },
+      },
+    },
+  ]);
+  t.ok(existsSync(join(guest, 'run/data')));
+  await t.rejects(shim.CreateContainer({ containerId: 'c2' }), { status: 3, message: /no OCI/ });
+  await t.rejects(client.call('grpc.AgentService', 'NotYetInvented', new Uint8Array(0)), {
+    code: 'ERR_TTRPC_STATUS',
+    message: /NotYetInvented/,
+  });
+  t.equal((await clientOf(healthService, client).Check({})).status, 1, 'the link lives on');
+  t.match(await program.said('link opened'), { tls: { subject: /cloud-api-adaptor/ } });
+});
+
+t.test('a mount that is awaited holds up its own call alone', async t => {
+  const world = await makeWorld(t);
+  const agent = await startAgent(t, world);
+  const program = new Program(t, [...world.argv, '-guest-root', join(world.directory, 'guest')]);
+  const { socket } = await dial(world, await program.port());
+  const client = new TtrpcClient(socket);
+  const OCI = {
+    Linux: {},
+    Mounts: [{ type: 'bind', source: '/vol', destination: '/v' }],
+    Annotations: { 'io.confidentialcontainers.org.peerpodvolumes.target_path': '/vol' },
+  };
+  const waiting = clientOf(agentService, client).CreateContainer(
+    { containerId: 'c', OCI },
+    { timeoutMs: 400 },
+  );
+  const early = await Promise.race([
+    waiting.catch(() => 'answered'),
+    clientOf(healthService, client).Check({}),
+  ]);
+  t.match(early, { status: 1 }, 'a later call is answered meanwhile');
+  await t.rejects(waiting, { message: /not answered within|nothing was mounted/ });
+  t.same(agent.containers, []);
+});
+
+t.test('several links at once each have their own agent connection', async t => {
+  const world = await makeWorld(t);
+  const agent = await startAgent(t, world);
+  const program = new Program(t, [...world.argv, '-max-links', '3']);
+  const port = await program.port();
+  const links = await Promise.all([1, 2, 3].map(() => dial(world, port)));
+  const clients = links.map(link => clientOf(healthService, new TtrpcClient(link.socket)));
+  await Promise.all(clients.map(client => client.Check({})));
+  t.equal(agent.connections(), 3);
+  await t.rejects(check(world, port), { code: /^ERR_LINK_/ }, 'a fourth is turned away');
+  t.match(await program.said('connection refused'), { rule: 'too-many-peers' });
+  links[0]?.close();
+  await program.said('link closed');
+  await check(world, port);
+});
+
+t.test('an agent that is not there yet is waited for', async t => {
+  const world = await makeWorld(t);
+  const program = new Program(t, world.argv);
+  const port = await program.port();
+  const { signal } = new AbortController();
+  const dialling = dialUntilHealthy({
+    host: '127.0.0.1',
+    port,
+    security: clientSecurity(world),
+    serverName: SERVER_NAME,
+    signal,
+    deadlineMs: 20_000,
+    log: silent,
+  });
+  await program.said('agent awaited');
+  await startAgent(t, world);
+  t.equal((await dialling).attempts, 1, 'the first link waited it out');
+  await program.said('agent found');
+});
+
+t.test('an agent that never comes is named to the caller, and the link ends', async t => {
+  const world = await makeWorld(t);
+  const program = new Program(t, [...world.argv, '-agent-timeout', '300ms']);
+  const { socket } = await dial(world, await program.port());
+  const calling = clientOf(healthService, new TtrpcClient(socket)).Check({});
+  await t.rejects(calling, { status: 14, message: new RegExp(`kata-agent on ${world.agentSocket}`) });
+  t.match(await program.said('link closed'), { why: 'back-lost', reason: /did not accept a connection/ });
+  t.equal(program.child.exitCode, null, 'the forwarder stays');
+});
+
+t.test(
+  'an agent that goes away mid-call is named to the caller, then a new link finds the next agent',
+  async t => {
+    const world = await makeWorld(t);
+    const agent = await startAgent(t, world);
+    const program = new Program(t, world.argv);
+    const port = await program.port();
+    const { socket } = await dial(world, port);
+    const client = new TtrpcClient(socket);
+    const waiting = clientOf(agentService, client).WaitProcess({ containerId: 'c' });
+    waiting.catch(() => {});
+    while (agent.waiting() === 0) await clientOf(healthService, client).Check({});
+    await agent.die();
+    await t.rejects(waiting, { status: 14, message: new RegExp(`kata-agent on ${world.agentSocket}`) });
+    await client.closed;
+    t.match(await program.said('link closed'), { level: 'warn', why: 'back-lost' });
+    await startAgent(t, world);
+    await check(world, port);
+  },
+);
+
+t.test('an agent that never answers costs its caller the deadline and nobody else anything', async t => {
+  const world = await makeWorld(t);
+  await startAgent(t, world);
+  const program = new Program(t, world.argv);
+  const { socket } = await dial(world, await program.port());
+  const client = new TtrpcClient(socket);
+  const waiting = clientOf(agentService, client).WaitProcess({ containerId: 'c' }, { timeoutMs: 100 });
+  await t.rejects(waiting, { code: 'ERR_TTRPC_STATUS', message: /not answered within 100 ms/ });
+  t.equal(
+    (await clientOf(healthService, client).Check({})).status,
+    grpc.HealthCheckResponse.ServingStatus.SERVING,
+  );
+});

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starts the real program and listens to what it says. One child per call, ended with its test.
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+
+const program = fileURLToPath(new URL('../../bin/agent-protocol-forwarder.js', import.meta.url));
+
+export interface LogLine {
+  readonly level: string;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+export class Program {
+  readonly child: ChildProcess;
+  readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  stdout = '';
+  stderr = '';
+  #waiting: (() => void)[] = [];
+
+  constructor(t: Test, argv: readonly string[], env: NodeJS.ProcessEnv = {}) {
+    const { PATH } = process.env;
+    this.child = spawn(process.execPath, [program, ...argv], {
+      env: { PATH, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (this.stdout += chunk));
+    this.child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+      this.stderr += chunk;
+      for (const look of this.#waiting.splice(0)) look();
+    });
+    this.exited = once(this.child, 'close').then(([code, signal]) => {
+      for (const look of this.#waiting.splice(0)) look();
+      return { code, signal };
+    });
+    t.teardown(async () => {
+      this.child.kill('SIGKILL');
+      await this.exited;
+    });
+  }
+
+  lines(): LogLine[] {
+    return this.stderr
+      .split('\n')
+      .slice(0, -1)
+      .filter(line => line.startsWith('{'))
+      .map(line => JSON.parse(line));
+  }
+
+  /** The first log line with this message that `also` accepts, now or later. */
+  async said(msg: string, also: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+    for (;;) {
+      const found = this.lines().find(line => line.msg === msg && also(line));
+      if (found !== undefined) return found;
+      if (this.child.exitCode !== null || this.child.signalCode !== null) {
+        throw new Error(`the program ended without saying ${JSON.stringify(msg)}:\n${this.stderr}`);
+      }
+      await new Promise<void>(resolve => this.#waiting.push(resolve));
+    }
+  }
+
+  /** The port it listens on, once it does. */
+  async port(): Promise<number> {
+    const { address } = await this.said('forwarder listened');
+    return Number(String(address).split(':').at(-1));
+  }
+}
