@@ -8,7 +8,7 @@ export { explainRefusal, type Refusal, type RefusalOptions, type RefusalRule } f
 export type { KeyAlgorithm } from './keys.js';
 export { checkMaterial, type MaterialInput, type TlsMaterial, type TlsRole } from './material.js';
 export type { SubjectName } from './names.js';
-export { readPem, type Origin, type PemSource } from './pem.js';
+export { certificatesIn, holdsPrivateKey, readPem, type Origin, type PemSource } from './pem.js';
 export type { LeafProfile } from './profiles.js';
 export { makeSecretDirectory, sweepSecretDirectory, writeSecretFile, writeSecretSet } from './secret-file.js';
 export { selfSignedClient, type SelfSignedOptions } from './self-signed.js';
