@@ -1,2 +1,3 @@
 // SPDX-License-Identifier: Apache-2.0
-export {};
+// Public names of the package.
+export { devAgentService, startDevAgent, type DevAgent, type DevAgentOptions } from './dev-agent.js';

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent as a service: a Unix socket, the ttrpc server behind it, the sandbox behind that. Reads no flags.
+import { mkdirSync, realpathSync } from 'node:fs';
+import { listenUnixSocket, type Service, type UnixListener } from '@peerpod-tls/daemon';
+import { TtrpcServer } from '@peerpod-tls/ttrpc';
+import type { Logger } from 'pino';
+import { agentServices } from './agent-handlers.js';
+import { Sandbox } from './sandbox.js';
+
+export interface DevAgentOptions {
+  /** Path of the Unix socket to serve on. */
+  readonly socket: string;
+  /** Directory that stands for the guest's `/`; made if it is missing. Default `/`. */
+  readonly root?: string;
+  readonly log: Logger;
+  /** Environment to hand the few variables on from. Default: this process's. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** How long calls may take to end once everything they wait for is dead, in milliseconds. */
+const DRAIN_MS = 1000;
+/** How long processes may take to die when the agent ends, in milliseconds. */
+const KILL_MS = 5000;
+
+/** A running agent. */
+export interface DevAgent {
+  readonly socket: string;
+  /** Ends every process it started, answers the calls that waited for them, closes the socket. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the agent.
+ * @throws DaemonError of the socket; the system's error for a root that cannot be made
+ */
+export async function startDevAgent(options: DevAgentOptions): Promise<DevAgent> {
+  const { log } = options;
+  const given = options.root ?? '/';
+  mkdirSync(given, { recursive: true, mode: 0o755 });
+  const root = realpathSync(given);
+  const sandbox = new Sandbox(log);
+  const server = new TtrpcServer({
+    services: agentServices({ sandbox, root, env: options.env ?? process.env, log }),
+    log,
+  });
+  const listener: UnixListener = await listenUnixSocket({
+    path: options.socket,
+    onConnection: socket => server.serve(socket),
+    log,
+  });
+  log.warn({ socket: listener.path, root }, 'agent started without isolation');
+  return { socket: listener.path, close: () => close(listener, sandbox, server) };
+}
+
+async function close(listener: UnixListener, sandbox: Sandbox, server: TtrpcServer): Promise<void> {
+  await listener.close();
+  try {
+    await sandbox.destroy(Date.now() + KILL_MS);
+  } finally {
+    await server.drain(AbortSignal.timeout(DRAIN_MS));
+    server.destroy();
+  }
+}
+
+/** The agent as runServices takes it. */
+export function devAgentService(options: DevAgentOptions): Service {
+  let agent: DevAgent | null = null;
+  return {
+    name: 'dev-agent',
+    async start() {
+      agent = await startDevAgent(options);
+    },
+    async close() {
+      await agent?.close();
+    },
+  };
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// From the command line to a running agent and to an exit code.
+import {
+  createLogger,
+  logLevelFlag,
+  parseFlags,
+  reportError,
+  runServices,
+  versionBlock,
+  type Flag,
+} from '@peerpod-tls/daemon';
+import { devAgentService } from './dev-agent.js';
+
+const PROGRAM = 'peerpod-dev-agent';
+const DRAIN_MS = 10_000;
+
+const flags = {
+  socket: {
+    type: 'string',
+    default: '/run/kata-containers/agent.sock',
+    describe: 'Unix socket to serve the agent protocol on',
+    placeholder: 'PATH',
+  },
+  root: {
+    type: 'string',
+    default: '/',
+    describe:
+      "directory that stands for the pod VM's file system: files are copied and processes begin below it",
+    placeholder: 'DIR',
+  },
+  version: { type: 'boolean', describe: 'print the version and exit' },
+  'log-level': logLevelFlag,
+} as const satisfies Record<string, Flag>;
+
+const EPILOGUE = `This is a stand-in for kata-agent. It runs the processes of containers as ordinary processes of the user who
+started it, in one file system and one network: NOTHING IS ISOLATED. No root file system, mount, device, capability,
+limit or policy of a container is applied, and a terminal is a pair of pipes. Use it to develop and to try things out.
+`;
+
+/** Runs the program. Never rejects. */
+export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
+  try {
+    const parsed = parseFlags({
+      program: PROGRAM,
+      usage: `${PROGRAM} [-socket PATH] [-root DIR]`,
+      flags,
+      argv,
+      env,
+      epilogue: EPILOGUE,
+    });
+    if (parsed.t === 'help') {
+      process.stdout.write(parsed.text);
+      return 0;
+    }
+    const { values } = parsed;
+    if (values.version) {
+      process.stdout.write(versionBlock(PROGRAM));
+      return 0;
+    }
+    const log = createLogger({ name: PROGRAM, level: values['log-level'] });
+    const service = devAgentService({ socket: values.socket, root: values.root, log, env });
+    return await runServices({ services: [service], log, drainMs: DRAIN_MS, env });
+  } catch (error) {
+    reportError(process.stderr, PROGRAM, error);
+    return 1;
+  }
+}
