@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// The file names of manual TLS mode, and writing under them without destroying what is there.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type LeafProfile, writeSecretFile } from '@peerpod-tls/certs';
+import { CliError } from '../errors.js';
+
+/** The names that the pod VM image and the adaptor's documentation use. */
+export const fileNames = {
+  authority: { cert: 'ca.crt', key: 'ca.key' },
+  server: { cert: 'tls.crt', key: 'tls.key' },
+  client: { cert: 'client.crt', key: 'client.key' },
+} as const;
+
+/** The name a server certificate must carry in manual mode: it is what the adaptor dials every pod VM as. */
+export const MANUAL_SERVER_NAME = 'podvm-server';
+
+export const keyTypes = ['ecdsa-p256', 'ecdsa-p384', 'ed25519', 'rsa-2048', 'rsa-3072', 'rsa-4096'] as const;
+
+/** Where the two halves of a pair go; `key` is null when the key lives elsewhere, as with a signing request. */
+export interface PairPaths {
+  readonly cert: string;
+  readonly key: string | null;
+}
+
+export function pairPaths(dir: string, kind: 'authority' | LeafProfile, withKey = true): PairPaths {
+  const names = fileNames[kind];
+  return { cert: join(dir, names.cert), key: withKey ? join(dir, names.key) : null };
+}
+
+/** Refuses to go on when a file of the pair is there already and `-force` was not given. */
+export function refuseOverwrite(paths: PairPaths, force: boolean, loss: string): void {
+  const there = [paths.cert, paths.key].filter(path => path !== null).filter(path => existsSync(path));
+  if (there.length === 0 || force) return;
+  throw new CliError(
+    'ERR_CLI_EXISTS',
+    `${there.join(' and ')} ${there.length === 1 ? 'exists' : 'exist'} already`,
+    {
+      hint: `-force replaces ${there.length === 1 ? 'it' : 'them'}; ${loss}`,
+    },
+  );
+}
+
+/**
+ * Writes a pair. The key goes first: a reader that looks in between finds an old certificate with a new key, which
+ * every program here refuses, and keeps what it has.
+ */
+export async function writePair(paths: PairPaths, certPem: string, keyPem: string | null): Promise<void> {
+  if (paths.key !== null && keyPem !== null) await writeSecretFile(paths.key, keyPem);
+  await writeSecretFile(paths.cert, certPem);
+}

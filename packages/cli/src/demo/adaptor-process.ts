@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// cloud-api-adaptor as a child process of the demo: started, listened to, stopped. It shows nothing.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CliError } from '../errors.js';
+import { type LogEvent, parseLogLine, readLog } from './log-events.js';
+import { MARK } from './sweep.js';
+
+export interface AdaptorProcessOptions {
+  /** The demo's private directory; everything the adaptor writes is below it. */
+  readonly dir: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** Called for each event of the adaptor's log, as it happens. */
+  readonly onEvent: (event: LogEvent) => void;
+}
+
+/** Last lines of the log that are kept for the case that the adaptor dies. */
+const TAIL_LINES = 12;
+
+export class AdaptorProcess {
+  readonly hypervisorSocket: string;
+  readonly logFile: string;
+  /** Resolves when the process has ended and its log was read to the end. */
+  readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
+  readonly #child: ChildProcess;
+  readonly #tail: string[] = [];
+
+  constructor(options: AdaptorProcessOptions) {
+    const { dir } = options;
+    this.hypervisorSocket = join(dir, 'hypervisor.sock');
+    this.logFile = join(dir, 'adaptor.log');
+    const program = fileURLToPath(import.meta.resolve('@peerpod-tls/adaptor/bin'));
+    const args = [
+      ...['local', '-socket', this.hypervisorSocket, '-pods-dir', join(dir, 'pods')],
+      ...['-state-dir', join(dir, 'state'), '-data-dir', join(dir, 'vm'), '-status-address', '127.0.0.1:0'],
+    ];
+    // A process group of its own: Ctrl-C at the terminal must reach the demo alone, which then stops things in order.
+    this.#child = spawn(process.execPath, [program, ...args], {
+      cwd: dir,
+      detached: true,
+      env: { ...cleanEnvironment(options.env), [MARK]: dir },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>(resolve => {
+      this.#child.once('exit', (code, signal) => resolve({ code, signal }));
+      this.#child.once('error', error => {
+        this.#tail.push(error.message);
+        resolve({ code: null, signal: null });
+      });
+    });
+    this.ended = exited.then(async how => {
+      // What the adaptor started may hold the pipe open; a moment is enough for what the adaptor itself wrote.
+      await Promise.race([logRead, new Promise(resolve => setTimeout(resolve, 200).unref())]);
+      this.#child.stderr?.destroy();
+      return how;
+    });
+    const file = createWriteStream(this.logFile, { mode: 0o600 });
+    // The log is a convenience of -keep-dir; a full disk must not end the demo.
+    file.on('error', () => {});
+    const { stderr } = this.#child;
+    const logRead =
+      stderr === null
+        ? Promise.resolve()
+        : readLog(stderr, line => {
+            file.write(`${line}\n`);
+            this.#remember(line);
+            const event = parseLogLine(line);
+            if (event !== null) options.onEvent(event);
+          })
+            .catch(() => {})
+            .finally(() => file.end());
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
+  get running(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null && this.#child.pid !== undefined;
+  }
+
+  /** Asks the adaptor to end, and ends it by force when it has not after `graceMs`. */
+  async stop(graceMs: number): Promise<void> {
+    if (this.running) {
+      this.#child.kill('SIGTERM');
+      const force = setTimeout(() => this.#child.kill('SIGKILL'), graceMs);
+      await this.ended;
+      clearTimeout(force);
+    }
+  }
+
+  /** The error for an adaptor that ended by itself, with its last words. */
+  async deathError(): Promise<CliError> {
+    const { code, signal } = await this.ended;
+    const how = signal === null ? `exit code ${code ?? 'unknown'}` : `signal ${signal}`;
+    const words = this.#lastWords();
+    return new CliError(
+      'ERR_CLI_ADAPTOR_DIED',
+      `cloud-api-adaptor ended by itself (${how})${words === '' ? '' : `: ${words}`}`,
+      {
+        hint: 'peerpod demo -keep-dir DIR keeps its log in DIR/adaptor.log',
+      },
+    );
+  }
+
+  #remember(line: string): void {
+    this.#tail.push(line);
+    if (this.#tail.length > TAIL_LINES) this.#tail.shift();
+  }
+
+  /** The last error event, or else the last lines that were no events. */
+  #lastWords(): string {
+    const events = this.#tail.map(parseLogLine);
+    const error = events.findLast(e => e !== null && e.level >= 50);
+    if (error) {
+      const cause = error.nested('err')?.text('message') ?? error.text('reason');
+      return cause === '' ? error.message : `${error.message}: ${cause}`;
+    }
+    return this.#tail
+      .filter((_, i) => events[i] === null)
+      .slice(-3)
+      .join(' / ');
+  }
+}
+
+/** The environment without variables that would configure the demo's adaptor from outside. */
+function cleanEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const kept = [
+    'PATH',
+    'HOME',
+    'LANG',
+    'LC_ALL',
+    'LC_CTYPE',
+    'TZ',
+    'TMPDIR',
+    'NODE_OPTIONS',
+    'NODE_V8_COVERAGE',
+  ];
+  return Object.fromEntries(kept.map(name => [name, env[name]]).filter(([, value]) => value !== undefined));
+}

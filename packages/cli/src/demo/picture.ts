@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// The picture at the top of the demo: the way of a call, drawn once. Nothing moves here.
+import type { Style } from '../terminal/style.js';
+import { columnsOf } from '../terminal/text.js';
+
+const NODE = 'shim ──▶ cloud-api-adaptor';
+const VM = 'agent-protocol-forwarder ──▶ agent';
+const LINK = '══ mTLS ══';
+
+/** The way of a call as a drawing, or as one line where a drawing has no room. */
+export function picture(style: Style, columns: number | undefined): string[] {
+  const width = NODE.length + VM.length + LINK.length + 9;
+  if (!style.unicode) return ascii(style);
+  if (columns !== undefined && columns < width) {
+    return [` shim ─▶ adaptor ${style.cyan('═ mTLS ═')} forwarder ─▶ agent`];
+  }
+  const gap = ' '.repeat(LINK.length);
+  const { dim } = style;
+  const middle = [dim('│'), ` ${NODE} `, dim('╞'), style.cyan(LINK), dim('╡'), ` ${VM} `, dim('│')].join('');
+  return [
+    ` ${dim(top('worker node', NODE))}${gap}${dim(top('pod VM', VM))}`,
+    ` ${middle}`,
+    ` ${dim(bottom(NODE))}${gap}${dim(bottom(VM))}`,
+  ];
+}
+
+function top(title: string, content: string): string {
+  return `╭─ ${title} ${'─'.repeat(columnsOf(content) - columnsOf(title) - 1)}╮`;
+}
+
+function bottom(content: string): string {
+  return `╰${'─'.repeat(columnsOf(content) + 2)}╯`;
+}
+
+function ascii(style: Style): string[] {
+  return [
+    `  shim --> cloud-api-adaptor ${style.cyan('== mTLS ==')} agent-protocol-forwarder --> agent`,
+    style.dim('           worker node                   pod VM'),
+  ];
+}

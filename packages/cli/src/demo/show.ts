@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+// The demo's story from the first process to the last: adaptor, pod VM, command, live view, and the end of all of it.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Writable } from 'node:stream';
+import { type TtrpcClient } from '@peerpod-tls/ttrpc';
+import { ExitCode, type Io } from '../command.js';
+import { CliError, messageOf } from '../errors.js';
+import { Container } from '../shim/container.js';
+import { connectAgent, createVm, startVm, stopVm } from '../shim/pod.js';
+import { readSandboxes, takeSnapshot } from '../status/endpoint.js';
+import { waitingMethods } from '../status/status.js';
+import { summarize } from '../status/summary.js';
+import { span } from '../terminal/format.js';
+import type { Style } from '../terminal/style.js';
+import { AdaptorProcess } from './adaptor-process.js';
+import type { DemoCommand } from './command.js';
+import { Heartbeat } from './heartbeat.js';
+import { liveFields, liveLine, liveLines } from './live-view.js';
+import type { LogEvent } from './log-events.js';
+import type { Place } from './place.js';
+import type { Stage } from './stage.js';
+import { Story, remark } from './story.js';
+
+export interface ShowOptions {
+  readonly place: Place;
+  readonly stage: Stage;
+  readonly style: Style;
+  readonly io: Io;
+  readonly command: DemoCommand;
+  readonly once: boolean;
+  /** Aborted when the demo is to end; the reason is the exit code. */
+  readonly signal: AbortSignal;
+}
+
+const SANDBOX = 'demo';
+const POD = 'demo';
+const START_MS = 30_000;
+const STOP_MS = 20_000;
+const ADAPTOR_GRACE_MS = 5_000;
+const BEAT_MS = 1_000;
+
+export class Show {
+  readonly #o: ShowOptions;
+  readonly #story = new Story();
+  #adaptor: AdaptorProcess | null = null;
+  #status = '';
+  #serving = false;
+  #stopping = false;
+  #onStarted: () => void = () => {};
+
+  constructor(options: ShowOptions) {
+    this.#o = options;
+  }
+
+  /** Tells the whole story and gives the exit code. */
+  async run(): Promise<number> {
+    const { stage, signal, once } = this.#o;
+    stage.open();
+    let code: number = ExitCode.failed;
+    try {
+      const adaptor = await this.#startAdaptor();
+      const died = adaptor.ended.then(async () => {
+        throw this.#stopping ? signal.reason : await adaptor.deathError();
+      });
+      // It is awaited below; until then a rejection must not count as unhandled.
+      died.catch(() => {});
+      const client = await Promise.race([died, this.#startPod(adaptor)]);
+      try {
+        const exit = await Promise.race([died, this.#runCommand(client)]);
+        code = exit === 0 ? ExitCode.ok : ExitCode.failed;
+        if (!once) await Promise.race([died, this.#serve(client, adaptor)]);
+      } finally {
+        client.close();
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      // Ctrl-C is how a serving demo is meant to end; before that it cuts the story short.
+      if (!this.#serving) code = typeof signal.reason === 'number' ? signal.reason : ExitCode.failed;
+    } finally {
+      await this.#stop();
+    }
+    return code;
+  }
+
+  async #startAdaptor(): Promise<AdaptorProcess> {
+    const { place, stage, io, signal } = this.#o;
+    stage.waiting('starting cloud-api-adaptor');
+    const started = new Promise<void>(resolve => {
+      this.#onStarted = resolve;
+    });
+    const adaptor = new AdaptorProcess({ dir: place.dir, env: io.env, onEvent: event => this.#hear(event) });
+    this.#adaptor = adaptor;
+    await Promise.race([
+      started,
+      adaptor.ended.then(async () => {
+        throw await adaptor.deathError();
+      }),
+      sleep(START_MS, undefined, { signal, ref: false }).then(() => {
+        throw new CliError(
+          'ERR_CLI_ADAPTOR_SILENT',
+          `cloud-api-adaptor did not start within ${span(START_MS)}`,
+          {
+            hint: 'peerpod demo -keep-dir DIR keeps its log in DIR/adaptor.log',
+          },
+        );
+      }),
+    ]);
+    return adaptor;
+  }
+
+  /** An event of the adaptor: a step while the story is told, a remark while it serves. */
+  #hear(event: LogEvent): void {
+    const { stage } = this.#o;
+    if (event.message === 'adaptor started') {
+      this.#status = event.text('status');
+      this.#onStarted();
+    }
+    if (this.#stopping) return;
+    if (this.#serving) {
+      const text = remark(event);
+      if (text !== null) stage.remark(text);
+      return;
+    }
+    const step = this.#story.stepFor(event, new Date());
+    if (step !== null) stage.step(step);
+    else if (event.level >= 40) stage.remark(remark(event) ?? event.message);
+  }
+
+  async #startPod(adaptor: AdaptorProcess): Promise<TtrpcClient> {
+    const { stage, signal } = this.#o;
+    stage.waiting('the shim asks for a pod VM');
+    const request = { id: SANDBOX, name: POD, namespace: 'default' };
+    const agentSocket = await createVm(adaptor.hypervisorSocket, request, signal);
+    stage.waiting('the pod VM starts');
+    await startVm(adaptor.hypervisorSocket, SANDBOX, signal);
+    return connectAgent(agentSocket, signal);
+  }
+
+  /** Runs the command in the pod and shows its output; gives its exit code. */
+  async #runCommand(client: TtrpcClient): Promise<number> {
+    const { stage, command, signal } = this.#o;
+    const began = performance.now();
+    const container = new Container(client, {
+      id: `${SANDBOX}-c`,
+      sandbox: SANDBOX,
+      podName: POD,
+      args: command.args,
+      env: [],
+      cwd: '/',
+    });
+    await container.create(signal);
+    await container.start(signal);
+    stage.step({ name: 'command', lines: [command.text], fields: { args: command.args } });
+    const exit = await container.finish(
+      { stdin: null, stdout: this.#output('stdout'), stderr: this.#output('stderr') },
+      signal,
+    );
+    stage.outputEnd();
+    const ms = performance.now() - began;
+    stage.step(
+      {
+        name: 'exit',
+        lines: [`code ${exit}, ${span(ms)} after CreateContainer`],
+        fields: { code: exit, ms },
+      },
+      exit === 0 ? 'ok' : 'bad',
+    );
+    await container.remove();
+    return exit;
+  }
+
+  #output(name: 'stdout' | 'stderr'): Writable {
+    const { stage } = this.#o;
+    return new Writable({
+      write(chunk: Buffer, _encoding, done) {
+        stage.output(name, chunk);
+        done();
+      },
+    });
+  }
+
+  /** Serves until the demo is to end, with one Check and one look at the status each second. */
+  async #serve(client: TtrpcClient, adaptor: AdaptorProcess): Promise<never> {
+    const { stage, style, io, signal } = this.#o;
+    this.#serving = true;
+    const began = performance.now();
+    const heartbeat = new Heartbeat(client);
+    const hints = this.#hints(adaptor);
+    let before = await takeSnapshot(this.#status, signal).catch(() => undefined);
+    for (;;) {
+      await heartbeat.beat(signal);
+      const snapshot = await takeSnapshot(this.#status, signal).catch(() => undefined);
+      signal.throwIfAborted();
+      const summary = snapshot === undefined ? null : summarize(snapshot, before, waitingMethods);
+      const sandboxes = snapshot?.sandboxes ?? [];
+      const figures = { servingMs: performance.now() - began, heartbeat, summary, sandboxes, hints };
+      stage.live(liveLines(figures, style, io.stdout.columns ?? 80), liveLine(figures), liveFields(figures));
+      before = snapshot ?? before;
+      await sleep(BEAT_MS, undefined, { signal });
+    }
+  }
+
+  #hints(adaptor: AdaptorProcess): string[] {
+    const { io, place } = this.#o;
+    // In a clone, where npm start runs, the program is not on anybody's PATH.
+    const program = io.env['npm_lifecycle_event'] === undefined ? 'peerpod' : 'npx peerpod';
+    return [
+      `${program} ps -address ${this.#status}`,
+      `${program} agent GetGuestDetails -socket ${place.dir}/pods/${SANDBOX}/agent.ttrpc`,
+      `${program} run -socket ${adaptor.hypervisorSocket} -- uname -a`,
+    ];
+  }
+
+  /** Stops every sandbox in order, then the adaptor. What resists is swept away afterwards. */
+  async #stop(): Promise<void> {
+    const { stage, place } = this.#o;
+    const adaptor = this.#adaptor;
+    this.#stopping = true;
+    if (adaptor === null) return;
+    const began = performance.now();
+    stage.waiting('stopping the pod VM and the adaptor');
+    let trouble: string | null = null;
+    if (adaptor.running && this.#status !== '') {
+      const signal = AbortSignal.timeout(STOP_MS);
+      const rows = await readSandboxes(this.#status, signal).catch(() => [{ id: SANDBOX }]);
+      const stops = rows.map(({ id }) => stopVm(adaptor.hypervisorSocket, id, signal));
+      for (const result of await Promise.allSettled(stops)) {
+        if (result.status === 'rejected') trouble = messageOf(result.reason);
+      }
+    }
+    await adaptor.stop(ADAPTOR_GRACE_MS);
+    const left = await place.clear();
+    const lines = [
+      `everything is stopped and ${place.keep ? `kept in ${place.dir}` : 'removed'}, in ${span(performance.now() - began)}`,
+    ];
+    if (trouble !== null) lines.push(trouble);
+    if (left > 0) lines.push(`${left} processes had to be ended by force`);
+    stage.step(
+      { name: 'end', lines, fields: { forced: left, trouble } },
+      trouble === null && left === 0 ? 'ok' : 'bad',
+    );
+  }
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// A pod VM as a kata shim has it made and unmade: CreateVM, StartVM, StopVM. What happens inside the VM is container.ts.
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { hypervisorService } from '@peerpod-tls/agent-protocol';
+import { type TtrpcClient, type TypedClient, clientOf, connectUnix } from '@peerpod-tls/ttrpc';
+import { CliError, codeOf, messageOf } from '../errors.js';
+import { callError, statusOf } from './call-error.js';
+
+/** What is asked for; empty texts leave the choice to the provider. */
+export interface PodRequest {
+  readonly id: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly machineType?: string | undefined;
+  readonly image?: string | undefined;
+  readonly vcpus?: number | undefined;
+  readonly memoryMiB?: number | undefined;
+}
+
+/** Shims wait this long for StartVM when nothing else is configured. */
+const START_TIMEOUT_MS = 600_000;
+const CREATE_TIMEOUT_MS = 60_000;
+/** Deleting an instance can take a cloud minutes; a shim waits one second and goes, a person wants to know. */
+const STOP_TIMEOUT_MS = 120_000;
+/** The budget of the shims for reaching the agent's socket after StartVM. */
+const AGENT_DIAL_MS = 30_000;
+
+/** A sandbox id: the pod's name for the eye, and enough randomness to be nobody else's. */
+export function newSandboxId(name: string): string {
+  const readable = name
+    .replaceAll(/[^A-Za-z0-9-]/gu, '-')
+    .replace(/^-+/u, '')
+    .slice(0, 32);
+  return `${readable === '' ? 'pod' : readable}-${randomBytes(4).toString('hex')}`;
+}
+
+/** The nine annotations that both kata shims send, always all of them. */
+export function annotationsOf(request: PodRequest): Record<string, string> {
+  const hypervisor = 'io.katacontainers.config.hypervisor.';
+  const number = (n: number | undefined) => (n === undefined || n === 0 ? '' : String(n));
+  return {
+    'io.kubernetes.cri.sandbox-name': request.name,
+    'io.kubernetes.cri.sandbox-namespace': request.namespace,
+    [`${hypervisor}machine_type`]: request.machineType ?? '',
+    [`${hypervisor}image`]: request.image ?? '',
+    [`${hypervisor}default_vcpus`]: number(request.vcpus),
+    [`${hypervisor}default_memory`]: number(request.memoryMiB),
+    [`${hypervisor}default_gpus`]: '',
+    [`${hypervisor}default_gpu_model`]: '',
+    [`${hypervisor}cc_init_data`]: '',
+  };
+}
+
+/** CreateVM; gives the path of the agent's socket, which answers after {@link startVm}. */
+export async function createVm(socket: string, request: PodRequest, signal?: AbortSignal): Promise<string> {
+  const { agentSocketPath } = await hypervisorCall(socket, 'CreateVM', hypervisor =>
+    hypervisor.CreateVM(
+      { id: request.id, annotations: annotationsOf(request) },
+      { timeoutMs: CREATE_TIMEOUT_MS, signal },
+    ),
+  );
+  return agentSocketPath;
+}
+
+/** StartVM: returns when the agent in the VM answers through the tunnel. */
+export async function startVm(socket: string, id: string, signal?: AbortSignal): Promise<void> {
+  await hypervisorCall(socket, 'StartVM', hypervisor =>
+    hypervisor.StartVM({ id }, { timeoutMs: START_TIMEOUT_MS, signal }),
+  );
+}
+
+/** StopVM: returns when the instance is deleted. */
+export async function stopVm(socket: string, id: string, signal?: AbortSignal): Promise<void> {
+  await hypervisorCall(socket, 'StopVM', hypervisor =>
+    hypervisor.StopVM({ id }, { timeoutMs: STOP_TIMEOUT_MS, signal }),
+  );
+}
+
+/** One connection per call, as the Go shim does it: StopVM then works whatever became of an earlier connection. */
+async function hypervisorCall<T>(
+  socket: string,
+  method: string,
+  use: (hypervisor: TypedClient<typeof hypervisorService>) => Promise<T>,
+): Promise<T> {
+  const client = await connectHypervisor(socket);
+  try {
+    return await use(clientOf(hypervisorService, client));
+  } catch (error) {
+    throw callError(method, error);
+  } finally {
+    client.close();
+  }
+}
+
+async function connectHypervisor(socket: string): Promise<TtrpcClient> {
+  try {
+    return await connectUnix(socket, { timeoutMs: 5_000 });
+  } catch (error) {
+    const why =
+      error instanceof Error && codeOf(error.cause) !== undefined ? codeOf(error.cause) : messageOf(error);
+    throw new CliError('ERR_CLI_HYPERVISOR_UNREACHABLE', `no adaptor at ${socket}: ${why}`, {
+      hint: 'start cloud-api-adaptor, or name its -socket; peerpod demo brings one of its own',
+      cause: error,
+    });
+  }
+}
+
+/** Connects to the agent's socket with the patience of a shim: 30 s, since the socket may appear a little late. */
+export async function connectAgent(path: string, signal: AbortSignal): Promise<TtrpcClient> {
+  const deadline = Date.now() + AGENT_DIAL_MS;
+  for (;;) {
+    try {
+      return await connectUnix(path, { timeoutMs: 5_000, signal });
+    } catch (error) {
+      if (signal.aborted || statusOf(error) !== undefined || Date.now() > deadline) {
+        throw new CliError('ERR_CLI_AGENT_UNREACHABLE', `the agent's socket ${path} does not answer`, {
+          hint: messageOf(error),
+          cause: error,
+        });
+      }
+      await sleep(100, undefined, { signal });
+    }
+  }
+}

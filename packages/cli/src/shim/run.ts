@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+// `peerpod run`: a pod VM for one command, made, used and unmade the way a kata shim does it.
+import { Writable } from 'node:stream';
+import {
+  type Command,
+  type CommandLine,
+  ExitCode,
+  type Io,
+  commonFlags,
+  jsonFlag,
+  readCommandLine,
+} from '../command.js';
+import { CliError } from '../errors.js';
+import { report } from '../report.js';
+import { span } from '../terminal/format.js';
+import { usageError } from '../usage.js';
+import { Container, type ContainerStreams, isBrokenPipe } from './container.js';
+import { socketFlag } from './flags.js';
+import { Interrupts } from './interrupts.js';
+import { type PodRequest, connectAgent, createVm, newSandboxId, startVm, stopVm } from './pod.js';
+
+/** Exit code when peerpod itself failed, so that it is not taken for the command's; docker run does the same. */
+const OWN_FAILURE = 125;
+/** With -json the output is part of the result, so it has to fit into memory. */
+const LARGEST_CAPTURE = 16 * 1024 * 1024;
+
+const flags = {
+  ...socketFlag,
+  name: { type: 'string', default: 'peerpod-run', placeholder: 'POD', describe: 'pod name' },
+  namespace: { type: 'string', default: 'default', describe: 'pod namespace' },
+  id: { type: 'string', placeholder: 'ID', describe: 'sandbox id; left out: made from the pod name' },
+  env: {
+    type: 'list',
+    placeholder: 'NAME=VALUE,...',
+    describe: 'environment of the command; no comma in a value',
+  },
+  workdir: { type: 'string', default: '/', placeholder: 'DIR', describe: 'directory the command runs in' },
+  'machine-type': { type: 'string', describe: 'instance type, in words of the provider' },
+  image: { type: 'string', describe: 'VM image, in words of the provider' },
+  vcpus: { type: 'integer', min: 1, max: 1024, describe: 'processors of the VM' },
+  memory: { type: 'integer', min: 1, max: 16_777_216, placeholder: 'MiB', describe: 'memory of the VM' },
+  detach: {
+    type: 'boolean',
+    default: false,
+    describe: 'leave command and VM running, and print the sandbox id',
+  },
+  'no-stdin': { type: 'boolean', default: false, describe: 'give the command an empty standard input' },
+  quiet: { type: 'boolean', default: false, describe: 'say nothing about the pod VM on standard error' },
+  ...jsonFlag,
+} as const;
+
+type Line = CommandLine<typeof flags & typeof commonFlags>;
+
+export const run: Command = {
+  name: 'run',
+  summary: 'create a pod VM, run a command in it, pass its streams and exit code on',
+  async run(argv, io) {
+    const line = readCommandLine(
+      {
+        name: 'run',
+        usage: '[flags] -- COMMAND [ARGUMENT...]',
+        about:
+          'Creates a pod VM through a running cloud-api-adaptor, runs COMMAND in it, and deletes the VM afterwards.\n' +
+          'Ctrl-C goes to the command; a second one deletes the VM. The exit code is that of the command, 128+n when\n' +
+          `signal n ended it, or ${OWN_FAILURE} when there was no command to have one.`,
+        flags,
+        tail: true,
+        examples: [
+          ["peerpod run -- sh -c 'uname -a'", 'one command in a VM of its own'],
+          ['tar c src | peerpod run --name build -- tar t', 'standard input passes too'],
+          ['id=$(peerpod run --detach -- sleep 600)', 'stays until peerpod stop $id'],
+        ],
+      },
+      argv,
+      io,
+    );
+    if (line === null) return ExitCode.ok;
+    const command = line.tail ?? [];
+    if (command.length === 0)
+      throw usageError('run needs a command', 'put it behind --, as in: peerpod run -- uname -a');
+    checkEnv(line.values.env);
+    const interrupts = new Interrupts(io.signals);
+    // An error event without a listener would end the process before the VM is deleted.
+    const ignore = () => {};
+    io.stdout.on('error', ignore);
+    try {
+      return await new Run(line, command, io, interrupts).run();
+    } catch (error) {
+      if (interrupts.signal.aborted) return 128 + (interrupts.last ?? 2);
+      if (isBrokenPipe(error)) return ExitCode.hangup;
+      report(io, 'peerpod run', error);
+      return OWN_FAILURE;
+    } finally {
+      interrupts.close();
+      io.stdout.off('error', ignore);
+    }
+  },
+};
+
+function checkEnv(env: readonly string[]): void {
+  for (const entry of env) {
+    if (!/^[^=]+=/u.test(entry))
+      throw usageError(`-env ${JSON.stringify(entry)} is not NAME=VALUE`, 'for example -env LANG=C');
+  }
+}
+
+class Run {
+  readonly #line: Line;
+  readonly #command: readonly string[];
+  readonly #io: Io;
+  readonly #interrupts: Interrupts;
+  readonly #request: PodRequest;
+
+  constructor(line: Line, command: readonly string[], io: Io, interrupts: Interrupts) {
+    const { values } = line;
+    this.#line = line;
+    this.#command = command;
+    this.#io = io;
+    this.#interrupts = interrupts;
+    this.#request = {
+      id: values.id ?? newSandboxId(values.name),
+      name: values.name,
+      namespace: values.namespace,
+      machineType: values['machine-type'],
+      image: values.image,
+      vcpus: values.vcpus,
+      memoryMiB: values.memory,
+    };
+  }
+
+  async run(): Promise<number> {
+    const { socket } = this.#line.values;
+    const { id } = this.#request;
+    const began = performance.now();
+    const agentSocket = await createVm(socket, this.#request, this.#interrupts.signal);
+    let keep = false;
+    try {
+      await startVm(socket, id, this.#interrupts.signal);
+      this.#say(`pod VM ${id} is up after ${span(performance.now() - began)}`);
+      const code = await this.#inside(agentSocket, began);
+      keep = this.#line.values.detach;
+      return code;
+    } finally {
+      if (!keep) await this.#stop(socket, id);
+    }
+  }
+
+  async #inside(agentSocket: string, began: number): Promise<number> {
+    const { values } = this.#line;
+    const { signal } = this.#interrupts;
+    const client = await connectAgent(agentSocket, signal);
+    try {
+      const container = new Container(client, {
+        id: `${this.#request.id}-c`,
+        sandbox: this.#request.id,
+        podName: values.name,
+        args: this.#command,
+        env: values.env,
+        cwd: values.workdir,
+      });
+      await container.create(signal);
+      await container.start(signal);
+      if (values.detach) {
+        const result = { id: this.#request.id, socket: agentSocket };
+        this.#io.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${this.#request.id}\n`);
+        return ExitCode.ok;
+      }
+      this.#interrupts.forwardNext(number => {
+        this.#say('passed the signal to the command; once more deletes the pod VM');
+        container.signal(number).catch((error: unknown) => report(this.#io, 'peerpod run', error));
+      });
+      const stdin = values['no-stdin'] ? null : this.#io.stdin;
+      if (!values.json) {
+        const code = await container.finish(
+          { stdin, stdout: this.#io.stdout, stderr: this.#io.stderr },
+          signal,
+        );
+        this.#say(`the command ended with exit code ${code} after ${span(performance.now() - began)}`);
+        await container.remove();
+        return code;
+      }
+      const capture = { stdout: new Capture(), stderr: new Capture() };
+      const code = await container.finish({ stdin, ...capture } satisfies ContainerStreams, signal);
+      await container.remove();
+      const result = { id: this.#request.id, exitCode: code, ms: Math.round(performance.now() - began) };
+      const output = { stdout: capture.stdout.text(), stderr: capture.stderr.text() };
+      this.#io.stdout.write(`${JSON.stringify({ ...result, ...output })}\n`);
+      return code;
+    } finally {
+      client.close();
+    }
+  }
+
+  /** Deletes the VM whatever happened before; a failure here is told beside the one that led here. */
+  async #stop(socket: string, id: string): Promise<void> {
+    try {
+      await stopVm(socket, id);
+      this.#say(`pod VM ${id} is deleted`);
+    } catch (error) {
+      report(this.#io, 'peerpod run', error);
+      this.#io.stderr.write(
+        `peerpod run: pod VM ${id} may still be there; try: peerpod stop ${id} -socket ${socket}\n`,
+      );
+    }
+  }
+
+  #say(text: string): void {
+    const { quiet, json } = this.#line.values;
+    if (!quiet && !json) this.#io.stderr.write(this.#line.err.dim(`peerpod: ${text}`) + '\n');
+  }
+}
+
+/** Collects an output for the JSON result. */
+class Capture extends Writable {
+  readonly #chunks: Buffer[] = [];
+  #size = 0;
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error) => void): void {
+    this.#size += chunk.length;
+    if (this.#size > LARGEST_CAPTURE) {
+      const hint = 'leave -json out, the output then streams';
+      done(
+        new CliError(
+          'ERR_CLI_CALL_FAILED',
+          'the command printed more than 16 MiB, too much for one JSON text',
+          { hint },
+        ),
+      );
+      return;
+    }
+    this.#chunks.push(chunk);
+    done();
+  }
+
+  text(): string {
+    return Buffer.concat(this.#chunks).toString();
+  }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// The adaptor's status endpoint as its reader sees it: readiness, metrics, sandboxes. What is printed is decided elsewhere.
+import { get } from 'node:http';
+import { CliError, codeOf, messageOf } from '../errors.js';
+import { usageError } from '../usage.js';
+import { type Metrics, parseMetrics } from './prometheus.js';
+
+/** Where cloud-api-adaptor serves its status unless told otherwise. */
+export const DEFAULT_STATUS_ADDRESS = '127.0.0.1:8000';
+
+/** The page of a busy adaptor with a thousand sandboxes stays well below this. */
+const LARGEST_ANSWER = 16 * 1024 * 1024;
+const TIMEOUT_MS = 5_000;
+
+/** One sandbox as `GET /sandboxes` tells it. Fields that an adaptor leaves out are empty. */
+export interface SandboxRow {
+  readonly id: string;
+  readonly pod: string;
+  readonly namespace: string;
+  readonly state: string;
+  readonly instance: string;
+  readonly addresses: readonly string[];
+  readonly socket: string;
+  readonly since: Date | null;
+  readonly error: string;
+}
+
+/** Everything the endpoint said at one moment. */
+export interface Snapshot {
+  /** When it was taken, in milliseconds since the epoch. */
+  readonly at: number;
+  readonly ready: { readonly ok: boolean; readonly reason: string };
+  readonly metrics: Metrics;
+  readonly sandboxes: readonly SandboxRow[];
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** `host:port`, an IPv6 host in brackets. */
+export function parseStatusAddress(text: string): { host: string; port: number } {
+  const found = /^(?:\[(?<six>[0-9a-fA-F:.]+)\]|(?<host>[^:[\]/\s]*)):(?<port>\d{1,5})$/u.exec(text);
+  const port = Number(found?.groups?.['port'] ?? Number.NaN);
+  if (!found || !(port >= 1 && port <= 65_535)) {
+    throw usageError(
+      `-address ${JSON.stringify(text)} is not host:port`,
+      `for example -address ${DEFAULT_STATUS_ADDRESS}`,
+    );
+  }
+  const host = found.groups?.['six'] ?? found.groups?.['host'] ?? '';
+  return { host: host === '' ? '127.0.0.1' : host, port };
+}
+
+/** Reads all three pages. */
+export async function takeSnapshot(address: string, signal?: AbortSignal): Promise<Snapshot> {
+  const [ready, metrics, sandboxes] = await Promise.all([
+    request(address, '/readyz', signal),
+    request(address, '/metrics', signal),
+    readSandboxes(address, signal),
+  ]);
+  return {
+    at: Date.now(),
+    ready: { ok: ready.status === 200, reason: ready.body.trim().split('\n')[0] ?? '' },
+    metrics: parseMetrics(metrics.body),
+    sandboxes,
+  };
+}
+
+/** Reads the list of sandboxes. */
+export async function readSandboxes(address: string, signal?: AbortSignal): Promise<readonly SandboxRow[]> {
+  const answer = await request(address, '/sandboxes', signal);
+  if (answer.status === 200) {
+    const rows = parseSandboxes(answer.body);
+    if (rows !== null) return rows;
+  }
+  throw new CliError(
+    'ERR_CLI_STATUS_ANSWER',
+    `${address} answered GET /sandboxes with something else (status ${answer.status})`,
+    {
+      hint: 'is this the status address of a cloud-api-adaptor of this project? see its -status-address',
+    },
+  );
+}
+
+/** The rows of a `/sandboxes` document, or null when it is none. */
+export function parseSandboxes(text: string): readonly SandboxRow[] | null {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  const list = fieldOf(document, 'sandboxes');
+  return Array.isArray(list) ? list.map(sandboxOf) : null;
+}
+
+function sandboxOf(value: unknown): SandboxRow {
+  const text = (name: string) => {
+    const field = fieldOf(value, name);
+    return typeof field === 'string' ? field : '';
+  };
+  const addresses = fieldOf(value, 'addresses');
+  const since = new Date(text('since'));
+  return {
+    id: text('id'),
+    pod: text('pod'),
+    namespace: text('namespace'),
+    state: text('state'),
+    instance: text('instance'),
+    addresses: Array.isArray(addresses) ? addresses.filter(a => typeof a === 'string') : [],
+    socket: text('socket'),
+    since: Number.isNaN(since.getTime()) ? null : since,
+    error: text('error'),
+  };
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined;
+  return Object.entries(value).find(([key]) => key === name)?.[1];
+}
+
+function request(address: string, path: string, signal?: AbortSignal): Promise<Answer> {
+  const { host, port } = parseStatusAddress(address);
+  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+  const either = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+  return new Promise<Answer>((resolve, reject) => {
+    const asked = get({ host, port, path, signal: either, agent: false }, response => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length;
+        if (size > LARGEST_ANSWER) response.destroy(new Error('the answer is too large'));
+        else chunks.push(chunk);
+      });
+      response.on('error', reject);
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }),
+      );
+    });
+    asked.on('error', reject);
+  }).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    throw new CliError(
+      'ERR_CLI_STATUS_UNREACHABLE',
+      `no status from ${address}: ${wordsFor(error, timeout.aborted)}`,
+      {
+        hint: 'is cloud-api-adaptor running, and is this its -status-address (or PROBE_PORT)?',
+        cause: error,
+      },
+    );
+  });
+}
+
+function wordsFor(error: unknown, timedOut: boolean): string {
+  if (timedOut) return `no answer within ${TIMEOUT_MS / 1000} s`;
+  switch (codeOf(error)) {
+    case 'ECONNREFUSED':
+      return 'nothing listens there';
+    case 'ECONNRESET':
+    case 'HPE_INVALID_CONSTANT':
+      return 'what listens there does not speak HTTP';
+    case 'ENOTFOUND':
+      return 'the name is unknown';
+    default:
+      return messageOf(error);
+  }
+}

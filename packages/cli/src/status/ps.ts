@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// `peerpod ps`: the sandboxes of an adaptor, one line each.
+import { type Command, ExitCode, commonFlags, jsonFlag, readCommandLine } from '../command.js';
+import { roughly } from '../terminal/format.js';
+import type { Style } from '../terminal/style.js';
+import { table } from '../terminal/table.js';
+import { printable } from '../terminal/text.js';
+import { DEFAULT_STATUS_ADDRESS, type SandboxRow, readSandboxes } from './endpoint.js';
+
+const flags = {
+  address: {
+    type: 'string',
+    default: DEFAULT_STATUS_ADDRESS,
+    env: 'PEERPOD_STATUS_ADDRESS',
+    placeholder: 'host:port',
+    describe: 'status address of the adaptor',
+  },
+  quiet: { type: 'boolean', default: false, describe: 'print ids only' },
+  ...jsonFlag,
+  ...commonFlags,
+} as const;
+
+export const ps: Command = {
+  name: 'ps',
+  summary: 'list the sandboxes of an adaptor',
+  async run(argv, io) {
+    const line = readCommandLine(
+      {
+        name: 'ps',
+        usage: '[flags]',
+        about: 'Lists the sandboxes of a running cloud-api-adaptor, as its status endpoint tells them.',
+        flags,
+        examples: [
+          ['peerpod ps', 'the adaptor of this machine'],
+          ['peerpod stop $(peerpod ps -quiet)', 'stop every sandbox'],
+        ],
+      },
+      argv,
+      io,
+    );
+    if (line === null) return ExitCode.ok;
+    const rows = await readSandboxes(line.values.address);
+    if (line.values.json) io.stdout.write(`${JSON.stringify({ sandboxes: rows }, null, 2)}\n`);
+    else if (line.values.quiet) io.stdout.write(rows.map(row => `${printable(row.id)}\n`).join(''));
+    else if (rows.length === 0) io.stderr.write('no sandboxes\n');
+    else {
+      const width = io.stdout.isTTY === true ? io.stdout.columns : undefined;
+      io.stdout.write(`${sandboxTable(rows, line.out, new Date(), width).join('\n')}\n`);
+    }
+    return ExitCode.ok;
+  },
+};
+
+/** The table of sandboxes, with a heading. */
+export function sandboxTable(rows: readonly SandboxRow[], style: Style, now: Date, width?: number): string[] {
+  const heading = ['ID', 'POD', 'STATE', 'FOR', 'ADDRESS', 'SOCKET'].map(style.dim);
+  const body = rows.map(row => [
+    printable(row.id),
+    printable(row.namespace === '' ? row.pod : `${row.namespace}/${row.pod}`),
+    stateText(row, style),
+    row.since === null ? '' : roughly(now.getTime() - row.since.getTime()),
+    printable(row.addresses.join(',')),
+    printable(row.socket),
+  ]);
+  return table([heading, ...body], { width });
+}
+
+/** The state in its colour: green for what works, yellow for what is on its way, red for what needs a person. */
+export function stateText(row: SandboxRow, style: Style): string {
+  const state = printable(row.state);
+  if (row.state === 'running') return style.green(state);
+  return row.state === 'failed' || row.error !== '' ? style.red(state) : style.yellow(state);
+}
