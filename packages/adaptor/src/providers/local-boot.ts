@@ -26,7 +26,7 @@ export interface BootArguments {
 
 export function bootArguments(plan: BootPlan): BootArguments {
   return {
-    processUserData: ['provision-files', '-root', plan.guest, '-t', '30'],
+    processUserData: ['provision-files', '-root', plan.guest, '-source', plan.seed, '-t', '30'],
     forwarder: [
       '-config',
       plan.config,
