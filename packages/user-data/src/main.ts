@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The commands of process-user-data, as upstream has them: provision-files and version. No command is help.
+import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import {
   createLogger,
@@ -43,7 +44,7 @@ const flags = {
   source: {
     type: 'string',
     placeholder: 'PATH',
-    describe: `file with the user-data, or a directory with a file user-data in it; left out: ${SEED_FILE}`,
+    describe: `file with the user-data, or a directory with a file user-data in it; left out: ${SEED_FILE} below -root`,
   },
   root: {
     type: 'string',
@@ -120,7 +121,7 @@ async function provision(argv: readonly string[], env: NodeJS.ProcessEnv, stream
   const log = createLogger({ name: PROGRAM, level: values['log-level'] });
   const source =
     values.source === undefined
-      ? fileSource(SEED_FILE, { settledMs: SEED_SETTLED_MS })
+      ? fileSource(join(values.root, SEED_FILE), { settledMs: SEED_SETTLED_MS })
       : fileSource(values.source);
   const stop = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void =>

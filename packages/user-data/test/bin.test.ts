@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program itself: commands, exit codes, what a person reads.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -53,6 +53,17 @@ t.test('provision-files writes the files of a letter below a root', async t => {
   const result = await run('provision-files', '-source', letter, '--root', root);
   t.match(result, { code: 0, stdout: '', stderr: /"msg":"files written"/ });
   t.equal(readFileSync(join(root, 'run/peerpod/apf.json'), 'utf8'), '{"pod-network":{}}\n');
+});
+
+t.test('left out, the source is the seed file below the root', async t => {
+  const root = directory();
+  mkdirSync(join(root, 'media/cidata'), { recursive: true });
+  writeFileSync(
+    join(root, 'media/cidata/user-data'),
+    renderCloudConfig([{ path: '/run/peerpod/auth.json', content: '{}' }]),
+  );
+  t.match(await run('provision-files', '-root', root, '-t', '20'), { code: 0 });
+  t.ok(existsSync(join(root, 'run/peerpod/auth.json')));
 });
 
 t.test('each mistake ends with 1, one line for the fact and one for the way out', async t => {

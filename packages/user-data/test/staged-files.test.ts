@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Several files or none of them, and nowhere but where they belong.
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
@@ -151,3 +152,34 @@ t.test('a root that is not there is refused', async t => {
     message: /ENOENT/,
   });
 });
+
+function mountSmall(path: string): boolean {
+  return spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k,mode=700', 'tmpfs', path]).status === 0;
+}
+
+const smallDisk = mkdtempSync(join(tmpdir(), 'small-'));
+const mounted = mountSmall(smallDisk);
+t.teardown(() => {
+  if (mounted) spawnSync('umount', [smallDisk]);
+  rmSync(smallDisk, { recursive: true, force: true });
+});
+
+t.test(
+  'on a full disk nothing changes, and the words say so',
+  { skip: !mounted && 'needs the right to mount' },
+  async t => {
+    const root = smallDisk;
+    await writeStaged(root, [{ path: '/run/apf.json', content: 'old' }]);
+    const large = [
+      { path: '/run/apf.json', content: 'new' },
+      { path: '/run/auth.json', content: Buffer.alloc(100_000) },
+    ];
+    await t.rejects(writeStaged(root, large), {
+      code: 'ERR_USER_DATA_WRITE',
+      message: /auth\.json\S* cannot be written: the disk is full/,
+      hint: /no file of the letter was changed/,
+    });
+    t.equal(readFileSync(join(root, 'run/apf.json'), 'utf8'), 'old');
+    t.strictSame(readdirSync(join(root, 'run')), ['apf.json'], 'and the room is free again');
+  },
+);
