@@ -25,6 +25,12 @@ export interface FrameConnectionOptions {
   readonly stallMs?: number;
 }
 
+/**
+ * Frames handed on in one go. One chunk may hold a thousand small requests; pausing between them lets their answers
+ * be counted before more are asked for.
+ */
+const FRAMES_PER_TURN = 32;
+
 export class FrameConnection implements Ledger {
   readonly #socket: Duplex;
   readonly #owner: FrameConnectionOwner;
@@ -38,6 +44,7 @@ export class FrameConnection implements Ledger {
   #closed = false;
   #ending = false;
   #cancelStall: (() => void) | null = null;
+  #nextTurn: NodeJS.Immediate | null = null;
   #drained: { promise: Promise<void>; resolve: () => void } | null = null;
 
   constructor(socket: Duplex, owner: FrameConnectionOwner, options: FrameConnectionOptions) {
@@ -97,7 +104,7 @@ export class FrameConnection implements Ledger {
 
   release(bytes: number): void {
     this.#held -= bytes;
-    if (!this.#paused) return;
+    if (!this.#paused || this.#nextTurn !== null) return;
     this.#stopStallTimer();
     this.#pump();
   }
@@ -131,7 +138,7 @@ export class FrameConnection implements Ledger {
     this.#drained?.resolve();
     this.#drained = null;
     this.#owner.onDrain?.();
-    if (this.#paused) this.#pump();
+    if (this.#paused && this.#nextTurn === null) this.#pump();
   };
 
   readonly #onEnd = (): void => this.#finish(undefined);
@@ -146,9 +153,15 @@ export class FrameConnection implements Ledger {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      while (!this.#closed && !this.#ending) {
+      for (let frames = 0; !this.#closed && !this.#ending; frames++) {
         if (this.#overBudget()) {
           this.#pause();
+          this.#watchStall();
+          return;
+        }
+        if (frames === FRAMES_PER_TURN) {
+          this.#pause();
+          this.#nextTurn ??= setImmediate(this.#onNextTurn);
           return;
         }
         const frame = this.#decoder.next();
@@ -174,13 +187,19 @@ export class FrameConnection implements Ledger {
   }
 
   #pause(): void {
-    if (!this.#paused) {
-      this.#paused = true;
-      this.#socket.pause();
-    }
-    if (this.#cancelStall === null && this.#owner.onStall !== undefined) {
-      this.#cancelStall = startTimer(this.#stallMs, this.#onStallTimer);
-    }
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  readonly #onNextTurn = (): void => {
+    this.#nextTurn = null;
+    this.#pump();
+  };
+
+  #watchStall(): void {
+    if (this.#cancelStall !== null || this.#owner.onStall === undefined) return;
+    this.#cancelStall = startTimer(this.#stallMs, this.#onStallTimer);
   }
 
   readonly #onStallTimer = (): void => {
@@ -205,6 +224,7 @@ export class FrameConnection implements Ledger {
     if (this.#closed) return;
     this.#closed = true;
     this.#stopStallTimer();
+    if (this.#nextTurn !== null) clearImmediate(this.#nextTurn);
     const socket = this.#socket;
     socket.off('data', this.#onData);
     socket.off('drain', this.#onDrain);

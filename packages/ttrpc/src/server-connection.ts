@@ -161,18 +161,18 @@ export class ServerConnection {
     if (method.answers === 'one') {
       void method.run(input, call.state).then(
         payload => {
-          settled();
           this.#complete(call, payload);
+          settled();
         },
         (error: unknown) => {
-          settled();
           this.#failed(call, error);
+          settled();
         },
       );
     } else {
       void this.#runStream(call, method, input).then(settled, (error: unknown) => {
-        settled();
         this.#failed(call, error);
+        settled();
       });
     }
   }
