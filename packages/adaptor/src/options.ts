@@ -1,8 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Flags and environment, read once and checked before the first socket opens. Everything below gets values from here.
-import { isIP } from 'node:net';
 import path from 'node:path';
-import { parseFlags, UsageError, type Flag, type FlagValues, type HelpRequest } from '@peerpod-tls/daemon';
+import {
+  parseFlags,
+  parseHostPort,
+  UsageError,
+  type Flag,
+  type FlagValues,
+  type HelpRequest,
+} from '@peerpod-tls/daemon';
 import { commonFlags, WITHOUT_EFFECT } from './flags.js';
 import { readGlobalInitdata } from './initdata.js';
 import type { ProviderModule } from './providers/provider.js';
@@ -147,25 +153,16 @@ function checkCommon(values: CommonValues, origin: Origins, env: NodeJS.ProcessE
 const DEFAULT_STATUS_PORT = 8000;
 
 function checkStatusAddress(address: string | undefined, probePort: string): string {
-  if (address === undefined) {
-    const port = probePort === '' ? DEFAULT_STATUS_PORT : checkPort(probePort, 'PROBE_PORT (environment)');
-    return `127.0.0.1:${port}`;
-  }
-  const cut = address.lastIndexOf(':');
-  const host = address.slice(0, cut).replace(/^\[(.*)\]$/, '$1');
-  if (cut < 1 || host === '' || (host.includes(':') && isIP(host) !== 6)) {
+  if (address === undefined && probePort === '') return `127.0.0.1:${DEFAULT_STATUS_PORT}`;
+  const flag = address === undefined ? 'PROBE_PORT (environment)' : '-status-address';
+  const wanted = address ?? `127.0.0.1:${probePort}`;
+  try {
+    parseHostPort(wanted);
+  } catch {
     throw new UsageError(
-      `-status-address is ${JSON.stringify(address)}, not host:port`,
-      'like 127.0.0.1:8000, or [::1]:8000',
+      `${flag} is ${JSON.stringify(address ?? probePort)}, which is no ${address === undefined ? 'port' : 'host:port'}`,
+      address === undefined ? 'give a number from 0 to 65535' : 'like 127.0.0.1:8000, or [::1]:8000',
     );
   }
-  checkPort(address.slice(cut + 1), '-status-address');
-  return address;
-}
-
-function checkPort(text: string, flag: string): number {
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(port <= 65535))
-    throw new UsageError(`${flag} has the port ${JSON.stringify(text)}, not a number from 0 to 65535`);
-  return port;
+  return wanted;
 }
