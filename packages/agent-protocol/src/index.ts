@@ -4,7 +4,7 @@ export { withAnnotations, withNetworkNamespace } from './container-edits.js';
 export { viewCreateContainer, type CreateContainerView } from './container-view.js';
 export type { EditResult, Refused } from './edit-result.js';
 export { AgentProtocolError, type AgentProtocolErrorCode } from './errors.js';
-export { uint64 } from './int64.js';
+export { int64, uint64 } from './int64.js';
 export { camelCase, jsonToMessage } from './json-request.js';
 export { messageToJson, type JsonValue } from './json-response.js';
 export {

@@ -6,3 +6,8 @@ import Long from 'long';
 export function uint64(value: number): Long {
   return Long.fromNumber(value, true);
 }
+
+/** A signed 64-bit field's value. @param value a whole number; beyond 2^53 a double has lost bits */
+export function int64(value: number): Long {
+  return Long.fromNumber(value);
+}

@@ -28,6 +28,8 @@ export interface AgentContext {
   readonly root: string;
   /** Environment of the agent. */
   readonly env: NodeJS.ProcessEnv;
+  /** Aborts when the agent ends; its reason answers the calls that would wait for ever. */
+  readonly ending: AbortSignal;
   readonly log: Logger;
 }
 
@@ -59,7 +61,7 @@ function refusals(): AgentHandlers {
   return Object.fromEntries(agentMethods.map(method => [method, refuse(method)]));
 }
 
-function sandboxHandlers({ sandbox, log }: AgentContext): AgentHandlers {
+function sandboxHandlers({ sandbox, ending, log }: AgentContext): AgentHandlers {
   return {
     CreateSandbox({ sandboxId, dns, storages, kernelModules, guestHookPath }) {
       sandbox.create(sandboxId);
@@ -78,16 +80,17 @@ function sandboxHandlers({ sandbox, log }: AgentContext): AgentHandlers {
       log.warn({ bytes: Buffer.byteLength(policy) }, 'policy received and not enforced');
       return {};
     },
-    GetOOMEvent: (_request, { signal }) => waitForever(signal),
+    GetOOMEvent: (_request, { signal }) => waitForever(AbortSignal.any([signal, ending])),
   };
 }
 
-function containerHandlers({ sandbox, root, env, log }: AgentContext): AgentHandlers {
+function containerHandlers(context: AgentContext): AgentHandlers {
+  const { sandbox, log } = context;
   return {
     CreateContainer({ containerId, OCI, storages, devices }) {
       const plan = sandbox.add(containerId, () => {
         if (OCI === null || OCI === undefined) throw invalidArgument('the request has no OCI');
-        return planProcess(OCI.Process, planContext({ sandbox, root, env, log }, containerId));
+        return planProcess(OCI.Process, planContext(context, containerId));
       });
       const ignored = {
         mounts: OCI?.Mounts?.length ?? 0,

@@ -2,7 +2,7 @@
 // The agent as a service: a Unix socket, the ttrpc server behind it, the sandbox behind that. Reads no flags.
 import { mkdirSync, realpathSync } from 'node:fs';
 import { listenUnixSocket, type Service, type UnixListener } from '@peerpod-tls/daemon';
-import { TtrpcServer } from '@peerpod-tls/ttrpc';
+import { StatusCode, StatusError, TtrpcServer } from '@peerpod-tls/ttrpc';
 import type { Logger } from 'pino';
 import { agentServices } from './agent-handlers.js';
 import { Sandbox } from './sandbox.js';
@@ -39,8 +39,9 @@ export async function startDevAgent(options: DevAgentOptions): Promise<DevAgent>
   mkdirSync(given, { recursive: true, mode: 0o755 });
   const root = realpathSync(given);
   const sandbox = new Sandbox(log);
+  const ending = new AbortController();
   const server = new TtrpcServer({
-    services: agentServices({ sandbox, root, env: options.env ?? process.env, log }),
+    services: agentServices({ sandbox, root, env: options.env ?? process.env, ending: ending.signal, log }),
     log,
   });
   const listener: UnixListener = await listenUnixSocket({
@@ -49,17 +50,17 @@ export async function startDevAgent(options: DevAgentOptions): Promise<DevAgent>
     log,
   });
   log.warn({ socket: listener.path, root }, 'agent started without isolation');
-  return { socket: listener.path, close: () => close(listener, sandbox, server) };
-}
-
-async function close(listener: UnixListener, sandbox: Sandbox, server: TtrpcServer): Promise<void> {
-  await listener.close();
-  try {
-    await sandbox.destroy(Date.now() + KILL_MS);
-  } finally {
-    await server.drain(AbortSignal.timeout(DRAIN_MS));
-    server.destroy();
-  }
+  const close = async (): Promise<void> => {
+    await listener.close();
+    ending.abort(new StatusError(StatusCode.unavailable, 'the agent ends'));
+    try {
+      await sandbox.destroy(Date.now() + KILL_MS);
+    } finally {
+      await server.drain(AbortSignal.timeout(DRAIN_MS));
+      server.destroy();
+    }
+  };
+  return { socket: listener.path, close };
 }
 
 /** The agent as runServices takes it. */

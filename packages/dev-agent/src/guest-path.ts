@@ -5,9 +5,13 @@ import { lstatSync, mkdirSync } from 'node:fs';
 import { join, posix } from 'node:path';
 import { failedPrecondition, invalidArgument, systemError } from './guest-status.js';
 
+/** Longest path the kernel takes, with its final zero (PATH_MAX). */
+const MAX_PATH = 4095;
+
 /** @throws StatusError InvalidArgument unless `path` is absolute and has no `.`, `..`, `//` or zero byte */
 export function checkCanonical(path: string): void {
-  if (!path.startsWith('/') || path.includes('\0') || path.length > 4096 || posix.normalize(path) !== path) {
+  const canonical = posix.normalize(path) === path && (path === '/' || !path.endsWith('/'));
+  if (!canonical || !path.startsWith('/') || path.includes('\0') || path.length > MAX_PATH) {
     throw invalidArgument(`${JSON.stringify(path.slice(0, 256))} is not an absolute canonical path`);
   }
 }

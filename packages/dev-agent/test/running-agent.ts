@@ -2,7 +2,7 @@
 // The real program on a Unix socket of its own, and a client of it. Everything is gone when the test ends.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chownSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -12,7 +12,7 @@ import { agentService, healthService } from '@peerpod-tls/agent-protocol';
 import { clientOf, connectUnix, type TtrpcClient, type TypedClient } from '@peerpod-tls/ttrpc';
 import type { Test } from 'tap';
 
-const bin = fileURLToPath(new URL('../bin/peerpod-dev-agent.js', import.meta.url));
+export const bin = fileURLToPath(new URL('../bin/peerpod-dev-agent.js', import.meta.url));
 
 export interface RunningAgent {
   readonly agent: TypedClient<typeof agentService>;
@@ -27,13 +27,17 @@ export interface RunningAgent {
   connect(): Promise<TtrpcClient>;
 }
 
-export async function startAgent(t: Test, env: NodeJS.ProcessEnv = {}): Promise<RunningAgent> {
+/** @param user whom to run the agent as, when the test is root's */
+export async function startAgent(t: Test, env: NodeJS.ProcessEnv = {}, user?: number): Promise<RunningAgent> {
   const directory = mkdtempSync(join(tmpdir(), 'dev-agent-'));
+  if (user !== undefined) chownSync(directory, user, user);
   const socket = join(directory, 'agent.sock');
   const root = join(directory, 'root');
   const child = spawn(process.execPath, [bin, '-socket', socket, '-root', root], {
-    env: { ...process.env, ...env },
+    // The test runner's loaders are not the program's, and write files that another user may not.
+    env: { ...process.env, NODE_OPTIONS: '', ...env },
     stdio: ['ignore', 'inherit', 'pipe'],
+    ...(user !== undefined && { uid: user, gid: user }),
   });
   const clients: TtrpcClient[] = [];
   t.teardown(async () => {
