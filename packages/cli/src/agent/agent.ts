@@ -131,15 +131,19 @@ export function resolveMethod(word: string): MethodInfo {
     methods.find(m => m.method === word || fullName(m) === word) ??
     methods.find(m => plain(m.method) === wanted || plain(fullName(m)) === wanted);
   if (found !== undefined) return found;
-  const near = nearest(
-    word,
-    methods.map(m => m.method),
+  const near = methods.find(
+    m =>
+      plain(m.method) ===
+      nearest(
+        plain(word),
+        methods.map(known => plain(known.method)),
+      ),
   );
   throw usageError(
     `${JSON.stringify(word)} is no method of an agent`,
     near === undefined
       ? 'peerpod agent list shows them all'
-      : `did you mean ${near}? peerpod agent list shows them all`,
+      : `did you mean ${near.method}? peerpod agent list shows them all`,
   );
 }
 

@@ -32,10 +32,9 @@ export class AdaptorProcess {
     this.hypervisorSocket = join(dir, 'hypervisor.sock');
     this.logFile = join(dir, 'adaptor.log');
     const program = fileURLToPath(import.meta.resolve('@peerpod-tls/adaptor/bin'));
-    const args = [
-      ...['local', '-socket', this.hypervisorSocket, '-pods-dir', join(dir, 'pods')],
-      ...['-state-dir', join(dir, 'state'), '-data-dir', join(dir, 'vm'), '-status-address', '127.0.0.1:0'],
-    ];
+    const args = ['local', '-socket', this.hypervisorSocket, '-status-address', '127.0.0.1:0'];
+    for (const what of ['pods', 'state']) args.push(`-${what}-dir`, join(dir, what));
+    args.push('-data-dir', join(dir, 'vm'));
     // A process group of its own: Ctrl-C at the terminal must reach the demo alone, which then stops things in order.
     this.#child = spawn(process.execPath, [program, ...args], {
       cwd: dir,

@@ -2,22 +2,29 @@
 // The command the demo runs in its pod. Text for a POSIX shell, and the choice between it and what the user wants.
 import { usageError } from '../usage.js';
 
-/** Shows where it runs: the kernel, the processes above it up to the one that leads the VM, and its environment. */
-const SCRIPT = `
-echo "Hello from container $HOSTNAME. This text came back through the tunnel."
+/**
+ * Shows where it runs: the kernel, the processes above it up to the one that leads the VM, and who listens on the
+ * loopback addresses that stand for pod VMs.
+ */
+const SCRIPT = String.raw`
+echo "Hello from pod $HOSTNAME: this text came back through the tunnel."
 uname -srm
-echo "above me:"
+echo "I am process $$, and above me are"
 p=$PPID
-while [ "\${p:-0}" -gt 1 ]; do
-  set -- $(tr '\\0' ' ' < "/proc/$p/cmdline" 2>/dev/null)
-  name=\${1##*/}
-  [ "$name" = node ] && name=\${2##*/}
-  echo "  $p \${name:-?}"
-  while read -r key value rest; do [ "$key" = PPid: ] && next=$value; done < "/proc/$p/status"
-  p=$next
+while [ "$p" -gt 1 ]; do
+  set -- $(tr '\0' ' ' < /proc/$p/cmdline)
+  name=$(basename "$1")
+  [ "$name" = node ] && name=$(basename "$2")
+  echo "  $p  $name"
+  [ "$name" = local-vm.js ] && break
+  while read -r key value; do [ "$key" = PPid: ] && p=$value; done < /proc/$p/status
 done
-echo "my environment:"
-env | sort | sed 's/^/  /'
+echo "on addresses of pod VMs listen"
+while read -r _ address _ state _; do
+  [ "$state" = 0A ] || continue
+  set -- $(echo "$address" | sed 's/\(..\)\(..\)\(..\)\(..\):/0x\4 0x\3 0x\2 0x\1 0x/')
+  [ "$1$2$3$4" = 0x7F0x000x000x01 ] || [ "$1" != 0x7F ] || printf '  %d.%d.%d.%d:%d\n' "$@"
+done < /proc/net/tcp
 `.trim();
 
 export interface DemoCommand {
@@ -37,5 +44,5 @@ export function chooseCommand(text: string | undefined, tail: readonly string[] 
     return { args: tail, text: tail.join(' ') };
   }
   if (text !== undefined) return { args: ['sh', '-c', text], text };
-  return { args: ['sh', '-c', SCRIPT], text: 'sh -c "echo, uname, ps, env"' };
+  return { args: ['sh', '-c', SCRIPT], text: 'a few lines of sh: where am I?' };
 }

@@ -36,16 +36,11 @@ export function liveLines(f: LiveFigures, style: Style, columns: number): string
       ...(f.summary === null ? [] : processLine(f.summary, style)),
     ]),
     '',
-    ...indented(sandboxTable(f.sandboxes.map(withoutSocket), style, new Date(), columns - 3)),
+    ...indented(sandboxTable(f.sandboxes, style, new Date(), { width: columns - 3, sockets: false })),
     '',
     ` ${dim(`in another terminal${sign.ellipsis}`)}`,
     ...indented(f.hints),
   ];
-}
-
-/** The sockets are in the hints already, and their paths are long. */
-function withoutSocket(row: SandboxRow): SandboxRow {
-  return { ...row, socket: '' };
 }
 
 function roundTrip(h: Heartbeat, style: Style): string {

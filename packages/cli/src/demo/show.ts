@@ -33,7 +33,7 @@ export interface ShowOptions {
 }
 
 const SANDBOX = 'demo';
-const POD = 'demo';
+const POD = 'hello';
 const START_MS = 30_000;
 const STOP_MS = 20_000;
 const ADAPTOR_GRACE_MS = 5_000;

@@ -25,7 +25,7 @@ export interface Stage {
 
 const TIME = 8;
 const NAME = 12;
-const INDENT = TIME + 3 + NAME;
+const INDENT = TIME + 2 + NAME;
 /** How often a demo without a terminal says how it is. */
 const LIVE_LINE_MS = 10_000;
 const TICK_MS = 100;
@@ -52,7 +52,7 @@ export class TextStage implements Stage {
   open(): void {
     const { bold, dim } = this.#style;
     const columns = this.#tty ? this.#stream.columns : undefined;
-    const title = `${bold('peerpod demo')} ${dim('one pod, and its calls over mutual TLS, on this machine')}`;
+    const title = `${bold('peerpod demo')}${dim(': one pod, and its calls over mutual TLS, on this machine')}`;
     this.#print(['', ` ${title}`, '', ...picture(this.#style, columns), '']);
   }
 

@@ -56,7 +56,10 @@ const tellers: ReadonlyMap<string, readonly [name: string, tell: Teller]> = new 
 
 function adaptorStarted(e: LogEvent): Omit<Step, 'name'> {
   const fields = { provider: e.text('provider'), mode: e.text('mode'), status: e.text('status') };
-  return { lines: [`up with provider ${fields.provider}; status on http://${fields.status}`], fields };
+  return {
+    lines: [`provider ${fields.provider}, ${fields.mode} TLS, status on http://${fields.status}`],
+    fields,
+  };
 }
 
 function identityReady(e: LogEvent, { now }: Known): Omit<Step, 'name'> {
@@ -65,7 +68,7 @@ function identityReady(e: LogEvent, { now }: Known): Omit<Step, 'name'> {
   const tell = (what: string, c: CertificateFacts) =>
     c === null ? [] : [`${what} ${c.subject}, ${lifetime(c.notAfter, now)}`];
   return {
-    lines: [...tell('an authority of its own:', authority), ...tell('its client certificate:', client)],
+    lines: [...tell('authority', authority), ...tell('client   ', client)],
     fields: { mode: e.text('mode'), authority, client },
   };
 }
@@ -156,9 +159,7 @@ function certificate(e: LogEvent | null): CertificateFacts {
 
 function lifetime(notAfter: string, now: Date): string {
   const until = new Date(notAfter);
-  return Number.isNaN(until.getTime())
-    ? 'of unknown lifetime'
-    : `valid ${roughly(until.getTime() - now.getTime())}`;
+  return Number.isNaN(until.getTime()) ? 'of unknown lifetime' : roughly(until.getTime() - now.getTime());
 }
 
 /** A line for an event that happens while the demo is serving; null for the daily round. */

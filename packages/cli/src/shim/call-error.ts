@@ -29,12 +29,11 @@ export function callError(method: string, error: unknown): unknown {
   const status = statusOf(error);
   if (status !== undefined) {
     const hint = hints[status];
+    const way = hint === undefined ? {} : { hint };
     return new CliError(
       'ERR_CLI_CALL_FAILED',
       `${method} failed with ${statusName(status)}: ${messageOf(error)}`,
-      {
-        ...(hint === undefined ? {} : { hint }),
-      },
+      way,
     );
   }
   if (codeOf(error) === 'ERR_TTRPC_CLOSED') {

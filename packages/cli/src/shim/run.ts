@@ -6,7 +6,7 @@ import {
   type CommandLine,
   ExitCode,
   type Io,
-  commonFlags,
+  type commonFlags,
   jsonFlag,
   readCommandLine,
 } from '../command.js';
@@ -160,6 +160,7 @@ class Run {
       });
       await container.create(signal);
       await container.start(signal);
+      const commandBegan = performance.now();
       if (values.detach) {
         const result = { id: this.#request.id, socket: agentSocket };
         this.#io.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${this.#request.id}\n`);
@@ -175,7 +176,7 @@ class Run {
           { stdin, stdout: this.#io.stdout, stderr: this.#io.stderr },
           signal,
         );
-        this.#say(`the command ended with exit code ${code} after ${span(performance.now() - began)}`);
+        this.#say(`the command ended with exit code ${code} after ${span(performance.now() - commandBegan)}`);
         await container.remove();
         return code;
       }

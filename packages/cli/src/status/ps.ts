@@ -45,14 +45,20 @@ export const ps: Command = {
     else if (rows.length === 0) io.stderr.write('no sandboxes\n');
     else {
       const width = io.stdout.isTTY === true ? io.stdout.columns : undefined;
-      io.stdout.write(`${sandboxTable(rows, line.out, new Date(), width).join('\n')}\n`);
+      io.stdout.write(`${sandboxTable(rows, line.out, new Date(), { width }).join('\n')}\n`);
     }
     return ExitCode.ok;
   },
 };
 
-/** The table of sandboxes, with a heading. */
-export function sandboxTable(rows: readonly SandboxRow[], style: Style, now: Date, width?: number): string[] {
+/** The table of sandboxes, with a heading; `sockets` false leaves the longest column out. */
+export function sandboxTable(
+  rows: readonly SandboxRow[],
+  style: Style,
+  now: Date,
+  o: { width?: number | undefined; sockets?: boolean } = {},
+): string[] {
+  const shown = o.sockets === false ? 5 : 6;
   const heading = ['ID', 'POD', 'STATE', 'FOR', 'ADDRESS', 'SOCKET'].map(style.dim);
   const body = rows.map(row => [
     printable(row.id),
@@ -62,7 +68,10 @@ export function sandboxTable(rows: readonly SandboxRow[], style: Style, now: Dat
     printable(row.addresses.join(',')),
     printable(row.socket),
   ]);
-  return table([heading, ...body], { width });
+  return table(
+    [heading, ...body].map(row => row.slice(0, shown)),
+    { width: o.width },
+  );
 }
 
 /** The state in its colour: green for what works, yellow for what is on its way, red for what needs a person. */

@@ -61,7 +61,7 @@ export const status: Command = {
       );
       const width = io.stdout.isTTY === true ? io.stdout.columns : undefined;
       if (snapshot.sandboxes.length === 0) lines.push(style.dim('no sandboxes'));
-      else lines.push(...sandboxTable(snapshot.sandboxes, style, new Date(), width));
+      else lines.push(...sandboxTable(snapshot.sandboxes, style, new Date(), { width }));
       io.stdout.write(`${lines.join('\n')}\n`);
     }
     return summary.ready ? ExitCode.ok : ExitCode.failed;

@@ -33,6 +33,7 @@ export interface Summary {
   readonly upMs: number | null;
 }
 
+const CALLS = 'peerpod_calls_total';
 const CALL_SECONDS = 'peerpod_call_duration_seconds';
 
 /**
@@ -53,10 +54,10 @@ export function summarize(now: Snapshot, before?: Snapshot, waits: ReadonlySet<s
     ready: now.ready.ok,
     reason: now.ready.reason,
     links: total('peerpod_links'),
-    calls: total('peerpod_calls_total'),
-    failedCalls: counted(metrics, 'peerpod_calls_total', 'code').filter(([code]) => code !== 'ok'),
-    methods: counted(metrics, 'peerpod_calls_total', 'method'),
-    callsPerSecond: rate(now, before, 'peerpod_calls_total'),
+    calls: total(CALLS),
+    failedCalls: counted(withoutReads(metrics), CALLS, 'code').filter(([code]) => code !== 'ok'),
+    methods: counted(metrics, CALLS, 'method'),
+    callsPerSecond: rate(now, before, CALLS),
     bytesPerSecond: rate(now, before, 'peerpod_bytes_total'),
     p50Ms: ms(0.5),
     p99Ms: ms(0.99),
@@ -78,6 +79,14 @@ export function summarize(now: Snapshot, before?: Snapshot, waits: ReadonlySet<s
 
 function counted(metrics: Metrics, name: string, label: string): (readonly [string, number])[] {
   return sumsBy(metrics, name, label).filter(([, n]) => n > 0);
+}
+
+/** The agent ends every output with a status that is not OK, so those of reads are no failures. */
+function withoutReads(metrics: Metrics): Metrics {
+  const kept = (metrics.get(CALLS) ?? []).filter(
+    s => !/^ReadStd(?:out|err)$/u.test(s.labels.get('method') ?? ''),
+  );
+  return new Map([...metrics, [CALLS, kept]]);
 }
 
 function withoutMethods(metrics: Metrics, methods: ReadonlySet<string>): Metrics {
