@@ -51,6 +51,8 @@ export interface ExchangeVector {
   name: string;
   outcome: string;
   reason: string;
+  /** Whether containerd's Go server is held to this exchange as well. */
+  go: boolean;
   send: Hex[];
   expect: ExpectedFrame[];
 }
