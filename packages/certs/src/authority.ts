@@ -24,6 +24,7 @@ import {
   factsOf,
   keyIdentifier,
   keyUsage,
+  ownKeyIdentifiers,
   Purpose,
   spkiOf,
   subjectKeyIdentifier,
@@ -92,7 +93,7 @@ export class Authority {
     const validity = validityFrom(now, lifetimeDays);
     const key = await generatePrivateKey(options.algorithm);
     const spki = spkiOf(createPublicKey(key));
-    const extensions = [...caUsage, subjectKeyIdentifier(keyIdentifier(spki))];
+    const extensions = [...caUsage, ...ownKeyIdentifiers(spki)];
     const der = signCertificate({ issuer: name, subject: name, spki, validity, extensions }, key);
     return new Authority(new X509Certificate(der), key);
   }

@@ -41,13 +41,20 @@ export interface IssuedCertificate {
 
 class Issued implements IssuedCertificate {
   readonly certPem: string;
-  readonly certificate: X509Certificate;
+  readonly #der: Buffer;
   readonly #key: KeyObject;
+  #certificate: X509Certificate | undefined;
 
   constructor(der: Buffer, key: KeyObject) {
     this.certPem = certificatePem(der);
-    this.certificate = new X509Certificate(der);
+    this.#der = der;
     this.#key = key;
+  }
+
+  /** Parsed when first asked for: that takes OpenSSL longer than signing did. */
+  get certificate(): X509Certificate {
+    this.#certificate ??= new X509Certificate(this.#der);
+    return this.#certificate;
   }
 
   get keyPem(): string {

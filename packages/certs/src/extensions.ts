@@ -91,6 +91,15 @@ export const subjectKeyIdentifier = (id: Uint8Array): DerNode =>
 export const authorityKeyIdentifier = (id: Uint8Array): DerNode =>
   extension(ExtensionOid.authorityKeyIdentifier, false, sequence(context(0, id)));
 
+/**
+ * Both key identifiers of a self-signed certificate, with the same value. RFC 5280 lets it do without the second, but
+ * OpenSSL then takes any anchor of the same name for its issuer and refuses the certificate for the wrong signature.
+ */
+export function ownKeyIdentifiers(spki: DerNode): readonly DerNode[] {
+  const id = keyIdentifier(spki);
+  return [subjectKeyIdentifier(id), authorityKeyIdentifier(id)];
+}
+
 /** The leftmost 160 bits of the SHA-256 of the public key's bits (RFC 7093 section 2, method 1). */
 export function keyIdentifier(spki: DerNode): Buffer {
   const { bytes } = bitsOf(childrenOf(spki, Tag.sequence, { min: 2, max: 2 })[1]);
@@ -115,6 +124,8 @@ export interface CertificateFacts {
   /** Alternative names of other kinds, as `kind:value`. */
   readonly otherNames: readonly string[];
   readonly subjectKeyId: Buffer | null;
+  /** Whether the certificate says which key of its issuer signed it. */
+  readonly namesIssuerKey: boolean;
   /** Critical extensions neither OpenSSL nor Go would know what to do with. */
   readonly unknownCritical: readonly string[];
 }
@@ -173,6 +184,10 @@ function readFacts(der: Uint8Array): CertificateFacts {
     addresses: names?.addresses ?? [],
     otherNames: names?.others ?? [],
     subjectKeyId: read(ExtensionOid.subjectKeyIdentifier, node => contentOf(node, Tag.octetString)),
+    namesIssuerKey:
+      read(ExtensionOid.authorityKeyIdentifier, node =>
+        childrenOf(node, Tag.sequence).some(part => isContext(part, 0)),
+      ) ?? false,
     unknownCritical,
   };
 }

@@ -2,7 +2,7 @@
 // The single questions a certificate is asked: dates, purpose, strength, right to issue. Both judges use these: the one
 // of our own material (material.ts) and the one of a peer's certificate (explain.ts).
 import type { X509Certificate } from 'node:crypto';
-import { Purpose, type CertificateFacts } from './extensions.js';
+import { factsOf, Purpose, type CertificateFacts } from './extensions.js';
 import { judgeKey, keyName, MIN_RSA_BITS } from './keys.js';
 import { validityOf } from './certificate.js';
 import type { TlsRole } from './material.js';
@@ -85,14 +85,18 @@ export function dateFault(certificate: X509Certificate, now: Date): 'expired' | 
   return now < notBefore ? 'not-yet-valid' : null;
 }
 
-/** Whether `issuer` made `certificate`: by name and key identifier, then by signature. */
+/**
+ * Whether `issuer` made `certificate`: by name and key identifier, then by signature. A signature is called bad only
+ * where the certificate names that very key; where the names alone agree, it may be from another CA of that name.
+ */
 export function issuedBy(
   certificate: X509Certificate,
   issuer: X509Certificate,
 ): 'yes' | 'no' | 'bad-signature' {
   if (!certificate.checkIssued(issuer)) return 'no';
   try {
-    return certificate.verify(issuer.publicKey) ? 'yes' : 'bad-signature';
+    if (certificate.verify(issuer.publicKey)) return 'yes';
+    return factsOf(certificate).namesIssuerKey && factsOf(issuer).subjectKeyId ? 'bad-signature' : 'no';
   } catch {
     return 'bad-signature';
   }

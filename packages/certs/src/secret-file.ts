@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one writer of files that hold keys: 0600 in a directory of ours, complete or not there at all, on disk before it
 // returns. What is in them is the caller's affair.
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { lstat, mkdir, open, readdir, readlink, rename, rm, symlink, unlink } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -38,7 +38,7 @@ const unsafe = (path: string, what: string, hint: string): CertError =>
   new CertError('ERR_CERT_UNSAFE_PATH', `${path} ${what}`, { hint });
 
 /** What is at the path, links not followed, or null. */
-async function entryAt(path: string): Promise<Awaited<ReturnType<typeof lstat>> | null> {
+async function entryAt(path: string): Promise<Stats | null> {
   try {
     return await lstat(path);
   } catch (error) {
@@ -54,9 +54,7 @@ async function entryAt(path: string): Promise<Awaited<ReturnType<typeof lstat>> 
  */
 export async function makeSecretDirectory(path: string): Promise<void> {
   try {
-    const made = await makeDirectories(path);
-    if (made !== undefined) await syncDirectory(dirname(made));
-    const entry = await lstat(path);
+    const entry = (await entryAt(path)) ?? (await makeDirectories(path));
     if (entry.isSymbolicLink()) throw unsafe(path, 'is a link', 'secrets are kept in a real directory');
     if (!entry.isDirectory()) throw unsafe(path, 'is not a directory', 'move it out of the way');
     const user = process.geteuid?.();
@@ -75,14 +73,10 @@ export async function makeSecretDirectory(path: string): Promise<void> {
   }
 }
 
-async function makeDirectories(path: string): Promise<string | undefined> {
-  try {
-    return await mkdir(path, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    // Something that is no directory is in the way; the checks that follow say what.
-    if (codeOf(error) === 'EEXIST') return undefined;
-    throw error;
-  }
+async function makeDirectories(path: string): Promise<Stats> {
+  const made = await mkdir(path, { recursive: true, mode: 0o700 });
+  if (made !== undefined) await syncDirectory(dirname(made));
+  return lstat(path);
 }
 
 async function syncDirectory(path: string): Promise<void> {
@@ -94,13 +88,13 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** A new file with mode 0600 whatever the umask, synced. */
+/** A new file with mode 0600, synced. */
 async function writeNew(path: string, data: Data): Promise<void> {
   const handle = await open(path, CREATE, 0o600);
   try {
-    await handle.chmod(0o600);
     await handle.writeFile(data);
-    await handle.sync();
+    // Content and length are all a new file has; its name reaches the disk with its directory.
+    await handle.datasync();
   } finally {
     await handle.close();
   }

@@ -3,7 +3,7 @@
 import { createPublicKey } from 'node:crypto';
 import { leafUsage } from './authority.js';
 import { issued, signCertificate, validityFrom, type IssuedCertificate } from './certificate.js';
-import { keyIdentifier, spkiOf, subjectKeyIdentifier } from './extensions.js';
+import { ownKeyIdentifiers, spkiOf } from './extensions.js';
 import { generatePrivateKey, type KeyAlgorithm } from './keys.js';
 import { encodeSubject, type SubjectName } from './names.js';
 import { selfSignedClientProfile } from './profiles.js';
@@ -29,6 +29,6 @@ export async function selfSignedClient(options: SelfSignedOptions = {}): Promise
   const validity = validityFrom(now, lifetimeDays);
   const key = await generatePrivateKey(options.algorithm);
   const spki = spkiOf(createPublicKey(key));
-  const extensions = [...leafUsage.client, subjectKeyIdentifier(keyIdentifier(spki))];
+  const extensions = [...leafUsage.client, ...ownKeyIdentifiers(spki)];
   return issued(signCertificate({ issuer: name, subject: name, spki, validity, extensions }, key), key);
 }

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readdirSync, readFileSync } from 'node:fs';
+import t from 'tap';
+import * as certs from '../src/index.js';
+
+t.test('the public names are these', async t => {
+  t.strictSame(Object.keys(certs).sort(), [
+    'Authority',
+    'CertError',
+    'certificatesIn',
+    'checkMaterial',
+    'describeCertificate',
+    'describeMaterial',
+    'explainRefusal',
+    'fingerprintOf',
+    'holdsPrivateKey',
+    'makeSecretDirectory',
+    'parseTlsProfile',
+    'readPem',
+    'selfSignedClient',
+    'sweepSecretDirectory',
+    'writeSecretFile',
+    'writeSecretSet',
+  ]);
+});
+
+t.test('node-forge is used in one file, and no file opens a socket', async t => {
+  const src = new URL('../src/', import.meta.url);
+  const uses = (what: RegExp): string[] =>
+    readdirSync(src).filter(name => what.test(readFileSync(new URL(name, src), 'utf8')));
+  t.strictSame(uses(/from 'node-forge'/), ['der.ts']);
+  t.strictSame(uses(/from 'node:(tls|http|https|dgram)'/), []);
+});

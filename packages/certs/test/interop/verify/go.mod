@@ -1,0 +1,3 @@
+module peerpod-tls/certs/interop/verify
+
+go 1.21
