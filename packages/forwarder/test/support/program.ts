@@ -51,9 +51,18 @@ export class Program {
   }
 
   /** The first log line with this message that `also` accepts, now or later. */
-  async said(msg: string, also: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+  said(msg: string, also: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+    return this.#heard(msg, lines => lines.find(also));
+  }
+
+  /** The log line with this message that comes after `n` others like it, now or later. */
+  nth(msg: string, n: number): Promise<LogLine> {
+    return this.#heard(msg, lines => lines[n]);
+  }
+
+  async #heard(msg: string, pick: (lines: readonly LogLine[]) => LogLine | undefined): Promise<LogLine> {
     for (;;) {
-      const found = this.lines().find(line => line.msg === msg && also(line));
+      const found = pick(this.lines().filter(line => line.msg === msg));
       if (found !== undefined) return found;
       if (this.child.exitCode !== null || this.child.signalCode !== null) {
         throw new Error(`the program ended without saying ${JSON.stringify(msg)}:\n${this.stderr}`);
