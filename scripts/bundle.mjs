@@ -2,6 +2,7 @@
 // One file per program, so that a pod VM image needs the file and Node alone: bundle/<program>.mjs with a source map.
 // Not minified, because an uncaught error prints its source line into the log.
 import { build } from 'esbuild';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { must, root } from './steps.mjs';
@@ -16,6 +17,12 @@ const programs = {
 };
 
 must(process.execPath, [join(root, 'scripts', 'build.mjs')]);
+/** Short name of the commit being bundled, for the version block; unknown outside a checkout. */
+function commit() {
+  const git = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' });
+  return git.status === 0 ? git.stdout.trim() : 'unknown';
+}
+
 const outcome = await build({
   absWorkingDir: root,
   entryPoints: Object.entries(programs).map(([out, entry]) => ({ out, in: entry })),
@@ -28,6 +35,7 @@ const outcome = await build({
   sourcemap: true,
   sourcesContent: false,
   metafile: true,
+  define: { PEERPOD_COMMIT: JSON.stringify(commit()) },
   logLevel: 'warning',
   banner: {
     // pino, node-forge and protobufjs are CommonJS and call require for Node's own modules.

@@ -271,8 +271,6 @@ export const ours: Peer = {
       place.server.key,
       '-ca-cert-file',
       place.ca,
-      '-max-links-per-address',
-      '4096',
       '-max-links',
       '4096',
     ]),
