@@ -65,11 +65,18 @@ export function createLogger(options: LoggerOptions): Logger {
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: label => ({ level: label }) },
       serializers: { err: describeError, error: describeError },
-      redact: { paths: [...SECRET_FIELDS, ...SECRET_FIELDS.map(field => `*.${field}`)], censor: REDACTED },
+      redact: { paths: [...SECRET_FIELDS, ...SECRET_FIELDS.map(field => `*.${field}`)], censor: redact },
       hooks: { streamWrite: withoutPrivateKeys },
     },
     options.destination ?? pino.destination({ dest: 2, sync: true }),
   );
+}
+
+/** `key` is also what a certificate's summary calls the kind of its key, which is worth reading. */
+function redact(value: unknown, path: readonly string[]): unknown {
+  const kind =
+    path.at(-1) === 'key' && typeof value === 'string' && /^(ec|ecdsa|ed|rsa)[\w-]{0,16}$/i.test(value);
+  return kind ? value : REDACTED;
 }
 
 /** An error as log fields: code, message, hint and causes; the stack only when there is no code, which means a bug. */

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Listening on a Unix socket without taking one away from somebody else. What is said over it is the caller's.
-import { mkdirSync, renameSync, statSync, lstatSync, unlinkSync, type BigIntStats } from 'node:fs';
+import {
+  mkdirSync,
+  renameSync,
+  statSync,
+  lstatSync,
+  unlinkSync,
+  type BigIntStats,
+  type Stats,
+} from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Logger } from 'pino';
@@ -59,7 +67,13 @@ export async function listenUnixSocket(options: UnixListenOptions): Promise<Unix
   const close = (): Promise<void> => {
     if (!closed) {
       closed = true;
-      closeOwn(server, path, own);
+      try {
+        closeOwn(server, path, own);
+      } catch (err) {
+        // Where a file cannot be moved aside, closing cannot remove it either.
+        options.log.warn({ err, socket: path }, 'socket path could not be checked while closing');
+        server.close();
+      }
     }
     return Promise.resolve();
   };
@@ -85,16 +99,7 @@ function checkPath(given: string): string {
 
 function prepareDirectory(path: string): void {
   const directory = dirname(path);
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-  } catch (cause) {
-    throw new DaemonError(
-      'ERR_SOCKET_DIRECTORY',
-      `cannot make the directory ${directory} for the socket: ${reason(cause)}`,
-      { cause },
-    );
-  }
-  const stat = statSync(directory);
+  const stat = madeDirectory(directory);
   const own = process.geteuid?.() ?? stat.uid;
   if (stat.uid !== own && stat.uid !== 0) {
     throw new DaemonError(
@@ -115,6 +120,19 @@ function prepareDirectory(path: string): void {
       {
         hint: `chmod go-w ${directory}`,
       },
+    );
+  }
+}
+
+function madeDirectory(directory: string): Stats {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    return statSync(directory);
+  } catch (cause) {
+    throw new DaemonError(
+      'ERR_SOCKET_DIRECTORY',
+      `cannot make the directory ${directory} for the socket: ${reason(cause)}`,
+      { cause },
     );
   }
 }
@@ -214,7 +232,11 @@ function sameFile(a: BigIntStats, b: BigIntStats): boolean {
 }
 
 function lstatOrNull(path: string): BigIntStats | null {
-  return lstatSync(path, { bigint: true, throwIfNoEntry: false }) ?? null;
+  try {
+    return lstatSync(path, { bigint: true, throwIfNoEntry: false }) ?? null;
+  } catch (cause) {
+    throw new DaemonError('ERR_SOCKET_LISTEN', `cannot look at ${path}: ${reason(cause)}`, { cause });
+  }
 }
 
 function reason(cause: unknown): string {

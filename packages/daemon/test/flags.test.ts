@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The grammar of flags: Go's, with every mistake told apart.
+import { array, assert, constantFrom, oneof, property, string } from 'fast-check';
 import t from 'tap';
+import { UsageError } from '../src/errors.js';
 import type { Flag } from '../src/flag-types.js';
 import { parseFlags } from '../src/flags.js';
 
@@ -238,4 +240,25 @@ t.test('help is asked for with one dash or two, short or long, and comes before 
     });
     t.equal(result.t, 'help');
   }
+});
+
+t.test('whatever the words, the answer is values, help or a UsageError', async t => {
+  const word = oneof(
+    constantFrom(...Object.keys(flags).flatMap(name => [`-${name}`, `--${name}`, `-${name}=`])),
+    constantFrom('--', '-', '---', '-=', '--=x', '-h', '', 'true', '0', '5m'),
+    string({ unit: 'binary', maxLength: 8 }),
+    string({ maxLength: 8 }).map(text => `-${text}`),
+  );
+  assert(
+    property(array(word, { maxLength: 6 }), string({ maxLength: 6 }), (argv, LIMIT) => {
+      try {
+        const result = parseFlags({ program: 'prog', usage: '', flags, argv, env: { LIMIT } });
+        return result.t === 'help' || Object.keys(result.values).length === Object.keys(flags).length;
+      } catch (error) {
+        return error instanceof UsageError && error.message !== '' && !error.message.includes('internal');
+      }
+    }),
+    { numRuns: 2000 },
+  );
+  t.pass('for random words');
 });

@@ -82,3 +82,14 @@ t.test('fields named like secrets are redacted at the top and one level down', a
   );
   t.notMatch(lines[0], /hunter2/);
 });
+
+t.test('the kind of a key is no secret', async t => {
+  const { lines, destination } = sink();
+  const log = createLogger({ name: 'p', destination });
+  log.info({ leaf: { key: 'ecdsa-p256' }, key: 'rsa-2048', other: { key: Buffer.from('secret') } }, 'x');
+  t.match(JSON.parse(lines[0] ?? ''), {
+    leaf: { key: 'ecdsa-p256' },
+    key: 'rsa-2048',
+    other: { key: '[redacted]' },
+  });
+});

@@ -38,6 +38,21 @@ t.test('without a command, and with help, it shows the commands and ends with 0'
   t.match(flags, { code: 0, stdout: /-t, -user-data-fetch-timeout SECONDS[^]*\(default 180\)/, stderr: '' });
 });
 
+t.test('a Node.js that must not run it is told so in one line, before anything else', async t => {
+  const old = `data:text/javascript,Object.defineProperty(process, 'version', { value: 'v20.20.1' })`;
+  const child = spawn(process.execPath, ['--import=tsx', `--import=${old}`, BIN, 'version']);
+  const [[code], stdout, stderr] = await Promise.all([
+    once(child, 'close') as Promise<[number | null]>,
+    text(child.stdout),
+    text(child.stderr),
+  ]);
+  t.strictSame([code, stdout], [1, '']);
+  t.match(
+    stderr,
+    /^process-user-data: Node\.js 20\.20\.1 has known holes in its TLS \(CVE-2026-21637\)[^\n]*\n$/,
+  );
+});
+
 t.test('version prints the block', async t => {
   const results = await Promise.all([run('version'), run('-v'), run('--version')]);
   for (const result of results) t.match(result, { code: 0, stdout: /^process-user-data version \d/ });
