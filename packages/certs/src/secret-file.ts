@@ -1,10 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one writer of files that hold keys: 0600 in a directory of ours, complete or not there at all, on disk before it
-// returns. What is in them is the caller's affair.
-import { constants, type Stats } from 'node:fs';
-import { lstat, mkdir, open, readdir, readlink, rename, rm, symlink, unlink } from 'node:fs/promises';
+// returns. What is in them is the caller's affair. Waiting for the disk is asynchronous; creating, renaming and looking
+// are not, since they take microseconds and a turn through the thread pool takes longer.
+import {
+  closeSync,
+  constants,
+  fdatasync,
+  fsync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  type Stats,
+} from 'node:fs';
+import { mkdir, readdir, readlink, rename, rm, symlink, unlink } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { basename, dirname, join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import { CertError } from './errors.js';
 
 type Data = string | Uint8Array;
@@ -15,6 +29,9 @@ const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | const
 const CURRENT = '..data';
 const SET_PREFIX = '..set-';
 const LINK_PREFIX = '..link-';
+
+const syncData = promisify(fdatasync);
+const syncAll = promisify(fsync);
 
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
@@ -38,14 +55,7 @@ const unsafe = (path: string, what: string, hint: string): CertError =>
   new CertError('ERR_CERT_UNSAFE_PATH', `${path} ${what}`, { hint });
 
 /** What is at the path, links not followed, or null. */
-async function entryAt(path: string): Promise<Stats | null> {
-  try {
-    return await lstat(path);
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return null;
-    throw error;
-  }
-}
+const entryAt = (path: string): Stats | null => lstatSync(path, { throwIfNoEntry: false }) ?? null;
 
 /**
  * Makes a directory, and any above it that are missing, with mode 0700; or accepts one that is already there, if it is
@@ -54,7 +64,7 @@ async function entryAt(path: string): Promise<Stats | null> {
  */
 export async function makeSecretDirectory(path: string): Promise<void> {
   try {
-    const entry = (await entryAt(path)) ?? (await makeDirectories(path));
+    const entry = entryAt(path) ?? (await makeDirectories(path));
     if (entry.isSymbolicLink()) throw unsafe(path, 'is a link', 'secrets are kept in a real directory');
     if (!entry.isDirectory()) throw unsafe(path, 'is not a directory', 'move it out of the way');
     const user = process.geteuid?.();
@@ -74,29 +84,29 @@ export async function makeSecretDirectory(path: string): Promise<void> {
 }
 
 async function makeDirectories(path: string): Promise<Stats> {
-  const made = await mkdir(path, { recursive: true, mode: 0o700 });
+  const made = mkdirSync(path, { recursive: true, mode: 0o700 });
   if (made !== undefined) await syncDirectory(dirname(made));
-  return lstat(path);
+  return lstatSync(path);
 }
 
 async function syncDirectory(path: string): Promise<void> {
-  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
-    await handle.sync();
+    await syncAll(fd);
   } finally {
-    await handle.close();
+    closeSync(fd);
   }
 }
 
 /** A new file with mode 0600, synced. */
 async function writeNew(path: string, data: Data): Promise<void> {
-  const handle = await open(path, CREATE, 0o600);
+  const fd = openSync(path, CREATE, 0o600);
   try {
-    await handle.writeFile(data);
+    writeFileSync(fd, data);
     // Content and length are all a new file has; its name reaches the disk with its directory.
-    await handle.datasync();
+    await syncData(fd);
   } finally {
-    await handle.close();
+    closeSync(fd);
   }
 }
 
@@ -110,7 +120,7 @@ export async function writeSecretFile(path: string, data: Data): Promise<void> {
   await makeSecretDirectory(directory);
   const temporary = join(directory, `.${basename(path)}.${randomBytes(8).toString('hex')}.tmp`);
   try {
-    const entry = await entryAt(path);
+    const entry = entryAt(path);
     if (entry && !entry.isFile()) {
       throw unsafe(
         path,
@@ -119,10 +129,10 @@ export async function writeSecretFile(path: string, data: Data): Promise<void> {
       );
     }
     await writeNew(temporary, data);
-    await rename(temporary, path);
+    renameSync(temporary, path);
     await syncDirectory(directory);
   } catch (error) {
-    await rm(temporary, { force: true });
+    rmSync(temporary, { force: true });
     throw translate(error, path);
   }
 }
@@ -198,7 +208,7 @@ const throughCurrent = (name: string): string => join(CURRENT, name);
 async function checkNamesFree(dir: string, names: readonly string[]): Promise<void> {
   for (const name of [CURRENT, ...names]) {
     const path = join(dir, name);
-    const entry = await entryAt(path);
+    const entry = entryAt(path);
     if (!entry) continue;
     const target = entry.isSymbolicLink() ? await readlink(path) : null;
     const ours =
