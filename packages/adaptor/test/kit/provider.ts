@@ -20,6 +20,8 @@ export class TestProvider implements Provider {
   readonly vms = new Map<string, { readonly instance: Instance; readonly vm: Vm }>();
   readonly specs: InstanceSpec[] = [];
   readonly deleted: string[] = [];
+  /** Calls that reached any VM's agent, also of VMs that are gone. */
+  readonly heard: string[] = [];
   vmOptions: Partial<VmOptions> = {};
   /** Does not boot what it makes, as a cloud that is slow. */
   boot = true;
@@ -56,7 +58,13 @@ export class TestProvider implements Provider {
       addresses: [address],
       ...(this.keepTokens ? { token } : {}),
     };
-    const vm = new Vm({ address, port: this.port, userData: spec.userData, ...this.vmOptions });
+    const vm = new Vm({
+      address,
+      port: this.port,
+      userData: spec.userData,
+      calls: this.heard,
+      ...this.vmOptions,
+    });
     this.vms.set(instance.id, { instance, vm });
     if (this.boot) await vm.boot();
     if (this.failAfterCreate > 0) {

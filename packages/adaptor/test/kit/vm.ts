@@ -12,6 +12,8 @@ export interface VmOptions {
   readonly address: string;
   readonly port: number;
   readonly userData: string;
+  /** Where calls that reach the agent are noted. */
+  readonly calls: string[];
   /** The pair a manual image would carry; its anchors judge the adaptor. */
   readonly image?: TlsMaterial;
   /** An impostor listens with this instead of what the letter says. */
@@ -24,13 +26,14 @@ export class Vm {
   readonly address: string;
   readonly created: { readonly annotations: Record<string, string> }[] = [];
   /** Calls that reached the agent, by method. */
-  readonly calls: string[] = [];
+  readonly calls: string[];
   #listener: LinkListener | null = null;
   readonly #o: VmOptions;
   #server: TtrpcServer | null = null;
 
   constructor(o: VmOptions) {
     this.#o = o;
+    this.calls = o.calls;
     this.address = o.address;
   }
 

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stops an adaptor at start, in words, and that nothing serves after a refusal.
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { createServer } from 'node:net';
+import t, { type Test } from 'tap';
+import { Authority } from '@peerpod-tls/certs';
+import { Adaptor } from '../src/adaptor.js';
+import { openIdentity } from '../src/identity-files.js';
+import { captureLog, optionsIn, PORT, startRig, temporary } from './kit/adaptor.js';
+import { flagsOf, manualSet, tomorrow, writeManual, yesterday } from './kit/certificates.js';
+import { TestProvider } from './kit/provider.js';
+
+interface Expected {
+  readonly message: RegExp;
+  readonly code?: string;
+  readonly hint?: RegExp;
+}
+
+/** Starts an adaptor that must refuse, and checks that neither its socket nor its status answers. */
+async function refuses(
+  t: Test,
+  directory: string,
+  flags: readonly string[],
+  wanted: Expected,
+  name: string,
+): Promise<void> {
+  const provider = new TestProvider(PORT);
+  const options = optionsIn(directory, provider, flags);
+  const adaptor = new Adaptor({ options, provider, log: captureLog().log });
+  await t.rejects(adaptor.start(new AbortController().signal), wanted, name);
+  t.notOk(existsSync(options.socket), 'no hypervisor socket');
+  await adaptor.close();
+  if (adaptor.statusAddress !== '')
+    await t.rejects(fetch(`http://${adaptor.statusAddress}/healthz`), 'no status');
+}
+
+t.test('certificate files in every wrong state stop the start, naming the file and its flag', async t => {
+  const directory = temporary(t);
+  const good = await manualSet(directory);
+  const other = await Authority.create({});
+  const stranger = await other.issue('client', {});
+  const server = await good.authority.issue('server', { names: ['podvm-server'] });
+  const old = await Authority.create({ now: yesterday() });
+  const expired = await old.issue('client', { now: yesterday(), lifetimeDays: 1 });
+  const early = await Authority.create({ now: tomorrow() });
+  const unborn = await early.issue('client', { now: tomorrow() });
+  const write = (ca: string, cert: string, key: string) => (): void =>
+    void writeManual(directory, ca, cert, key);
+  const reset = write(good.ca, good.cert, good.key);
+  const rows: readonly [string, () => void, Expected][] = [
+    ['CA missing', () => rmSync(good.files.ca), { message: /ca\.crt.*-ca-cert-file/ }],
+    ['certificate missing', () => rmSync(good.files.cert), { message: /client\.crt.*-cert-file/ }],
+    ['key missing', () => rmSync(good.files.key), { message: /client\.key.*-cert-key/ }],
+    ['CA empty', write('', good.cert, good.key), { message: /ca\.crt.*-ca-cert-file/ }],
+    ['CA is a key', write(good.key, good.cert, good.key), { message: /ca\.crt.*-ca-cert-file/ }],
+    [
+      'CA is no certificate',
+      write('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n', good.cert, good.key),
+      { message: /ca\.crt.*-ca-cert-file/ },
+    ],
+    [
+      'certificate cut short',
+      write(good.ca, good.cert.slice(0, 300), good.key),
+      { message: /client\.crt.*-cert-file/ },
+    ],
+    ['certificate is text', write(good.ca, 'hello', good.key), { message: /client\.crt.*-cert-file/ }],
+    [
+      'key cut short',
+      write(good.ca, good.cert, good.key.slice(0, 100)),
+      { message: /client\.key.*-cert-key/ },
+    ],
+    [
+      'key of another',
+      write(good.ca, good.cert, stranger.keyPem),
+      { code: 'ERR_CERT_KEY_MISMATCH', message: /client\.key.*client\.crt/ },
+    ],
+    [
+      'a server certificate',
+      write(good.ca, server.certPem, server.keyPem),
+      { code: 'ERR_CERT_WRONG_PURPOSE', message: /-cert-file/ },
+    ],
+    [
+      'expired',
+      write(old.certPem, expired.certPem, expired.keyPem),
+      { code: 'ERR_CERT_EXPIRED', message: /-cert-file/ },
+    ],
+    [
+      'not yet valid',
+      write(good.ca, unborn.certPem, unborn.keyPem),
+      { code: 'ERR_CERT_NOT_YET_VALID', message: /-cert-file/ },
+    ],
+    [
+      'a directory',
+      () => {
+        rmSync(good.files.cert);
+        mkdirSync(good.files.cert);
+      },
+      { message: /client\.crt.*-cert-file/ },
+    ],
+  ];
+  for (const [name, spoil, wanted] of rows) {
+    reset();
+    spoil();
+    await refuses(t, directory, flagsOf(good.files), wanted, name);
+    rmSync(good.files.cert, { recursive: true, force: true });
+  }
+});
+
+t.test('only one adaptor uses a state directory', async t => {
+  const rig = await startRig(t);
+  const provider = new TestProvider(PORT);
+  const options = optionsIn(rig.directory, provider, [`-socket=${path.join(rig.directory, 'other.sock')}`]);
+  const second = new Adaptor({ options, provider, log: captureLog().log });
+  await t.rejects(second.start(new AbortController().signal), {
+    code: 'ERR_ADAPTOR_STATE_IN_USE',
+    message: /another adaptor is using the state directory/,
+    hint: /-state-dir/,
+  });
+  await second.close();
+  await t.resolves(rig.hypervisor.Version({}), 'the first goes on');
+});
+
+t.test('a socket path another program holds is refused, and stays theirs', async t => {
+  const directory = temporary(t);
+  const socket = path.join(directory, 'h.sock');
+  const server = createServer();
+  await new Promise<void>(resolve => server.listen(socket, resolve));
+  const provider = new TestProvider(PORT);
+  const adaptor = new Adaptor({ options: optionsIn(directory, provider), provider, log: captureLog().log });
+  await t.rejects(adaptor.start(new AbortController().signal), {
+    code: 'ERR_SOCKET_IN_USE',
+    message: /h\.sock/,
+  });
+  await adaptor.close();
+  t.ok(existsSync(socket), 'it is still theirs');
+  await new Promise(resolve => server.close(resolve));
+  writeFileSync(socket, 'a file');
+  await t.rejects(startRig(t, { directory }), { code: 'ERR_SOCKET_NOT_A_SOCKET', message: /h\.sock/ });
+  t.equal(readFileSync(socket, 'utf8'), 'a file');
+});
+
+t.test('directories others could change are refused', async t => {
+  const directory = temporary(t);
+  mkdirSync(path.join(directory, 'pods'));
+  chmodSync(path.join(directory, 'pods'), 0o777);
+  await refuses(
+    t,
+    directory,
+    [],
+    { code: 'ERR_ADAPTOR_PODS_DIR', message: /-pods-dir/, hint: /chmod/ },
+    'pods',
+  );
+  chmodSync(path.join(directory, 'pods'), 0o755);
+  symlinkSync(directory, path.join(directory, 'link'));
+  await refuses(
+    t,
+    directory,
+    [`-state-dir=${path.join(directory, 'link')}`],
+    { code: 'ERR_ADAPTOR_STATE_DIR', message: /-state-dir/ },
+    'link',
+  );
+});
+
+t.test("a broken or expired identity is refused and never replaced behind anybody's back", async t => {
+  const directory = temporary(t);
+  const state = path.join(directory, 'pods', '.state');
+  mkdirSync(state, { recursive: true, mode: 0o700 });
+  await openIdentity(state, 'ecdsa-p256');
+  const key = path.join(state, 'identity', 'ca.key');
+  const before = readFileSync(key, 'utf8');
+  writeFileSync(key, before.slice(0, 60));
+  await refuses(
+    t,
+    directory,
+    [],
+    { code: 'ERR_ADAPTOR_IDENTITY', message: /identity/, hint: /restore/ },
+    'cut key',
+  );
+  rmSync(key);
+  await refuses(t, directory, [], { code: 'ERR_ADAPTOR_IDENTITY', message: /ca\.key/ }, 'lost key');
+  rmSync(path.join(state, 'identity'), { recursive: true });
+  await openIdentity(state, 'ecdsa-p256', new Date(Date.now() - 1824 * 86_400_000));
+  const rig = await startRig(t, { directory });
+  t.match(
+    rig.log.lines().filter(line => line.msg === 'certificate expires soon'),
+    [{ kind: 'ca' }, { kind: 'client' }],
+  );
+  await rig.close();
+  t.match(rig.log.text(), /"days":0/);
+});
+
+t.test('an expired identity is refused with the way out', async t => {
+  const directory = temporary(t);
+  const long = new Date(Date.now() - 1900 * 86_400_000);
+  await t.rejects(
+    openIdentity(directory, 'ecdsa-p256', long).then(() => openIdentity(directory, 'ecdsa-p256')),
+    {
+      code: 'ERR_ADAPTOR_IDENTITY_EXPIRED',
+      message: /expired/,
+      hint: /move .*identity away/,
+    },
+  );
+});
