@@ -100,7 +100,9 @@ function encodeMessage(type: MessageType<unknown>, message: unknown): Uint8Array
     throw new StatusError(StatusCode.internal, `ttrpc: error unsupported response type: ${typeof message}`);
   }
   try {
-    return type.encode(message).finish();
+    const bytes: unknown = type.encode(message).finish();
+    if (!(bytes instanceof Uint8Array)) throw new TypeError('encoding gave no bytes');
+    return bytes;
   } catch (error) {
     throw new StatusError(StatusCode.internal, `ttrpc: error marshaling payload: ${reasonOf(error)}`);
   }

@@ -178,11 +178,20 @@ export class FrameConnection implements Ledger {
           );
           return;
         }
-        this.#owner.onFrame(frame);
+        this.#handOn(frame);
       }
       this.#resume();
     } finally {
       this.#pumping = false;
+    }
+  }
+
+  /** An error here is a bug of ours. It costs this connection and not the process with all the others. */
+  #handOn(frame: Frame | OversizedFrame): void {
+    try {
+      this.#owner.onFrame(frame);
+    } catch (error) {
+      this.#finish(new Error('internal error: a frame could not be handled', { cause: error }));
     }
   }
 

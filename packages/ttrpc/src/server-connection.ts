@@ -158,23 +158,17 @@ export class ServerConnection {
       call.inbox?.discard();
       this.#connection.release(cost);
     };
-    if (method.answers === 'one') {
-      void method.run(input, call.state).then(
-        payload => {
-          this.#complete(call, payload);
-          settled();
-        },
-        (error: unknown) => {
-          this.#failed(call, error);
-          settled();
-        },
-      );
-    } else {
-      void this.#runStream(call, method, input).then(settled, (error: unknown) => {
-        this.#failed(call, error);
-        settled();
+    const answered =
+      method.answers === 'one'
+        ? method.run(input, call.state).then(payload => this.#complete(call, payload))
+        : this.#runStream(call, method, input);
+    void answered
+      .catch((error: unknown) => this.#failed(call, error))
+      .finally(settled)
+      .catch((error: unknown) => {
+        // A bug of ours. It costs this connection and not the process with all the others.
+        this.#connection.destroy(new Error('internal error: a call could not be answered', { cause: error }));
       });
-    }
   }
 
   #openCall(id: number, request: RequestEnvelope, kind: string): OpenCall {
@@ -205,7 +199,8 @@ export class ServerConnection {
     if (call.inbox === null) return request.payload;
     // A message may travel in the request itself. An empty one is indistinguishable from none and is taken for none.
     if (request.payload.length > 0) call.inbox.push(request.payload);
-    if ((flags & FrameFlag.remoteClosed) !== 0) call.inbox.close();
+    // Without that flag nothing follows: neither after remote closed nor after a request sent as a unary one.
+    if ((flags & FrameFlag.remoteOpen) === 0) call.inbox.close();
     return call.inbox;
   }
 
@@ -268,9 +263,12 @@ export class ServerConnection {
 
   #failed(call: OpenCall, error: unknown): void {
     const status = statusOfThrown(error, call.state.reason ?? undefined);
-    const { service, method } = call.state;
-    if (!(error instanceof Error && 'code' in error && error.code === 'ERR_TTRPC_STATUS')) {
-      this.#log?.warn({ service, method, status: status.status, err: error }, 'handler failed');
+    if (!isStatus(error)) {
+      const { service, method } = call.state;
+      this.#log?.warn(
+        { service, method, status: status.status, reason: status.message, stack: stackOf(error) },
+        'handler failed',
+      );
     }
     this.#fail(call, status);
   }
@@ -356,6 +354,19 @@ export class ServerConnection {
     if (error instanceof TtrpcError) this.#log?.warn({ code: error.code }, 'connection refused');
     else if (error !== undefined) this.#log?.debug({ err: error }, 'connection lost');
     this.#resolveClosed(error);
+  }
+}
+
+function isStatus(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_TTRPC_STATUS';
+}
+
+/** Where a handler failed, for the log. Never throws, which a getter of a foreign error may. */
+function stackOf(error: unknown): string | undefined {
+  try {
+    return error instanceof Error && typeof error.stack === 'string' ? error.stack : undefined;
+  } catch {
+    return undefined;
   }
 }
 

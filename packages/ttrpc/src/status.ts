@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Status codes, and the rule by which whatever a handler throws becomes a status a peer may read. No frames here.
 import { StatusError } from './errors.js';
+import type { StatusDetail } from './errors.js';
 
 /** The status codes of gRPC, which ttrpc shares. */
 export const StatusCode = {
@@ -51,7 +52,7 @@ export function statusOfThrown(thrown: unknown, reason?: StatusError): StatusErr
           ? thrown.status
           : StatusCode.unknown;
       return new StatusError(status, tidy(thrown.message), {
-        details: Array.isArray(thrown.details) ? thrown.details : [],
+        details: Array.isArray(thrown.details) ? thrown.details.filter(isDetail) : [],
       });
     }
     if (thrown instanceof Error) {
@@ -74,6 +75,13 @@ function isStatusError(value: unknown): value is StatusError {
     'status' in value &&
     typeof value.status === 'number'
   );
+}
+
+/** What a handler in plain JavaScript puts into details may be anything. */
+function isDetail(value: unknown): value is StatusDetail {
+  if (typeof value !== 'object' || value === null || !('typeUrl' in value) || !('value' in value))
+    return false;
+  return typeof value.typeUrl === 'string' && value.value instanceof Uint8Array;
 }
 
 function tidy(message: unknown): string {

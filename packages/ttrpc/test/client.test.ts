@@ -7,14 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
-import {
-  clientOf,
-  connectUnix,
-  decodeRequest,
-  encodeResponse,
-  StatusError,
-  TtrpcClient,
-} from '../src/index.js';
+import { clientOf, connectUnix, decodeRequest, encodeResponse, StatusError } from '../src/index.js';
+import type { TtrpcClient } from '../src/index.js';
 import { echo, runEcho } from './support/echo.js';
 import type { EchoOptions, Running } from './support/echo.js';
 import { RawPeer } from './support/raw-peer.js';

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import t from 'tap';
 import { encodeFrame, looksLikeTls, readHeader, writeHeader } from '../src/frame.js';
+import { spaced } from './support/hex.js';
 
 t.test('a frame is length, stream, type, flags and payload, in network order', async t => {
   const frame = encodeFrame({ streamId: 1, type: 1 }, Buffer.from('hello'));
-  t.equal(frame.toString('hex'), '00000005' + '00000001' + '01' + '00' + '68656c6c6f');
+  t.equal(frame.toString('hex'), spaced('00000005 00000001 01 00 68656c6c6f'));
   t.strictSame(readHeader(frame), { length: 5, streamId: 1, type: 1, flags: 0 });
 });
 
@@ -12,7 +13,7 @@ t.test('a header is read and written at an offset', async t => {
   const bytes = Buffer.alloc(14, 0xee);
   const header = { length: 4_194_304, streamId: 0xffff_ffff, type: 3, flags: 5 };
   writeHeader(bytes, header, 2);
-  t.equal(bytes.toString('hex'), 'eeee' + '00400000' + 'ffffffff' + '03' + '05' + 'eeee');
+  t.equal(bytes.toString('hex'), spaced('eeee 00400000 ffffffff 03 05 eeee'));
   t.strictSame(readHeader(bytes, 2), header);
 });
 

@@ -9,6 +9,7 @@ import {
   replaceRequestPayload,
 } from '../src/peek.js';
 import { vectors } from './support/vectors.js';
+import { spaced } from './support/hex.js';
 
 for (const vector of vectors('requests')) {
   t.test(`${vector.name}: ${vector.outcome}, because ${vector.reason}`, async t => {
@@ -114,18 +115,15 @@ t.test('a name of more than 1024 bytes is refused without waiting for it', async
 });
 
 t.test('a replaced payload keeps place and neighbours, unknown fields among them', async t => {
-  const envelope = Buffer.from(
-    '0a0173' + '48ac02' + '120 16d'.replace(' ', '') + '1a026f6c' + '1a03646c64' + '2005',
-    'hex',
-  );
+  const envelope = Buffer.from(spaced('0a0173 48ac02 12016d 1a026f6c 1a03646c64 2005'), 'hex');
   t.equal(
     replaceRequestPayload(envelope, Buffer.from('new!')).toString('hex'),
-    '0a0173' + '48ac02' + '12016d' + '1a046e657721' + '2005',
+    spaced('0a0173 48ac02 12016d 1a046e657721 2005'),
     'of two payload fields the last is replaced and the first is gone',
   );
   t.equal(
     replaceRequestPayload(Buffer.from('0a017312016d2005', 'hex'), Buffer.from('n')).toString('hex'),
-    '0a017312016d2005' + '1a016e',
+    spaced('0a017312016d2005 1a016e'),
     'a payload that was missing comes last',
   );
   t.equal(

@@ -94,9 +94,17 @@ t.test('whatever a handler throws becomes a status, and the server lives on', as
       throw new Error('not even the message can be read');
     },
   });
+  const odd = new StatusError(7, 'odd details');
+  Object.assign(odd, { details: [null, 5, { typeUrl: 6 }, { typeUrl: 'x', value: 'not bytes' }] });
   const cases: { thrown: unknown; code: number; message: string | RegExp }[] = [
     { thrown: new StatusError(9, 'not now'), code: 9, message: 'not now' },
     { thrown: new StatusError(0, 'OK is no failure'), code: 2, message: 'OK is no failure' },
+    { thrown: odd, code: 7, message: 'odd details' },
+    {
+      thrown: Object.assign(new Error('x'), { code: 'ERR_TTRPC_STATUS', status: 'seven' }),
+      code: 2,
+      message: 'x',
+    },
     { thrown: new Error('plain'), code: 2, message: 'plain' },
     { thrown: refuse, code: 5, message: 'open /x: gone' },
     { thrown: new Error('x'.repeat(10_000)), code: 2, message: /^x{4096}…$/ },

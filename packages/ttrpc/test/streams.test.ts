@@ -174,6 +174,7 @@ t.test('giving up a stream that sends tells the server that nothing more comes',
     handlers: {
       async *Repeat(requests) {
         read(await all(requests));
+        yield none;
       },
     },
   });
