@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program itself: commands, exit codes, what a person reads.
+// The program as a process: its start, exit codes, streams and signals. Its commands are tested in main.test.ts.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -31,13 +31,6 @@ function directory(): string {
   return path;
 }
 
-t.test('without a command, and with help, it shows the commands and ends with 0', async t => {
-  const [bare, help, flags] = await Promise.all([run(), run('help'), run('provision-files', '-h')]);
-  for (const result of [bare, help])
-    t.match(result, { code: 0, stdout: /^Usage: process-user-data provision-files/, stderr: '' });
-  t.match(flags, { code: 0, stdout: /-t, -user-data-fetch-timeout SECONDS[^]*\(default 180\)/, stderr: '' });
-});
-
 t.test('a Node.js that must not run it is told so in one line, before anything else', async t => {
   const old = `data:text/javascript,Object.defineProperty(process, 'version', { value: 'v20.20.1' })`;
   const child = spawn(process.execPath, ['--import=tsx', `--import=${old}`, BIN, 'version']);
@@ -53,11 +46,6 @@ t.test('a Node.js that must not run it is told so in one line, before anything e
   );
 });
 
-t.test('version prints the block', async t => {
-  const results = await Promise.all([run('version'), run('-v'), run('--version')]);
-  for (const result of results) t.match(result, { code: 0, stdout: /^process-user-data version \d/ });
-});
-
 t.test('provision-files writes the files of a letter below a root', async t => {
   const root = directory();
   const letter = join(directory(), 'user-data');
@@ -70,48 +58,14 @@ t.test('provision-files writes the files of a letter below a root', async t => {
   t.equal(readFileSync(join(root, 'run/peerpod/apf.json'), 'utf8'), '{"pod-network":{}}\n');
 });
 
-t.test('left out, the source is the seed file below the root', async t => {
-  const root = directory();
-  mkdirSync(join(root, 'media/cidata'), { recursive: true });
-  writeFileSync(
-    join(root, 'media/cidata/user-data'),
-    renderCloudConfig([{ path: '/run/peerpod/auth.json', content: '{}' }]),
-  );
-  t.match(await run('provision-files', '-root', root, '-t', '20'), { code: 0 });
-  t.ok(existsSync(join(root, 'run/peerpod/auth.json')));
-});
-
-t.test('each mistake ends with 1, one line for the fact and one for the way out', async t => {
-  const dir = directory();
-  writeFileSync(join(dir, 'bad'), '#cloud-config\nruncmd: [x]\n');
-  const rows: readonly [argv: readonly string[], stderr: RegExp][] = [
-    [
-      ['provision'],
-      /^process-user-data: "provision" is not a command of process-user-data\n {2}the commands are/,
-    ],
-    [['version', 'x'], /"x" after version is one too many/],
-    [
-      ['provision-files', '-t', '5m'],
-      /-user-data-fetch-timeout is "5m", not a whole number\n {2}write a whole number, 1 or more/,
-    ],
-    [['provision-files', '-t=0'], /out of range/],
-    [['provision-files', 'x'], /"x" belongs to no flag/],
-    [
-      ['provision-files', '-source', join(dir, 'bad'), '-root', dir],
-      /a key "runcmd"; only write_files is understood\n {2}nothing was written/,
-    ],
-    [
-      ['provision-files', '-source', join(dir, 'none'), '-t', '1', '-root', dir],
-      /no user-data came from the file .*none within 1 s\n/,
-    ],
-  ];
-  const results = await Promise.all(rows.map(([argv]) => run(...argv)));
-  for (const [i, result] of results.entries()) {
-    const [argv, stderr] = rows[i] ?? [[], /never/];
-    t.match(result, { code: 1, stdout: '', stderr }, argv.join(' '));
-    t.notMatch(result.stderr, /\n {4}at /, 'no stack');
-  }
-  t.notOk(existsSync(join(dir, 'run')));
+t.test('a mistake ends it with 1 and two lines on stderr', async t => {
+  t.strictSame(await run('provision'), {
+    code: 1,
+    stdout: '',
+    stderr:
+      'process-user-data: "provision" is not a command of process-user-data\n' +
+      '  the commands are provision-files, version and help\n',
+  });
 });
 
 t.test('SIGTERM while waiting ends it with 1 and no file', async t => {
