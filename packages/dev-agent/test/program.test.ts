@@ -3,10 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import t from 'tap';
-import { bin, findProcesses, readAll, runScript, startAgent, status, until } from './running-agent.js';
+import { findProcesses, plainNode, readAll, runScript, startAgent, status, until } from './running-agent.js';
 
 t.test('the program says that it isolates nothing: in its help, and in the log at start', async t => {
-  const help = spawnSync(process.execPath, [bin, '-help'], { encoding: 'utf8' });
+  const help = spawnSync('env', [...plainNode, '-help'], { encoding: 'utf8' });
   t.equal(help.status, 0);
   t.match(help.stdout, /NOTHING IS ISOLATED/);
   t.match(help.stdout, /socket/);
@@ -15,7 +15,7 @@ t.test('the program says that it isolates nothing: in its help, and in the log a
 });
 
 t.test('wrong flags are refused before anything opens', async t => {
-  const run = (...words: string[]) => spawnSync(process.execPath, [bin, ...words], { encoding: 'utf8' });
+  const run = (...words: string[]) => spawnSync('env', [...plainNode, ...words], { encoding: 'utf8' });
   t.match(run('-sokcet', 'x'), { status: 1, stderr: /peerpod-dev-agent: .*sokcet/ });
   t.match(run('-log-level', 'loud'), { status: 1, stderr: /log-level/ });
   t.match(run('stray'), { status: 1, stderr: /stray/ });
@@ -24,7 +24,7 @@ t.test('wrong flags are refused before anything opens', async t => {
 
 t.test('a socket that a running agent holds is left to it', async t => {
   const { socket, root, agent } = await startAgent(t);
-  const second = spawnSync(process.execPath, [bin, '-socket', socket, '-root', root], { encoding: 'utf8' });
+  const second = spawnSync('env', [...plainNode, '-socket', socket, '-root', root], { encoding: 'utf8' });
   t.match(second, { status: 1, stderr: /is in use: a running process answers/ });
   t.ok(await agent.GetGuestDetails({}), 'the first one still answers');
 });

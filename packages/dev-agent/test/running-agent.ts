@@ -12,7 +12,10 @@ import { agentService, healthService } from '@peerpod-tls/agent-protocol';
 import { clientOf, connectUnix, type TtrpcClient, type TypedClient } from '@peerpod-tls/ttrpc';
 import type { Test } from 'tap';
 
-export const bin = fileURLToPath(new URL('../bin/peerpod-dev-agent.js', import.meta.url));
+const bin = fileURLToPath(new URL('../bin/peerpod-dev-agent.js', import.meta.url));
+
+/** Words for env(1). It takes the test runner's loaders away: they are slow and write files another user may not. */
+export const plainNode = ['-u', 'NODE_OPTIONS', process.execPath, bin] as const;
 
 export interface RunningAgent {
   readonly agent: TypedClient<typeof agentService>;
@@ -33,9 +36,7 @@ export async function startAgent(t: Test, env: NodeJS.ProcessEnv = {}, user?: nu
   if (user !== undefined) chownSync(directory, user, user);
   const socket = join(directory, 'agent.sock');
   const root = join(directory, 'root');
-  // env(1) takes the test runner's loaders away: they slow the program down and write files another user may not.
-  const words = ['-u', 'NODE_OPTIONS', process.execPath, bin, '-socket', socket, '-root', root];
-  const child = spawn('env', words, {
+  const child = spawn('env', [...plainNode, '-socket', socket, '-root', root], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'inherit', 'pipe'],
     ...(user !== undefined && { uid: user, gid: user }),
