@@ -15,7 +15,9 @@ interface Scope {
 
 /** Starts the fixture; `until` waits for text on either stream, `end` for its exit. */
 function program(t: Scope, env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, ['--import=tsx', FIXTURE], {
+  // Without the loaders that the test runner gives to every Node.js it sees started; the process id stays the same.
+  const argv = ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', FIXTURE];
+  const child = spawn('env', argv, {
     env: { ...ENV, ...env },
     stdio: 'pipe',
   });

@@ -9,10 +9,12 @@ import { once } from 'node:events';
 import t from 'tap';
 import { renderCloudConfig } from '../src/cloud-config.js';
 
+/** Without the loaders that the test runner gives to every Node.js it sees started; the process id stays the same. */
+const NODE = ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx'];
 const BIN = new URL('../src/bin.ts', import.meta.url).pathname;
 
 function start(argv: readonly string[]) {
-  const child = spawn(process.execPath, ['--import=tsx', BIN, ...argv], {
+  const child = spawn('env', [...NODE, BIN, ...argv], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const done = Promise.all([
@@ -33,7 +35,7 @@ function directory(): string {
 
 t.test('a Node.js that must not run it is told so in one line, before anything else', async t => {
   const old = `data:text/javascript,Object.defineProperty(process, 'version', { value: 'v20.20.1' })`;
-  const child = spawn(process.execPath, ['--import=tsx', `--import=${old}`, BIN, 'version']);
+  const child = spawn('env', [...NODE, `--import=${old}`, BIN, 'version']);
   const [[code], stdout, stderr] = await Promise.all([
     once(child, 'close') as Promise<[number | null]>,
     text(child.stdout),
