@@ -3,7 +3,7 @@ import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-import { ConsoleLog, lastLines } from '../src/providers/local-console.js';
+import { ConsoleLog, condense, lastLines } from '../src/providers/local-console.js';
 
 t.test('chunks become lines with their source, cut where they would never end', async t => {
   const path = join(t.testdir(), 'console.log');
@@ -37,3 +37,20 @@ t.test(
     t.equal(await lastLines(nowhere, 5), '');
   },
 );
+
+t.test('for an error message log lines are cut to what was said', async t => {
+  const lines = [
+    '2026 vm: booting',
+    '2026 forwarder: {"level":"error","pid":1,"err":{"message":"no luck"},"msg":"start failed"}',
+    '2026 agent: {"level":"info","msg":"up"}',
+    '2026 agent: {broken}',
+    'no stamp',
+  ];
+  t.same(condense(lines.join('\n')).split('\n'), [
+    '2026 vm: booting',
+    '2026 forwarder: error, start failed, no luck',
+    '2026 agent: info, up',
+    '2026 agent: {broken}',
+    'no stamp',
+  ]);
+});

@@ -144,6 +144,14 @@ t.test('a pod VM boots, serves mutual TLS, is found again after a restart, and l
     'up means up',
   );
 
+  const client = await connectUnix(join(directory, 'fs/run/kata-containers/agent.sock'));
+  t.equal(
+    (await clientOf(healthService, client).Check({})).status,
+    1,
+    "the agent's socket lies in the guest",
+  );
+  client.close();
+
   t.same(
     await provider.createInstance(world.spec(), { token: 'sandbox1.1', signal }),
     instance,
@@ -306,12 +314,16 @@ t.test('it works without root', async t => {
   execFileSync('chown', ['65534', directory]);
   // A process of another user makes, reaches and deletes a VM, and prints what it found.
   const script = new URL('./support/local-as-other-user.ts', import.meta.url).pathname;
-  const child = spawn(process.execPath, ['--import=tsx', script, directory, String(world.port)], {
-    uid: 65534,
-    gid: 65534,
-    env: { PATH: process.env['PATH'], HOME: directory, TMPDIR: directory, XDG_RUNTIME_DIR: directory },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    'env',
+    ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', script, directory, String(world.port)],
+    {
+      uid: 65534,
+      gid: 65534,
+      env: { PATH: process.env['PATH'], HOME: directory, TMPDIR: directory, XDG_RUNTIME_DIR: directory },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    },
+  );
   child.stdin.end(world.userData);
   let said = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (said += chunk));

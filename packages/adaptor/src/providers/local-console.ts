@@ -76,3 +76,23 @@ export async function lastLines(path: string, count: number): Promise<string> {
     await file.close();
   }
 }
+
+/** Console lines for a person in a hurry: of a log line in JSON, its level, message and error; other lines as they are. */
+export function condense(lines: string): string {
+  return lines
+    .split('\n')
+    .map(line => {
+      const [, head = '', json = ''] = /^(\S+ [^:\s]+: )(\{.*\})$/.exec(line) ?? [];
+      return json === '' ? line : head + briefly(json);
+    })
+    .join('\n');
+}
+
+function briefly(json: string): string {
+  try {
+    const { level, msg, err } = JSON.parse(json);
+    return [level, msg, err?.message].filter(part => typeof part === 'string').join(', ');
+  } catch {
+    return json;
+  }
+}

@@ -94,6 +94,8 @@ class LocalVm {
   ): ChildProcess {
     const child = spawn(process.execPath, [program, ...commandLine], {
       cwd: this.#plan.guest,
+      // A loader or a debugger is meant for one Node, not for every program of a guest.
+      env: { ...process.env, NODE_OPTIONS: undefined },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     child.once('error', error => void this.powerOff(`${name} did not start: ${error.message}`, 1));

@@ -10,7 +10,7 @@ import type { Logger } from 'pino';
 
 import { ProviderError } from './errors.js';
 import { isFree, candidateAddress, releaseAddresses, reserveAddress } from './local-address.js';
-import { lastLines } from './local-console.js';
+import { condense, lastLines } from './local-console.js';
 import * as store from './local-directory.js';
 import type { VmPaths, VmRecord } from './local-directory.js';
 import { startVm } from './local-launch.js';
@@ -173,7 +173,7 @@ class LocalProvider implements Provider {
       );
       return instanceOf(record);
     } catch (error) {
-      throw await this.#failed(id, paths, error);
+      throw await this.#failed(id, paths, error, signal);
     }
   }
 
@@ -225,19 +225,20 @@ class LocalProvider implements Provider {
   }
 
   /** Undoes a creation and says why it failed, with the console's last words. */
-  async #failed(id: string, paths: VmPaths, cause: unknown): Promise<ProviderError> {
-    const said = await lastLines(paths.console, 12);
+  async #failed(id: string, paths: VmPaths, cause: unknown, caller: AbortSignal): Promise<ProviderError> {
+    const said = condense(await lastLines(paths.console, 12));
     const reason = cause instanceof Error ? cause.message : String(cause);
     const timedOut = cause instanceof Error && cause.name === 'TimeoutError';
-    const text = timedOut
-      ? `it did not boot within ${this.#settings.bootTimeoutMs / 1000} s (-boot-timeout)`
-      : reason;
+    const text = caller.aborted
+      ? 'the request was given up'
+      : timedOut
+        ? `it did not boot within ${this.#settings.bootTimeoutMs / 1000} s (-boot-timeout)`
+        : reason;
     const left = await this.#delete(id, AbortSignal.timeout(GRACE_MS + KILL_MS)).then(
       () => undefined,
       () => ({ id, name: id, addresses: [] }),
     );
-    const code =
-      cause instanceof Error && cause.name === 'AbortError' ? 'ERR_PROVIDER_ABORTED' : 'ERR_PROVIDER_CREATE';
+    const code = caller.aborted ? 'ERR_PROVIDER_ABORTED' : 'ERR_PROVIDER_CREATE';
     return new ProviderError(code, `the local pod VM ${id} was not made: ${text}`, {
       hint: said === '' ? undefined : `its console ended with:\n${said}`,
       cause,

@@ -23,7 +23,8 @@ export class Program {
 
   constructor(t: Test, argv: readonly string[], env: NodeJS.ProcessEnv = {}) {
     const { PATH } = process.env;
-    this.child = spawn(process.execPath, [program, ...argv], {
+    // Without the loaders that tap would put into NODE_OPTIONS of a Node it starts: the program as it is.
+    this.child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, program, ...argv], {
       env: { PATH, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
