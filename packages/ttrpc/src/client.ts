@@ -7,11 +7,11 @@ import type { CallOptions } from './call-options.js';
 import { ClientStream } from './client-stream.js';
 import type { StreamKind } from './client-stream.js';
 import { decodeResponse, encodeRequest, errorOfResponse } from './envelope.js';
-import { closedError, StatusError, TtrpcError } from './errors.js';
+import { closedError, TtrpcError } from './errors.js';
 import { FrameConnection } from './frame-connection.js';
 import type { Frame, OversizedFrame } from './frame-decoder.js';
 import { encodeFrame, FrameFlag, FrameType, MAX_MESSAGE_LENGTH } from './frame.js';
-import { StatusCode } from './status.js';
+import { oversizedStatus } from './status.js';
 
 export interface TtrpcClientOptions {
   /**
@@ -213,9 +213,8 @@ export class TtrpcClient {
     // An answer that comes after its caller left, or one nobody asked for: neither is worth more than this.
     if (stream === undefined) return;
     if (frame.t === 'oversized') {
-      const text = `message length ${frame.length} exceed maximum message size of ${MAX_MESSAGE_LENGTH}`;
       this.#streams.delete(frame.streamId);
-      stream.end.onError(new StatusError(StatusCode.resourceExhausted, text));
+      stream.end.onError(oversizedStatus(frame.length));
     } else if (frame.type === FrameType.response) {
       this.#streams.delete(frame.streamId);
       stream.end.onResponse(frame.payload);

@@ -2,33 +2,21 @@
 // One accepted connection: which streams are open, which frames are refused and how, and how calls are run. Rules
 // and texts are those of containerd's Go server, so that a client cannot tell the two apart by an error.
 import type { Duplex } from 'node:stream';
-import type { ManyAnswers, Registry } from './bound-method.js';
-import { CallState } from './call-context.js';
+import type { BoundMethod, ManyAnswers, Registry } from './bound-method.js';
 import { decodeRequest, encodeResponse, statusEnvelope } from './envelope.js';
 import type { RequestEnvelope } from './envelope.js';
 import { closedError, StatusError, TtrpcError } from './errors.js';
 import { FrameConnection } from './frame-connection.js';
 import type { Frame, OversizedFrame } from './frame-decoder.js';
 import { encodeFrame, FrameFlag, FrameType, MAX_MESSAGE_LENGTH } from './frame.js';
-import { Inbox } from './inbox.js';
 import type { Log } from './log.js';
-import { StatusCode, statusOfThrown } from './status.js';
-import { startTimer } from './timer.js';
+import { OpenCall } from './open-call.js';
+import { isStatusError, oversizedStatus, stackOf, StatusCode, statusOfThrown } from './status.js';
 
 export interface ServerLimits {
   readonly byteBudget: number;
   readonly maxConcurrent: number;
   readonly stallMs: number;
-}
-
-/** An open stream. It leaves the table when it is answered; its handler may run on. */
-interface OpenCall {
-  readonly id: number;
-  readonly state: CallState;
-  /** Messages for the handler; null when the method takes none. */
-  readonly inbox: Inbox | null;
-  readonly unary: boolean;
-  cancelDeadline: (() => void) | null;
 }
 
 /** Cost of an open call besides its bytes, so that very many small calls count as well. */
@@ -98,13 +86,9 @@ export class ServerConnection {
   #onFrame(frame: Frame | OversizedFrame): void {
     const { streamId } = frame;
     if (frame.t === 'oversized') {
-      this.#refuse(
-        streamId,
-        StatusCode.resourceExhausted,
-        `message length ${frame.length} exceed maximum message size of ${MAX_MESSAGE_LENGTH}`,
-      );
+      this.#refuse(streamId, oversizedStatus(frame.length));
     } else if (streamId % 2 !== 1) {
-      this.#refuse(streamId, StatusCode.invalidArgument, 'StreamID must be odd for client initiated streams');
+      this.#refuse(streamId, invalid('StreamID must be odd for client initiated streams'));
     } else if (frame.type === FrameType.request) {
       this.#onRequest(frame);
     } else if (frame.type === FrameType.data) {
@@ -117,7 +101,7 @@ export class ServerConnection {
     const { streamId } = frame;
     if (streamId <= this.#lastStreamId) {
       // The stream of that id may still be open. It stays so: the mistake is this frame's, not the handler's.
-      this.#answer(streamId, StatusCode.invalidArgument, 'StreamID cannot be re-used and must increment');
+      this.#sendStatus(streamId, invalid('StreamID cannot be re-used and must increment'));
       return;
     }
     this.#lastStreamId = streamId;
@@ -126,33 +110,42 @@ export class ServerConnection {
       request = decodeRequest(frame.payload);
     } catch (error) {
       const reason = error instanceof Error ? error.message : 'unknown reason';
-      this.#answer(streamId, StatusCode.invalidArgument, `unmarshal request error: ${reason}`);
+      this.#sendStatus(streamId, invalid(`unmarshal request error: ${reason}`));
       return;
     }
-    if (this.#draining) {
-      this.#answer(streamId, StatusCode.unavailable, 'ttrpc: server closed');
+    const found = this.#find(request);
+    if (found instanceof StatusError) {
+      this.#sendStatus(streamId, found);
       return;
     }
+    const call = new OpenCall({
+      id: streamId,
+      request,
+      flags: frame.flags,
+      kind: found.kind,
+      peer: this.#peer,
+      ledger: this.#connection,
+      expired: (expired, reason) => this.#fail(expired, reason),
+    });
+    this.#open.set(streamId, call);
+    this.#run(call, found, frame.payload.length + CALL_OVERHEAD);
+  }
+
+  /** The method a request is for, or why it is not run. */
+  #find(request: RequestEnvelope): BoundMethod | StatusError {
+    if (this.#draining) return new StatusError(StatusCode.unavailable, 'ttrpc: server closed');
     const methods = this.#registry.get(request.service);
-    if (methods === undefined) {
-      this.#answer(streamId, StatusCode.unimplemented, `service ${request.service}`);
-      return;
-    }
+    if (methods === undefined) return new StatusError(StatusCode.unimplemented, `service ${request.service}`);
     const method = methods.get(request.method);
-    if (method === undefined) {
-      this.#answer(streamId, StatusCode.unimplemented, `method ${request.method}`);
-      return;
-    }
-    if (this.#running >= this.#limits.maxConcurrent) {
-      const text = `more than ${this.#limits.maxConcurrent} calls at once on one connection`;
-      this.#answer(streamId, StatusCode.resourceExhausted, text);
-      return;
-    }
-    const call = this.#openCall(streamId, request, method.kind);
-    const cost = frame.payload.length + CALL_OVERHEAD;
+    if (method === undefined) return new StatusError(StatusCode.unimplemented, `method ${request.method}`);
+    if (this.#running < this.#limits.maxConcurrent) return method;
+    const text = `more than ${this.#limits.maxConcurrent} calls at once on one connection`;
+    return new StatusError(StatusCode.resourceExhausted, text);
+  }
+
+  #run(call: OpenCall, method: BoundMethod, cost: number): void {
     this.#connection.hold(cost);
     this.#running++;
-    const input = this.#inputOf(call, request, frame.flags);
     const settled = (): void => {
       this.#running--;
       call.inbox?.discard();
@@ -160,8 +153,8 @@ export class ServerConnection {
     };
     const answered =
       method.answers === 'one'
-        ? method.run(input, call.state).then(payload => this.#complete(call, payload))
-        : this.#runStream(call, method, input);
+        ? method.run(call.input, call.state).then(payload => this.#complete(call, payload))
+        : this.#runStream(call, method);
     void answered
       .catch((error: unknown) => this.#failed(call, error))
       .finally(settled)
@@ -171,43 +164,10 @@ export class ServerConnection {
       });
   }
 
-  #openCall(id: number, request: RequestEnvelope, kind: string): OpenCall {
-    const timeoutMs = request.timeoutNano === 0n ? null : Number(request.timeoutNano) / 1e6;
-    const state = new CallState(request, timeoutMs === null ? null : Date.now() + timeoutMs, this.#peer);
-    const takesMany = kind === 'client-stream' || kind === 'bidi';
-    const call: OpenCall = {
-      id,
-      state,
-      inbox: takesMany ? new Inbox(this.#connection) : null,
-      unary: kind === 'unary',
-      cancelDeadline: null,
-    };
-    this.#open.set(id, call);
-    if (timeoutMs !== null) {
-      call.cancelDeadline = startTimer(timeoutMs, () => {
-        const reason = new StatusError(StatusCode.deadlineExceeded, 'context deadline exceeded');
-        call.state.abort(reason);
-        call.inbox?.fail(reason);
-        // A handler that heeds its signal may answer in its own words first; one that does not is not waited for.
-        setImmediate(() => this.#fail(call, reason));
-      });
-    }
-    return call;
-  }
-
-  #inputOf(call: OpenCall, request: RequestEnvelope, flags: number): Uint8Array | Inbox {
-    if (call.inbox === null) return request.payload;
-    // A message may travel in the request itself. An empty one is indistinguishable from none and is taken for none.
-    if (request.payload.length > 0) call.inbox.push(request.payload);
-    // Without that flag nothing follows: neither after remote closed nor after a request sent as a unary one.
-    if ((flags & FrameFlag.remoteOpen) === 0) call.inbox.close();
-    return call.inbox;
-  }
-
   #onData(frame: Frame): void {
     const call = this.#open.get(frame.streamId);
     if (call === undefined) {
-      this.#answer(frame.streamId, StatusCode.invalidArgument, 'StreamID is no longer active');
+      this.#sendStatus(frame.streamId, invalid('StreamID is no longer active'));
       return;
     }
     const { inbox } = call;
@@ -215,17 +175,13 @@ export class ServerConnection {
     if (inbox === null) {
       // Clients of a server stream may end their side, though there is nothing to end.
       if (carriesMessage || call.unary) {
-        this.#refuse(
-          frame.streamId,
-          StatusCode.invalidArgument,
-          'data handling error: the stream takes no data',
-        );
+        this.#refuse(frame.streamId, invalid('data handling error: the stream takes no data'));
       }
       return;
     }
     if (carriesMessage) {
       if (inbox.closed) {
-        this.#refuse(frame.streamId, StatusCode.invalidArgument, 'data handling error: ttrpc: stream closed');
+        this.#refuse(frame.streamId, invalid('data handling error: ttrpc: stream closed'));
         return;
       }
       inbox.push(frame.payload);
@@ -233,10 +189,10 @@ export class ServerConnection {
     if ((frame.flags & FrameFlag.remoteClosed) !== 0) inbox.close();
   }
 
-  async #runStream(call: OpenCall, method: ManyAnswers, input: Uint8Array | Inbox): Promise<void> {
-    for await (const payload of method.run(input, call.state)) {
+  async #runStream(call: OpenCall, method: ManyAnswers): Promise<void> {
+    for await (const payload of method.run(call.input, call.state)) {
       if (!this.#open.has(call.id)) return;
-      if (payload.length > MAX_MESSAGE_LENGTH) throw tooLong(payload.length);
+      if (payload.length > MAX_MESSAGE_LENGTH) throw oversizedStatus(payload.length);
       this.#connection.send(encodeFrame({ streamId: call.id, type: FrameType.data }, payload));
       if (this.#connection.congested) await this.#connection.writable();
     }
@@ -254,7 +210,7 @@ export class ServerConnection {
         { service: call.state.service, method: call.state.method, bytes: bytes.length },
         'response refused as too long',
       );
-      this.#sendStatus(call.id, tooLong(bytes.length));
+      this.#sendStatus(call.id, oversizedStatus(bytes.length));
     } else {
       this.#connection.send(encodeFrame({ streamId: call.id, type: FrameType.response }, bytes));
     }
@@ -263,7 +219,7 @@ export class ServerConnection {
 
   #failed(call: OpenCall, error: unknown): void {
     const status = statusOfThrown(error, call.state.reason ?? undefined);
-    if (!isStatus(error)) {
+    if (this.#open.get(call.id) === call && !isStatusError(error)) {
       const { service, method } = call.state;
       this.#log?.warn(
         { service, method, status: status.status, reason: status.message, stack: stackOf(error) },
@@ -280,20 +236,14 @@ export class ServerConnection {
   }
 
   /** Ends the stream of this id, if one is open, with a status that the frame at hand earned. */
-  #refuse(streamId: number, code: number, message: string): void {
+  #refuse(streamId: number, reason: StatusError): void {
     const call = this.#open.get(streamId);
     if (call === undefined) {
-      this.#answer(streamId, code, message);
+      this.#sendStatus(streamId, reason);
       return;
     }
-    const reason = new StatusError(code, message);
-    call.state.abort(reason);
-    call.inbox?.fail(reason);
+    call.abort(reason);
     this.#fail(call, reason);
-  }
-
-  #answer(streamId: number, code: number, message: string): void {
-    this.#sendStatus(streamId, new StatusError(code, message));
   }
 
   #sendStatus(streamId: number, status: StatusError): void {
@@ -310,7 +260,7 @@ export class ServerConnection {
   #close(call: OpenCall): boolean {
     if (this.#open.get(call.id) !== call) return false;
     this.#open.delete(call.id);
-    call.cancelDeadline?.();
+    call.close();
     return true;
   }
 
@@ -319,8 +269,7 @@ export class ServerConnection {
     for (const call of this.#open.values()) if (call.unary) return;
     const reason = new StatusError(StatusCode.unavailable, 'ttrpc: server closed');
     for (const call of this.#open.values()) {
-      call.state.abort(reason);
-      call.inbox?.fail(reason);
+      call.abort(reason);
       if (this.#close(call)) this.#sendStatus(call.id, reason);
     }
     this.#connection.end();
@@ -338,8 +287,7 @@ export class ServerConnection {
     this.#log?.warn({ service, method, bytes: worst.inbox?.waitingBytes }, 'unread stream ended');
     this.#refuse(
       worst.id,
-      StatusCode.resourceExhausted,
-      'the stream was not read and held up its connection',
+      new StatusError(StatusCode.resourceExhausted, 'the stream was not read and held up its connection'),
     );
     worst.inbox?.discard();
   }
@@ -348,8 +296,7 @@ export class ServerConnection {
     const reason = new StatusError(StatusCode.canceled, 'context canceled', { cause: closedError(error) });
     for (const call of this.#open.values()) {
       this.#close(call);
-      call.state.abort(reason);
-      call.inbox?.fail(reason);
+      call.abort(reason);
     }
     if (error instanceof TtrpcError) this.#log?.warn({ code: error.code }, 'connection refused');
     else if (error !== undefined) this.#log?.debug({ err: error }, 'connection lost');
@@ -357,22 +304,6 @@ export class ServerConnection {
   }
 }
 
-function isStatus(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ERR_TTRPC_STATUS';
-}
-
-/** Where a handler failed, for the log. Never throws, which a getter of a foreign error may. */
-function stackOf(error: unknown): string | undefined {
-  try {
-    return error instanceof Error && typeof error.stack === 'string' ? error.stack : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function tooLong(bytes: number): StatusError {
-  return new StatusError(
-    StatusCode.resourceExhausted,
-    `message length ${bytes} exceed maximum message size of ${MAX_MESSAGE_LENGTH}`,
-  );
+function invalid(message: string): StatusError {
+  return new StatusError(StatusCode.invalidArgument, message);
 }

@@ -2,6 +2,7 @@
 // Status codes, and the rule by which whatever a handler throws becomes a status a peer may read. No frames here.
 import { StatusError } from './errors.js';
 import type { StatusDetail } from './errors.js';
+import { MAX_MESSAGE_LENGTH } from './frame.js';
 
 /** The status codes of gRPC, which ttrpc shares. */
 export const StatusCode = {
@@ -67,14 +68,14 @@ export function statusOfThrown(thrown: unknown, reason?: StatusError): StatusErr
   return new StatusError(StatusCode.internal, 'the handler threw something that is not an error');
 }
 
-function isStatusError(value: unknown): value is StatusError {
-  return (
-    value instanceof Error &&
-    'code' in value &&
-    value.code === 'ERR_TTRPC_STATUS' &&
-    'status' in value &&
-    typeof value.status === 'number'
-  );
+/** Whether a handler threw a status; by shape, as the class may have been loaded twice. Never throws. */
+export function isStatusError(value: unknown): value is StatusError {
+  try {
+    if (!(value instanceof Error) || !('code' in value) || !('status' in value)) return false;
+    return value.code === 'ERR_TTRPC_STATUS' && typeof value.status === 'number';
+  } catch {
+    return false;
+  }
 }
 
 /** What a handler in plain JavaScript puts into details may be anything. */
@@ -87,4 +88,19 @@ function isDetail(value: unknown): value is StatusDetail {
 function tidy(message: unknown): string {
   const text = typeof message === 'string' ? message : 'no message';
   return text.length <= MAX_MESSAGE_CHARACTERS ? text : `${text.slice(0, MAX_MESSAGE_CHARACTERS)}…`;
+}
+
+/** The status for a message that fits no frame, in the words of Go's ttrpc. */
+export function oversizedStatus(bytes: number): StatusError {
+  const text = `message length ${bytes} exceed maximum message size of ${MAX_MESSAGE_LENGTH}`;
+  return new StatusError(StatusCode.resourceExhausted, text);
+}
+
+/** Where a handler failed, for the log. Never throws, which a getter of a foreign error may. */
+export function stackOf(error: unknown): string | undefined {
+  try {
+    return error instanceof Error && typeof error.stack === 'string' ? error.stack : undefined;
+  } catch {
+    return undefined;
+  }
 }

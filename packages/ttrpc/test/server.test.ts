@@ -96,6 +96,10 @@ t.test('whatever a handler throws becomes a status, and the server lives on', as
   });
   const odd = new StatusError(7, 'odd details');
   Object.assign(odd, { details: [null, 5, { typeUrl: 6 }, { typeUrl: 'x', value: 'not bytes' }] });
+  const trap = (): never => {
+    throw new Error('not even the prototype can be read');
+  };
+  const trapped = new Proxy(new Error('x'), { getPrototypeOf: trap, get: trap, has: trap });
   const cases: { thrown: unknown; code: number; message: string | RegExp }[] = [
     { thrown: new StatusError(9, 'not now'), code: 9, message: 'not now' },
     { thrown: new StatusError(0, 'OK is no failure'), code: 2, message: 'OK is no failure' },
@@ -111,6 +115,7 @@ t.test('whatever a handler throws becomes a status, and the server lives on', as
     { thrown: 'a string', code: 13, message: /something that is not an error/ },
     { thrown: undefined, code: 13, message: /something that is not an error/ },
     { thrown: null, code: 13, message: /something that is not an error/ },
+    { thrown: trapped, code: 13, message: /something that is not an error/ },
     { thrown: lying, code: 13, message: /something that is not an error/ },
   ];
   const { peer } = await start(t, {
