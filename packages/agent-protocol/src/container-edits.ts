@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Edits of a CreateContainer request as it lies on the wire. Pure: bytes in, bytes out, nothing decoded but what is asked for.
 import { invalid, replaced, same, type EditResult, type Refused } from './edit-result.js';
-import { eachOccurrence, findSingle, lastBytes, lastText, whole } from './find-field.js';
+import { eachOccurrence, findSingle, lastText, whole } from './find-field.js';
 import * as known from './known-fields.js';
 import { splice, type Enclosing, type Patch } from './splice.js';
 import { encodeBytesField, FieldCursor } from './wire-cursor.js';
 
-const NETWORK = Buffer.from('network');
+const NETWORK = 'network';
 const NOTHING = new Uint8Array(0);
 
 /**
@@ -25,17 +25,17 @@ export function withNetworkNamespace(message: Uint8Array, path: string): EditRes
   const patches: Patch[] = [];
   let kept = false;
   const refused = eachOccurrence(message, linux.field, known.linux.namespaces, entry => {
-    const type = lastBytes(message, entry, known.namespace.type);
-    if (!(type instanceof Uint8Array)) return type;
-    if (!NETWORK.equals(type)) return null;
+    const type = lastText(message, entry, known.namespace.type);
+    if (typeof type !== 'string') return type;
+    if (type !== NETWORK) return null;
+    const current = lastText(message, entry, known.namespace.path);
+    if (typeof current !== 'string') return current;
     if (kept) {
       patches.push({ start: entry.start, end: entry.end, bytes: NOTHING });
       return null;
     }
     kept = true;
-    const current = lastBytes(message, entry, known.namespace.path);
-    if (!(current instanceof Uint8Array)) return current;
-    if (wanted.equals(current)) return null;
+    if (current === path) return null;
     const body = Buffer.concat([
       withoutField(message, entry, known.namespace.path.number),
       encodeBytesField(known.namespace.path.number, wanted),
@@ -50,7 +50,7 @@ export function withNetworkNamespace(message: Uint8Array, path: string): EditRes
   if (refused !== null) return refused;
   if (!kept) {
     const body = Buffer.concat([
-      encodeBytesField(known.namespace.type.number, NETWORK),
+      encodeBytesField(known.namespace.type.number, Buffer.from(NETWORK)),
       encodeBytesField(known.namespace.path.number, wanted),
     ]);
     const bytes = encodeBytesField(known.linux.namespaces.number, body);

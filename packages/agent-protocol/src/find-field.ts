@@ -58,25 +58,21 @@ export function findSingle(bytes: Uint8Array, within: Enclosing, field: KnownFie
   return found === null ? { t: 'absent' } : { t: 'found', field: found };
 }
 
-/** The last occurrence of a scalar of length-delimited kind (both runtimes let the last one win), or empty bytes. */
-export function lastBytes(bytes: Uint8Array, within: Enclosing, field: KnownField): Uint8Array | Refused {
-  let last = bytes.subarray(within.end, within.end);
-  const refused = eachOccurrence(bytes, within, field, cursor => {
-    last = bytes.subarray(cursor.value, cursor.end);
-    return null;
-  });
-  return refused ?? last;
-}
-
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** A string field's text; bytes that are no UTF-8 are refused, as every protobuf parser does. */
+/**
+ * The text of a string field: of the last one, which counts in both runtimes, or empty. Bytes that are no UTF-8 are
+ * refused, as every protobuf parser does.
+ */
 export function lastText(bytes: Uint8Array, within: Enclosing, field: KnownField): string | Refused {
-  const last = lastBytes(bytes, within, field);
-  if (!(last instanceof Uint8Array)) return last;
-  try {
-    return utf8.decode(last);
-  } catch {
-    return invalid(`${field.name} is not UTF-8`);
-  }
+  let text = '';
+  const refused = eachOccurrence(bytes, within, field, cursor => {
+    try {
+      text = utf8.decode(bytes.subarray(cursor.value, cursor.end));
+      return null;
+    } catch {
+      return invalid(`${field.name} is not UTF-8`);
+    }
+  });
+  return refused ?? text;
 }

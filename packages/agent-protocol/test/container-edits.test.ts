@@ -211,6 +211,11 @@ t.test('hostile encodings on the way are refused, each with its reason', async t
   for (const [name, bytes, reason] of rows) {
     t.match(withNetworkNamespace(bytes, PATH), { t: 'refused', status: INVALID_ARGUMENT, reason }, name);
   }
+  const badPath = message(6, text(1, 'network'), { number: 2, t: 'bytes', bytes: Buffer.from([0xff]) });
+  t.match(withNetworkNamespace(encodeModel([message(6, message(8, badPath))]), PATH), {
+    t: 'refused',
+    reason: /Path is not UTF-8/,
+  });
   const badKey = encodeModel([message(6, message(7, { number: 1, t: 'bytes', bytes: Buffer.from([0xff]) }))]);
   t.match(withAnnotations(badKey, new Map([['a', 'b']])), { t: 'refused', reason: /key is not UTF-8/ });
 });
