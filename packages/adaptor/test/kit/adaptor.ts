@@ -48,10 +48,13 @@ export function captureLog(): {
       .filter(line => line !== '')
       .map((line): LogLine => JSON.parse(line));
   const next = (msg: string): Promise<LogLine> =>
-    new Promise(resolve => {
+    new Promise((resolve, reject) => {
+      // Also what keeps the process alive meanwhile: the timers of the adaptor's own watches do not.
+      const late = setTimeout(() => reject(new Error(`no line ${JSON.stringify(msg)} in:\n${all}`)), 20_000);
       const look = (): void => {
         const found = lines().find(line => line.msg === msg);
         if (found === undefined) return;
+        clearTimeout(late);
         waiting.delete(look);
         resolve(found);
       };

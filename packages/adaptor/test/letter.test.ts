@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// The letter to a VM: read back by the code that reads it in the guest.
+import { gunzipSync } from 'node:zlib';
+import t from 'tap';
+import { parseApf, parseCloudConfig } from '@peerpod-tls/user-data';
+import { readSandboxWish } from '../src/create-request.js';
+import { writeLetter, type Letter, type LetterOptions } from '../src/letter.js';
+import type { Sandbox } from '../src/sandbox.js';
+import { annotations } from './kit/adaptor.js';
+
+const INITDATA = 'io.katacontainers.config.hypervisor.cc_init_data';
+
+function letter(o: Partial<LetterOptions> = {}, more: Record<string, string> = {}): Letter {
+  const since = new Date().toISOString();
+  const sandbox: Sandbox = {
+    id: 'a',
+    wish: readSandboxWish(annotations('we<b', 'shop', more)),
+    networkNamespace: '',
+    serverName: 's',
+    instanceName: 's',
+    tls: 'automatic',
+    createdAt: since,
+    leaf: null,
+    generation: 1,
+    state: { t: 'created', since },
+  };
+  return writeLetter({ sandbox, tls: {}, initdata: '', scratchSpace: false, maxBytes: 65_536, ...o });
+}
+
+t.test(
+  'apf.json says who the pod is, always has a pod-network, and carries the TLS part as it is',
+  async t => {
+    const tls = {
+      tlsServerKey: 'KEY\n',
+      tlsServerCert: 'CERT\n',
+      tlsClientCa: 'CA\n',
+      tlsMinVersion: 'VersionTLS13',
+    };
+    const { text, bytes, files } = letter({ tls });
+    t.equal(bytes, Buffer.byteLength(text));
+    t.strictSame(files, ['/run/peerpod/apf.json']);
+    const [file] = parseCloudConfig(text);
+    const { config, unknownKeys } = parseApf(file?.content ?? '');
+    t.match(config, { podName: 'we<b', podNamespace: 'shop', ...tls });
+    t.strictSame(unknownKeys, []);
+    t.ok(
+      typeof config.podNetwork === 'object' && config.podNetwork !== null,
+      "null or nothing would crash upstream's forwarder",
+    );
+    t.match(config.podNetwork, { podip: '', routes: null, dedicated: false });
+  },
+);
+
+t.test("initdata of the pod goes before the adaptor's own; both arrive packed", async t => {
+  const toml = 'algorithm = "sha256"\nversion = "0.1.0"\n';
+  const own = letter({ initdata: 'T1dO' });
+  t.match(parseCloudConfig(own.text)[1], { path: '/run/peerpod/initdata', content: /^T1dO\n?$/ });
+  const brought = letter({ initdata: 'T1dO', scratchSpace: true }, { [INITDATA]: toml });
+  const files = parseCloudConfig(brought.text);
+  t.strictSame(
+    files.map(file => file.path),
+    ['/run/peerpod/apf.json', '/run/peerpod/initdata', '/run/peerpod/scratch-space.marker'],
+  );
+  t.equal(gunzipSync(Buffer.from(files[1]?.content ?? '', 'base64')).toString(), toml);
+});
+
+t.test('a letter the platform would not take is refused with its size', async t => {
+  t.throws(() => letter({ maxBytes: 100 }), {
+    code: 'ERR_ADAPTOR_LETTER_TOO_BIG',
+    message: /bytes, the provider takes 100/,
+  });
+});

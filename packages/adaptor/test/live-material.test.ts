@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Certificates that users replace while the adaptor runs.
+import { renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync, mkdirSync } from 'node:fs';
+import path from 'node:path';
+import t from 'tap';
+import { Authority } from '@peerpod-tls/certs';
+import { LiveMaterial } from '../src/live-material.js';
+import { annotations, captureLog, dialAgent, PORT, startRig, temporary } from './kit/adaptor.js';
+import { flagsOf, imageOf, manualSet, writeManual } from './kit/certificates.js';
+import { TestProvider } from './kit/provider.js';
+
+const filesOf = (files: {
+  ca: string;
+  cert: string;
+  key: string;
+}): { caFile: string; certFile: string; keyFile: string } => ({
+  caFile: files.ca,
+  certFile: files.cert,
+  keyFile: files.key,
+});
+
+t.test('replaced files are taken when they fit together, and only then', async t => {
+  const directory = temporary(t);
+  const first = await manualSet(directory);
+  const log = captureLog();
+  const reloads: boolean[] = [];
+  const live = await LiveMaterial.open({
+    files: filesOf(first.files),
+    log: log.log,
+    onReload: ok => reloads.push(ok),
+  });
+  const old = live.current;
+  await live.check();
+  t.equal(live.current, old, 'unchanged files are not read again');
+
+  const next = await first.authority.issue('client', {});
+  writeFileSync(first.files.cert, next.certPem);
+  await live.check();
+  t.equal(live.current, old, 'a certificate without its key');
+  t.match(await log.next('certificates not reloaded, the old ones stay in force'), {
+    level: 'error',
+    reason: /client\.key/,
+    currentDays: 729,
+  });
+  await live.check();
+  t.strictSame(reloads, [false], 'the same bad files are complained about once');
+  writeFileSync(first.files.key, next.keyPem);
+  await live.check();
+  t.equal(live.current.leaf.fingerprint256, next.certificate.fingerprint256);
+
+  rmSync(first.files.ca);
+  await live.check();
+  t.equal(live.current.leaf.fingerprint256, next.certificate.fingerprint256);
+  await t.rejects(live.reload(), { message: /ca\.crt.*-ca-cert-file/ });
+  writeFileSync(first.files.ca, first.ca);
+  await live.reload();
+  t.strictSame(reloads, [false, true, false, false, true]);
+  t.notMatch(log.text(), /PRIVATE|BEGIN/);
+  await live.close();
+});
+
+t.test('a rotation by one link, as Kubernetes does it, is noticed without being asked', async t => {
+  const directory = temporary(t);
+  const authority = await Authority.create({});
+  const put = async (name: string): Promise<string> => {
+    const leaf = await authority.issue('client', {});
+    mkdirSync(path.join(directory, name));
+    writeManual(path.join(directory, name), authority.certPem, leaf.certPem, leaf.keyPem);
+    return leaf.certificate.fingerprint256;
+  };
+  await put('..one');
+  symlinkSync('..one', path.join(directory, '..data'));
+  for (const name of ['ca.crt', 'client.crt', 'client.key'])
+    symlinkSync(`..data/${name}`, path.join(directory, name));
+  const log = captureLog();
+  const files = filesOf({
+    ca: path.join(directory, 'ca.crt'),
+    cert: path.join(directory, 'client.crt'),
+    key: path.join(directory, 'client.key'),
+  });
+  const live = await LiveMaterial.open({ files, log: log.log, settleMs: 20 });
+  live.watch();
+  const two = await put('..two');
+  symlinkSync('..two', path.join(directory, '..tmp'));
+  renameSync(path.join(directory, '..tmp'), path.join(directory, '..data'));
+  await log.next('certificates reloaded');
+  t.equal(live.current.leaf.fingerprint256, two);
+  await live.close();
+});
+
+t.test('without any event the files are compared from time to time', async t => {
+  const directory = temporary(t);
+  const first = await manualSet(directory);
+  const log = captureLog();
+  // The links are watched, their targets in another directory are not.
+  const seen = temporary(t);
+  for (const name of ['ca.crt', 'client.crt', 'client.key'])
+    symlinkSync(path.join(directory, name), path.join(seen, name));
+  const at = (name: string): string => path.join(seen, name);
+  const live = await LiveMaterial.open({
+    files: { caFile: at('ca.crt'), certFile: at('client.crt'), keyFile: at('client.key') },
+    log: log.log,
+    pollMs: 20,
+  });
+  live.watch();
+  const next = await first.authority.issue('client', {});
+  writeManual(directory, first.ca, next.certPem, next.keyPem);
+  await log.next('certificates reloaded');
+  t.equal(live.current.leaf.fingerprint256, next.certificate.fingerprint256);
+  await live.close();
+  unlinkSync(at('ca.crt'));
+});
+
+t.test('new certificates serve new links and leave open ones alone', async t => {
+  const directory = temporary(t);
+  const first = await manualSet(directory);
+  const provider = new TestProvider(PORT);
+  provider.vmOptions = { image: first.image };
+  const rig = await startRig(t, { provider, flags: flagsOf(first.files) });
+  const { agentSocketPath } = await rig.hypervisor.CreateVM({
+    id: 'rotate',
+    annotations: annotations(),
+    networkNamespacePath: '',
+  });
+  await rig.hypervisor.StartVM({ id: 'rotate' });
+  const open = await dialAgent(agentSocketPath);
+  t.match(await open.health.Check({}), { status: 1 });
+
+  const second = await Authority.create({});
+  const client = await second.issue('client', {});
+  writeManual(directory, first.ca + second.certPem, client.certPem, client.keyPem);
+  await rig.adaptor.reload();
+  t.match(await open.health.Check({}), { status: 1 }, 'the open link stays');
+  provider.vmOptions = { image: await imageOf(second) };
+  await rig.hypervisor.CreateVM({
+    id: 'rotated',
+    annotations: annotations('other'),
+    networkNamespacePath: '',
+  });
+  await rig.hypervisor.StartVM({ id: 'rotated' });
+  open.client.close();
+  t.match(
+    await (await fetch(`http://${rig.adaptor.statusAddress}/metrics`)).text(),
+    /peerpod_certificate_reloads_total\{result="ok"\} [12]/,
+  );
+});

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Metrics: names, and labels that no caller can make more of.
+import t from 'tap';
+import { Metrics } from '../src/metrics.js';
+
+t.test("a caller's words never become a label", async t => {
+  const metrics = new Metrics({ sandboxes: () => [], expiries: () => [], openLinks: () => 3 });
+  const { observer } = metrics;
+  for (let at = 0; at < 100; at += 1) {
+    observer.callEnded?.('grpc.AgentService', `Made${at}`, 12, 1);
+    observer.callEnded?.(`evil${at}`, 'Check', 200 + at, 1);
+    metrics.refused(`rule ${at}`);
+  }
+  observer.callEnded?.('grpc.Health', 'Check', 0, 2);
+  observer.callEnded?.('grpc.AgentService', 'CreateContainer', 3, 2);
+  observer.bytes?.('request', 10);
+  observer.bytes?.('response', 20);
+  metrics.refused('wrong-name');
+  const text = await metrics.registry.metrics();
+  const calls = text.split('\n').filter(line => line.startsWith('peerpod_calls_total{'));
+  t.strictSame(calls.toSorted(), [
+    'peerpod_calls_total{method="Check",code="ok"} 1',
+    'peerpod_calls_total{method="CreateContainer",code="invalidArgument"} 1',
+    'peerpod_calls_total{method="other",code="other"} 100',
+    'peerpod_calls_total{method="other",code="unimplemented"} 100',
+  ]);
+  t.match(text, /peerpod_refusals_total\{rule="other"\} 100/);
+  t.match(text, /peerpod_refusals_total\{rule="wrong-name"\} 1/);
+  t.match(text, /peerpod_bytes_total\{direction="response"\} 20/);
+  t.match(text, /peerpod_links 3/);
+  t.match(text, /peerpod_call_duration_seconds_bucket\{le="0.0025",method="Check"\} 1/);
+  t.match(text, /peerpod_sandboxes\{state="running"\} 0/);
+});
+
+t.test('the first expiry of each kind counts, and a kind without certificates has no value', async t => {
+  const at = (seconds: number): Date => new Date(Date.now() + seconds * 1000);
+  const metrics = new Metrics({
+    sandboxes: () => [],
+    openLinks: () => 0,
+    expiries: () => [
+      { kind: 'bundle', subject: 'a', notAfter: at(1000) },
+      { kind: 'bundle', subject: 'b', notAfter: at(100) },
+      { kind: 'client', subject: 'c', notAfter: at(-50) },
+    ],
+  });
+  const text = await metrics.registry.metrics();
+  t.match(text, /peerpod_certificate_expiry_seconds\{kind="bundle"\} (99\.|100)/);
+  t.match(text, /peerpod_certificate_expiry_seconds\{kind="client"\} -50/);
+  t.notMatch(text, /kind="ca"|kind="leaf"/);
+});

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// The program itself: its grammar, its exit codes, its signals, and a SIGKILL that no pod notices.
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import t, { type Test } from 'tap';
+import { hypervisorService, podVmInfoService } from '@peerpod-tls/agent-protocol';
+import { clientOf, connectUnix, type TypedClient } from '@peerpod-tls/ttrpc';
+import { annotations, dialAgent, temporary } from './kit/adaptor.js';
+import { flagsOf, manualSet } from './kit/certificates.js';
+import { localFlags, Program, run } from './kit/program.js';
+
+const HELP = /Usage: cloud-api-adaptor <provider-name> \[options\] \| help \| version\n\n.*\n\tlocal/;
+
+t.test('the word after the program decides: help, version, a provider, or what is wrong', async t => {
+  const rows: readonly [readonly string[], number, RegExp | '', RegExp | ''][] = [
+    [[], 1, '', HELP],
+    [['help'], 0, HELP, ''],
+    [
+      ['version'],
+      0,
+      /^cloud-api-adaptor version \S+\n {2}commit: \S+\n {2}node: v20|^cloud-api-adaptor version/,
+      '',
+    ],
+    [[''], 1, '', /^cloud-api-adaptor: Unknown option: ""\n\nUsage/],
+    [['-version'], 1, '', /^cloud-api-adaptor: Unknown option: "-version"\n\nUsage/],
+    [['--help'], 1, '', /^cloud-api-adaptor: Unknown option: "--help"\n\nUsage/],
+    [['nowhere'], 1, '', /^cloud-api-adaptor: Unsupported cloud provider: nowhere\n\nUsage/],
+    [['now\u001b[2Jhere'], 1, '', /provider: now\?\[2Jhere/],
+    [['local', '-h'], 0, '', /^Usage: cloud-api-adaptor local[^]*provider "local"[^]*-data-dir/],
+    [['local', '-sokcet', 'x'], 1, '', /^cloud-api-adaptor: -sokcet is not a flag[^]*did you mean -socket/],
+    [
+      ['local', '-cert-file', 'x'],
+      1,
+      '',
+      /^cloud-api-adaptor: -cert-file \(CERT_FILE\) without[^]*\n {2}add -ca-cert-file/,
+    ],
+    [
+      ['local', '-tls-skip-verify'],
+      1,
+      '',
+      /-tls-skip-verify \(TLS_SKIP_VERIFY\)[^]*refused\n {2}leave it out/,
+    ],
+  ];
+  const results = await Promise.all(rows.map(([argv]) => run(argv)));
+  for (const [at, [argv, code, stdout, stderr]] of rows.entries()) {
+    const name = JSON.stringify(argv);
+    t.equal(results[at]?.code, code, name);
+    t.match(results[at]?.stdout, stdout === '' ? /^$/ : stdout, `${name} stdout`);
+    t.match(results[at]?.stderr, stderr === '' ? /^$/ : stderr, `${name} stderr`);
+  }
+});
+
+interface Started {
+  readonly program: Program;
+  readonly directory: string;
+  readonly hypervisor: TypedClient<typeof hypervisorService>;
+}
+
+async function started(t: Test, directory: string, flags: readonly string[] = []): Promise<Started> {
+  const program = new Program([...localFlags(directory), ...flags]);
+  t.teardown(() => program.child.kill('SIGKILL'));
+  await program.next('adaptor started');
+  const client = await connectUnix(path.join(directory, 'h.sock'));
+  return { program, directory, hypervisor: clientOf(hypervisorService, client) };
+}
+
+function shortDirectory(t: Test): string {
+  const directory = mkdtempSync(path.join(tmpdir(), 'ppl-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+t.test(
+  'after SIGKILL and a new start, the pod answers on the same socket and StopVM leaves nothing',
+  async t => {
+    const directory = shortDirectory(t);
+    const first = await started(t, directory);
+    const { agentSocketPath } = await first.hypervisor.CreateVM({
+      id: 'survivor',
+      annotations: annotations(),
+      networkNamespacePath: '',
+    });
+    await first.hypervisor.StartVM({ id: 'survivor' });
+    const before = await dialAgent(agentSocketPath);
+    t.match(await before.health.Check({}), { status: 1 });
+    const ended = await first.program.kill('SIGKILL');
+    t.equal(ended.code, null);
+    await before.client.closed;
+
+    const second = await started(t, directory);
+    const after = await dialAgent(agentSocketPath);
+    t.match(await after.health.Check({}), { status: 1 });
+    const info = clientOf(podVmInfoService, await connectUnix(path.join(directory, 'h.sock')));
+    const created = first.program.lines().find(line => line.msg === 'instance created');
+    t.match(await info.GetInfo({ PodName: 'nginx', PodNamespace: 'default' }), {
+      VMID: created?.['instance'],
+    });
+    t.strictSame(
+      second.program.lines().find(line => line.msg === 'identity ready')?.['authority'],
+      first.program.lines().find(line => line.msg === 'identity ready')?.['authority'],
+      'the same CA',
+    );
+
+    // Everything that was written while a pod ran: no key of a VM, and nothing for others to read.
+    const files = filesBelow(path.join(directory, 'pods'));
+    const keys = files
+      .filter(file => readFileSync(file, 'utf8').includes('PRIVATE KEY'))
+      .map(file => path.basename(file));
+    t.strictSame(keys.toSorted(), ['ca.key', 'client.key']);
+    t.notMatch(first.program.output + second.program.output, /PRIVATE KEY|BEGIN CERT/);
+
+    await second.hypervisor.StopVM({ id: 'survivor' });
+    t.strictSame(readdirSync(path.join(directory, 'pods')), ['.state']);
+    t.strictSame(
+      filesBelow(path.join(directory, 'vms')).filter(
+        file => file.includes('survivor') || file.endsWith('.json'),
+      ),
+      [],
+    );
+    const { code } = await second.program.kill('SIGTERM');
+    t.equal(code, 0);
+  },
+);
+
+/** Regular files below a directory; modes are checked on the way. */
+function filesBelow(directory: string): string[] {
+  const found: string[] = [];
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const full = path.join(directory, entry.name);
+    if (entry.isSymbolicLink()) continue;
+    const { mode } = statSync(full);
+    if ((mode & 0o077) !== 0) throw new Error(`${full} has mode ${(mode & 0o777).toString(8)}`);
+    if (entry.isDirectory()) found.push(...filesBelow(full));
+    else if (entry.isFile()) found.push(full);
+  }
+  return found;
+}
+
+t.test('SIGHUP reads the certificates again; bad ones are reported and the old stay in force', async t => {
+  const directory = shortDirectory(t);
+  const manual = await manualSet(temporary(t));
+  const { program } = await started(t, directory, flagsOf(manual.files));
+  program.child.kill('SIGHUP');
+  t.match(JSON.stringify(await program.next('certificates reloaded')), /CN=podvm_client/);
+  rmSync(manual.files.key);
+  program.child.kill('SIGHUP');
+  t.match(await program.next('reload failed, old state kept'), {
+    level: 'error',
+    err: { message: /client\.key/ },
+  });
+  const { code } = await program.kill('SIGTERM');
+  t.equal(code, 0);
+});
+
+t.test('a start that fails says so in two lines, exits 1 and leaves no socket', async t => {
+  const directory = shortDirectory(t);
+  const first = await started(t, directory);
+  const second = await run(localFlags(directory));
+  t.equal(second.code, 1);
+  t.match(
+    second.stderr,
+    /^cloud-api-adaptor: another adaptor is using the state directory .*\n[^]*-state-dir/m,
+  );
+  t.match(await first.hypervisor.Version({}), { version: '0.0.0' });
+  const busy = await run([
+    ...localFlags(shortDirectory(t)),
+    `-status-address=${String((await first.program.next('adaptor started'))['status'])}`,
+  ]);
+  t.equal(busy.code, 1);
+  t.match(busy.stderr, /cannot serve the status on 127\.0\.0\.1:\d+/);
+});
+
+t.test('warnings and the version block come on stdout before anything starts', async t => {
+  const directory = shortDirectory(t);
+  const { program } = await started(t, directory, ['-disable-tls']);
+  const { stdout } = await program.kill('SIGINT');
+  t.match(
+    stdout,
+    /^cloud-api-adaptor version [^]*\ncloud-api-adaptor: starting Cloud API Adaptor daemon for "local"\ncloud-api-adaptor: WARNING: --disable-tls: /,
+  );
+});
