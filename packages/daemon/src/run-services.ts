@@ -12,7 +12,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Logger } from 'pino';
 import { DaemonError } from './errors.js';
-import { notifySystemd } from './systemd.js';
+import { notifySystemd, type SystemdState } from './systemd.js';
 
 export interface Service {
   readonly name: string;
@@ -53,6 +53,11 @@ export async function runServices(options: RunOptions): Promise<number> {
   const env = options.env ?? process.env;
   const hearing = hearSignals(options);
   const started: Service[] = [];
+  // The service manager is told on the side, in order: how long its helper takes must not hold up a drain.
+  let told = Promise.resolve();
+  const tell = (state: SystemdState): void => {
+    told = told.then(() => notifySystemd(state, env, log));
+  };
   try {
     const up = await Promise.race([
       startAll(services, started, hearing.stop),
@@ -60,10 +65,10 @@ export async function runServices(options: RunOptions): Promise<number> {
     ]);
     if (up) {
       await options.onReady?.();
-      await notifySystemd('READY=1', env, log);
+      tell('READY=1');
       await runUntilStopped(services, hearing, log);
     }
-    await notifySystemd('STOPPING=1', env, log);
+    tell('STOPPING=1');
     return finish(await closeAll(started, options.drainMs, log));
   } catch (error) {
     if (isCloseError(error)) throw error;
@@ -76,6 +81,7 @@ export async function runServices(options: RunOptions): Promise<number> {
     for (const err of closing.errors) log.error({ err }, 'service not closed cleanly');
     throw error;
   } finally {
+    await told;
     hearing.end();
   }
 }
