@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The envelope around the messages of a call: the one place where this package meets the protobuf runtime. What a
-// relay reads or changes without decoding is in peek.ts.
+// relay reads, changes or answers without that runtime is in peek.ts and response-envelope.ts.
 import Long from 'long';
 import { envelope } from '../gen/envelope.js';
 import { StatusError, TtrpcError } from './errors.js';
-import type { StatusDetail } from './errors.js';
-import { isWellFormed, varintLength, writeVarint } from './wire.js';
+import type { ResponseEnvelope } from './response-envelope.js';
+import { isWellFormed } from './wire.js';
 
 /** One pair of metadata. A key may occur several times. */
 export interface Metadata {
@@ -22,19 +22,6 @@ export interface RequestEnvelope {
   /** How long the caller will wait, in nanoseconds; `0n` stands for no deadline. A negative one has passed. */
   readonly timeoutNano: bigint;
   readonly metadata: readonly Metadata[];
-}
-
-export interface ResponseStatus {
-  readonly code: number;
-  readonly message: string;
-  readonly details: readonly StatusDetail[];
-}
-
-export interface ResponseEnvelope {
-  /** Null when the peer sent none, which stands for OK. */
-  readonly status: ResponseStatus | null;
-  /** The response message. After decoding it is a view of the bytes that were decoded. */
-  readonly payload: Uint8Array;
 }
 
 /** @throws RangeError when `timeoutNano` does not fit a signed 64-bit number. */
@@ -67,31 +54,6 @@ export function decodeRequest(bytes: Uint8Array): RequestEnvelope {
   };
 }
 
-const PAYLOAD_OF_RESPONSE = 0x12;
-
-export function encodeResponse(response: ResponseEnvelope): Buffer {
-  const { status, payload } = response;
-  if (status === null) {
-    // The common case by far, and so small that a writer would cost more than the bytes.
-    if (payload.length === 0) return Buffer.alloc(0);
-    const bytes = Buffer.allocUnsafe(1 + varintLength(payload.length) + payload.length);
-    bytes[0] = PAYLOAD_OF_RESPONSE;
-    bytes.set(payload, writeVarint(bytes, 1, payload.length));
-    return bytes;
-  }
-  const { code, message, details } = status;
-  return asBuffer(
-    envelope.Response.encode({
-      status: {
-        code,
-        message: wellFormed(message),
-        details: details.map(({ typeUrl, value }) => ({ typeUrl: wellFormed(typeUrl), value })),
-      },
-      payload,
-    }).finish(),
-  );
-}
-
 /** @throws TtrpcError ERR_TTRPC_BAD_RESPONSE */
 export function decodeResponse(bytes: Uint8Array): ResponseEnvelope {
   const { status, payload } = decodeWith(envelope.Response, bytes, 'ERR_TTRPC_BAD_RESPONSE', 'response');
@@ -106,14 +68,6 @@ export function decodeResponse(bytes: Uint8Array): ResponseEnvelope {
       })),
     },
     payload,
-  };
-}
-
-/** The envelope that answers a call with this error. */
-export function statusEnvelope(error: StatusError): ResponseEnvelope {
-  return {
-    status: { code: error.status, message: error.message, details: error.details },
-    payload: new Uint8Array(0),
   };
 }
 

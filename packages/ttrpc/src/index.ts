@@ -1,34 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public names of @peerpod-tls/ttrpc, and nothing else.
-export { StatusError, TtrpcError } from './errors.js';
-export type { StatusDetail, TtrpcErrorCode } from './errors.js';
-export { StatusCode } from './status.js';
-
 export {
   encodeFrame,
+  encodeResponse,
+  FrameDecoder,
   FrameFlag,
   FrameType,
   HEADER_LENGTH,
   looksLikeTls,
   MAX_MESSAGE_LENGTH,
-  readHeader,
-  TLS_HEAD_LENGTH,
-  writeHeader,
-} from './frame.js';
-export type { FrameHeader } from './frame.js';
-export { FrameDecoder } from './frame-decoder.js';
-export type { Frame, OversizedFrame, TlsBytes } from './frame-decoder.js';
-
-export { decodeRequest, decodeResponse, encodeRequest, encodeResponse, statusEnvelope } from './envelope.js';
-export type { Metadata, RequestEnvelope, ResponseEnvelope, ResponseStatus } from './envelope.js';
-export {
   MAX_NAME_LENGTH,
   peekRequestTarget,
   peekResponseCode,
+  readHeader,
   readRequestPayload,
   replaceRequestPayload,
-} from './peek.js';
-export type { PeekResult, RequestTarget } from './peek.js';
+  StatusCode,
+  StatusError,
+  statusEnvelope,
+  TLS_HEAD_LENGTH,
+  TtrpcError,
+  writeHeader,
+} from './relay.js';
+export type {
+  Frame,
+  FrameHeader,
+  OversizedFrame,
+  PeekResult,
+  RequestTarget,
+  ResponseEnvelope,
+  ResponseStatus,
+  StatusDetail,
+  TlsBytes,
+  TtrpcErrorCode,
+} from './relay.js';
+
+export { decodeRequest, decodeResponse, encodeRequest } from './envelope.js';
+export type { Metadata, RequestEnvelope } from './envelope.js';
 
 export { bidi, clientStream, defineService, implement, serverStream, unary } from './service.js';
 export type {

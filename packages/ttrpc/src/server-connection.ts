@@ -3,7 +3,7 @@
 // and texts are those of containerd's Go server, so that a client cannot tell the two apart by an error.
 import type { Duplex } from 'node:stream';
 import type { BoundMethod, ManyAnswers, Registry } from './bound-method.js';
-import { decodeRequest, encodeResponse, statusEnvelope } from './envelope.js';
+import { decodeRequest } from './envelope.js';
 import type { RequestEnvelope } from './envelope.js';
 import { closedError, StatusError, TtrpcError } from './errors.js';
 import { FrameConnection } from './frame-connection.js';
@@ -11,6 +11,7 @@ import type { Frame, OversizedFrame } from './frame-decoder.js';
 import { encodeFrame, FrameFlag, FrameType, MAX_MESSAGE_LENGTH } from './frame.js';
 import type { Log } from './log.js';
 import { OpenCall } from './open-call.js';
+import { encodeResponse, statusEnvelope } from './response-envelope.js';
 import { isStatusError, oversizedStatus, stackOf, StatusCode, statusOfThrown } from './status.js';
 
 export interface ServerLimits {

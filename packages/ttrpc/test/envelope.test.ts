@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import t from 'tap';
-import {
-  decodeRequest,
-  decodeResponse,
-  encodeRequest,
-  encodeResponse,
-  errorOfResponse,
-  statusEnvelope,
-} from '../src/envelope.js';
+import { decodeRequest, decodeResponse, encodeRequest, errorOfResponse } from '../src/envelope.js';
+import { encodeResponse, statusEnvelope } from '../src/response-envelope.js';
 import { StatusError } from '../src/errors.js';
 import { vectors } from './support/vectors.js';
 import { spaced } from './support/hex.js';

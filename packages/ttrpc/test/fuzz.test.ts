@@ -2,7 +2,7 @@
 // Decoder, scanner and envelope against whatever bytes there are: they answer, or refuse with an error of ours.
 import * as fc from 'fast-check';
 import t from 'tap';
-import { decodeRequest, decodeResponse, encodeRequest, encodeResponse } from '../src/envelope.js';
+import { decodeRequest, decodeResponse, encodeRequest } from '../src/envelope.js';
 import type { RequestEnvelope } from '../src/envelope.js';
 import { TtrpcError } from '../src/errors.js';
 import { FrameDecoder } from '../src/frame-decoder.js';
@@ -13,6 +13,7 @@ import {
   readRequestPayload,
   replaceRequestPayload,
 } from '../src/peek.js';
+import { encodeResponse } from '../src/response-envelope.js';
 import { bytesOf, vectors } from './support/vectors.js';
 
 const runs = { numRuns: Number(process.env['PEERPOD_FUZZ_RUNS'] ?? 2000) };
