@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The method list of `peerpod agent list` as text.
-import { type FieldInfo, type MethodInfo, listMethods, traitsOf } from '@peerpod-tls/agent-protocol';
+import {
+  type FieldInfo,
+  type MethodInfo,
+  agentServiceName,
+  healthServiceName,
+  listMethods,
+  traitsOf,
+} from '@peerpod-tls/agent-protocol';
 import type { Style } from '../terminal/style.js';
 import { table } from '../terminal/table.js';
 
 /** Every method of the agent's services, with the fields of its request. */
 export function methodList(style: Style, width?: number): string {
-  const byService = new Map<string, MethodInfo[]>();
-  for (const method of listMethods().filter(m => m.service.startsWith('grpc.'))) {
-    byService.set(method.service, [...(byService.get(method.service) ?? []), method]);
-  }
-  const sections = [...byService].map(([service, methods]) => {
+  const sections = [agentServiceName, healthServiceName].map(service => {
+    const methods = listMethods().filter(m => m.service === service);
     const rows = methods.map(m => [
       m.method,
       traitsOf(m.service, m.method).blocks ? style.yellow('waits') : '',

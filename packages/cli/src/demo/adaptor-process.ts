@@ -112,7 +112,7 @@ export class AdaptorProcess {
   /** The last error event, or else the last lines that were no events. */
   #lastWords(): string {
     const events = this.#tail.map(parseLogLine);
-    const error = events.findLast(e => e !== null && e.level >= 50);
+    const error = events.findLast(e => e !== null && e.level === 'error');
     if (error) {
       const cause = error.nested('err')?.text('message') ?? error.text('reason');
       return cause === '' ? error.message : `${error.message}: ${cause}`;

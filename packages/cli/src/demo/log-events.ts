@@ -6,8 +6,7 @@ import type { Readable } from 'node:stream';
 /** One line of a log: its constant message and its fields. */
 export interface LogEvent {
   readonly message: string;
-  /** pino's level number; 50 is an error. */
-  readonly level: number;
+  readonly level: 'quiet' | 'warn' | 'error';
   text(field: string): string;
   number(field: string): number | undefined;
   list(field: string): readonly string[];
@@ -39,7 +38,7 @@ function eventOf(value: unknown): LogEvent | null {
   };
   return {
     message: text('msg'),
-    level: number('level') ?? 30,
+    level: levelOf(text('level')),
     text,
     number,
     list: field => {
@@ -48,6 +47,11 @@ function eventOf(value: unknown): LogEvent | null {
     },
     nested: field => eventOf(fields.get(field)),
   };
+}
+
+function levelOf(word: string): LogEvent['level'] {
+  if (word === 'warn') return 'warn';
+  return word === 'error' || word === 'fatal' ? 'error' : 'quiet';
 }
 
 /** Calls `onLine` for each line of the stream, and resolves when the stream is over. */

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Writable } from 'node:stream';
 import { type TtrpcClient } from '@peerpod-tls/ttrpc';
 import { ExitCode, type Io } from '../command.js';
-import { CliError, messageOf } from '../errors.js';
+import { CliError, codeOf, messageOf } from '../errors.js';
 import { Container } from '../shim/container.js';
 import { connectAgent, createVm, startVm, stopVm } from '../shim/pod.js';
 import { readSandboxes, takeSnapshot } from '../status/endpoint.js';
@@ -38,6 +38,7 @@ const START_MS = 30_000;
 const STOP_MS = 20_000;
 const ADAPTOR_GRACE_MS = 5_000;
 const BEAT_MS = 1_000;
+const DEATH_SHOWS_MS = 500;
 
 export class Show {
   readonly #o: ShowOptions;
@@ -73,13 +74,21 @@ export class Show {
         client.close();
       }
     } catch (error) {
-      if (!signal.aborted) throw error;
+      if (!signal.aborted) throw await this.#rootCause(error);
       // Ctrl-C is how a serving demo is meant to end; before that it cuts the story short.
       if (!this.#serving) code = typeof signal.reason === 'number' ? signal.reason : ExitCode.failed;
     } finally {
       await this.#stop();
     }
     return code;
+  }
+
+  /** A call that failed because the adaptor died is told as its death, which shows a moment later. */
+  async #rootCause(failure: unknown): Promise<unknown> {
+    const adaptor = this.#adaptor;
+    if (adaptor === null || codeOf(failure) !== 'ERR_CLI_CALL_FAILED') return failure;
+    await Promise.race([adaptor.ended, sleep(DEATH_SHOWS_MS, undefined, { ref: false })]);
+    return adaptor.running ? failure : adaptor.deathError();
   }
 
   async #startAdaptor(): Promise<AdaptorProcess> {
@@ -123,7 +132,7 @@ export class Show {
     }
     const step = this.#story.stepFor(event, new Date());
     if (step !== null) stage.step(step);
-    else if (event.level >= 40) stage.remark(remark(event) ?? event.message);
+    else if (event.level !== 'quiet') stage.remark(remark(event) ?? event.message);
   }
 
   async #startPod(adaptor: AdaptorProcess): Promise<TtrpcClient> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the demo's story is shown: as text on a terminal or in a pipe, or as one JSON object per line for scripts.
 import { StringDecoder } from 'node:string_decoder';
-import { span } from '../terminal/format.js';
+import { elapsed } from '../terminal/format.js';
 import { LiveRegion, type TerminalStream } from '../terminal/live-region.js';
 import type { Style } from '../terminal/style.js';
 import { pad, padStart, wrap } from '../terminal/text.js';
@@ -124,7 +124,7 @@ export class TextStage implements Stage {
   }
 
   #line(mark: string, text: string): string {
-    const time = padStart(span(performance.now() - this.#began), TIME - 1);
+    const time = padStart(elapsed(performance.now() - this.#began), TIME - 1);
     return `${this.#style.dim(time)} ${mark} ${text}`;
   }
 

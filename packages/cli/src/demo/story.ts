@@ -178,7 +178,7 @@ export function remark(event: LogEvent): string | null {
       return `the link of ${sandbox} is back after ${span(ms ?? 0)}: ${count(replayed, 'call')} sent again, ${failed} answered Unavailable`;
     }
     default:
-      return event.level >= 40 ? printable(`${event.message}${reasonOf(event)}`) : null;
+      return event.level !== 'quiet' ? printable(`${event.message}${reasonOf(event)}`) : null;
   }
 }
 

@@ -25,7 +25,7 @@ export function summaryLines(s: Summary, style: Style): string[] {
   return [
     field('links', links.join(separator(style)), style),
     field('calls', calls.join(separator(style)), style),
-    ...(failures.length === 0 ? [] : [field('not ok', style.yellow(failures.join(', ')), style)]),
+    ...(failures.length === 0 ? [] : [field('failed', style.yellow(failures.join(', ')), style)]),
     field('traffic', traffic.join(separator(style)), style),
     ...(refusals.length === 0 ? [] : [field('refused', style.yellow(refusals.join(', ')), style)]),
     ...(s.protocolErrors === 0 ? [] : [field('bad frames', style.yellow(String(s.protocolErrors)), style)]),

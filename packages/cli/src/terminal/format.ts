@@ -31,6 +31,13 @@ export function span(ms: number): string {
   return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
 }
 
+/** Time since a beginning, at most seven columns wide for eleven days: `417 ms`, `1.24 s`, `12345 s`. */
+export function elapsed(ms: number): string {
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  const digits = ms < 9.995 * SECOND ? 2 : ms < 999.95 * SECOND ? 1 : 0;
+  return `${(ms / SECOND).toFixed(digits)} s`;
+}
+
 /** The largest unit that still says something about a long time: `42 seconds`, `3 hours`, `29 days`. */
 export function roughly(ms: number): string {
   const away = Math.abs(ms);

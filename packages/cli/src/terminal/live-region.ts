@@ -10,8 +10,8 @@ const CLEAR_BELOW = '\u001b[J';
 
 /** The parts of a terminal stream that are used: `columns` and `rows` change when the window does. */
 export interface TerminalStream extends Writable {
-  readonly columns?: number;
-  readonly rows?: number;
+  readonly columns?: number | undefined;
+  readonly rows?: number | undefined;
 }
 
 /** Owns the last lines of a terminal until `close()`. */

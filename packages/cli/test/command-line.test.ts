@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { entries } from '../src/help.js';
+import { call } from './support/in-process.js';
+import { peerpod } from './support/program.js';
+
+t.test(
+  'without a command the help goes to standard error, and the exit code says wrong command line',
+  async t => {
+    const { code, stdout, stderr } = await peerpod(t, []);
+    t.equal(code, 2);
+    t.equal(stdout, '');
+    t.match(stderr, /^peerpod: try, drive and inspect/);
+  },
+);
+
+t.test('asked for, the help goes to standard output and names every command', async t => {
+  for (const word of ['help', '-h', '--help']) {
+    const { code, stdout, stderr } = await call([word]);
+    t.equal(code, 0, word);
+    t.equal(stderr, '');
+    for (const { name } of entries) t.match(stdout, new RegExp(`^  ${name} `, 'm'), name);
+    t.notOk(stdout.includes('\u001b'), 'no colours in a pipe');
+  }
+});
+
+t.test('every command has a help of its own with its flags, and help COMMAND is the same', async t => {
+  for (const { name } of entries) {
+    const { code, stdout, stderr } = await call([name, '-help']);
+    t.equal(code, 0, name);
+    t.equal(stderr, '', name);
+    t.match(stdout, new RegExp(`^Usage: peerpod ${name}`), name);
+    t.match(stdout, /Examples:/, name);
+  }
+  const direct = await call(['ps', '-help']);
+  const asked = await call(['help', 'ps']);
+  t.equal(asked.stdout, direct.stdout);
+});
+
+t.test('the version is a block of three lines', async t => {
+  for (const word of ['version', '--version']) {
+    const { code, stdout } = await peerpod(t, [word]);
+    t.equal(code, 0);
+    t.match(stdout, /^peerpod version .+\n {2}commit: .+\n {2}.+\n$/);
+  }
+});
+
+t.test('the program itself passes the exit code and the words on', async t => {
+  const { code, stdout, stderr } = await peerpod(t, ['crets']);
+  t.equal(code, 2);
+  t.equal(stdout, '');
+  t.equal(stderr, 'peerpod: "crets" is no command of peerpod\n  did you mean peerpod certs?\n');
+});
+
+t.test('wrong command lines exit with 2 and say what is wrong and what to do', async t => {
+  const rows: readonly (readonly [string[], RegExp])[] = [
+    [['crets'], /"crets" is no command of peerpod\n {2}did you mean peerpod certs\?/],
+    [['xyzzy'], /"xyzzy" is no command of peerpod\n {2}peerpod help lists the commands/],
+    [['-json'], /the command comes before its flags, "-json" does not/],
+    [['ps', '-adress', 'x'], /-adress is not a flag of peerpod ps\n {2}did you mean -address\?/],
+    [['ps', 'now'], /peerpod ps: "now" is one word too many/],
+    [['ps', '-address'], /-address needs a value/],
+    [['ps', '-address', 'nowhere'], /-address "nowhere" is not host:port/],
+    [['ps', '-address', 'x:99999'], /-address "x:99999" is not host:port/],
+    [['ps', '--', 'x'], /takes nothing behind --/],
+    [['run'], /run needs a command\n {2}put it behind --/],
+    [['run', '-env', 'nonsense', '--', 'true'], /-env "nonsense" is not NAME=VALUE/],
+    [['run', '-vcpus', 'many', '--', 'true'], /-vcpus/],
+    [['stop'], /stop needs the id of a sandbox/],
+    [['agent'], /agent needs the method to call/],
+    [['agent', 'Chek'], /"Chek" is no method of an agent\n {2}did you mean Check\?/],
+    [['agent', 'Check'], /agent needs -socket\n {2}peerpod ps shows/],
+    [['agent', 'Check', '-timeout', '5'], /-timeout/],
+    [['certs'], /certs needs to know what to do/],
+    [['certs', 'inspct'], /"inspct" is nothing that certs does\n {2}did you mean peerpod certs inspect\?/],
+    [['certs', 'issue', 'sever'], /"sever" is no kind of certificate/],
+    [['certs', 'init'], /certs init needs a directory/],
+    [['demo', '-command', 'true', '--', 'true'], /the command is given twice/],
+    [['demo', '--'], /there is no command behind --/],
+  ];
+  for (const [argv, words] of rows) {
+    const { code, stdout, stderr } = await call(argv);
+    t.equal(code, 2, argv.join(' '));
+    t.equal(stdout, '', argv.join(' '));
+    t.match(stderr, words, argv.join(' '));
+  }
+});
+
+t.test('a reader that goes away early is no error to talk about', async t => {
+  const program = fileURLToPath(new URL('../bin/peerpod.js', import.meta.url));
+  const child = spawn('sh', ['-c', `"${process.execPath}" "${program}" agent list | head -1`], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', chunk => (out += chunk));
+  child.stderr.on('data', chunk => (err += chunk));
+  const [code] = await once(child, 'close');
+  t.equal(code, 0);
+  t.equal(out, 'grpc.AgentService\n');
+  t.equal(err, '');
+});

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import t from 'tap';
+import { Peerpod, shortDirectory } from '../support/program.js';
+import { findMarked } from '../../src/demo/sweep.js';
+import { leftovers, nothing, startDemo } from '../support/demo.js';
+
+t.test(
+  'the demo tells every step in plain lines, shows the output of the command, and leaves nothing',
+  async t => {
+    const { program, base, dir } = startDemo(t, [
+      '--once',
+      '--',
+      'sh',
+      '-c',
+      'echo to stdout; echo to stderr >&2',
+    ]);
+    const made = await dir();
+    t.equal(statSync(made).mode & 0o777, 0o700, 'the directory is private');
+    const { code } = await program.ended;
+    t.equal(code, 0);
+    t.same(leftovers(made, base), nothing);
+    const text = program.stdout;
+    t.equal(program.stderr, '');
+    t.notOk(text.includes('\u001b'), 'no escape sequences in a pipe');
+    const steps = [
+      'identity',
+      'adaptor',
+      'certificate',
+      'user-data',
+      'pod VM',
+      'handshake',
+      'agent',
+      'sandbox',
+    ];
+    const found = [...steps, 'command', 'exit', 'end'].map(step =>
+      text.search(new RegExp(`✓ ${step} `, 'u')),
+    );
+    t.same(
+      found,
+      [...found].sort((a, b) => a - b),
+      'in the order in which they happen',
+    );
+    t.notOk(found.includes(-1), 'all of them');
+    t.match(text, /✓ certificate for podvm-hello-demo/);
+    t.match(text, /sha256 [0-9a-f]{16}…/);
+    t.match(text, /cloud-config with \/run\/peerpod\/apf\.json/);
+    t.match(text, /podvm-hello-demo at 127\.\d+\.\d+\.\d+/);
+    t.match(text, /TLSv1\.3 in .+ TLS_/);
+    t.match(text, /the VM proved to be podvm-hello-demo\n +the adaptor proved to be O=cloud-api-adaptor/);
+    t.match(text, /│ to stdout\n/);
+    t.match(text, /│ to stderr\n/);
+    t.match(text, /✓ exit +code 0/);
+    t.notMatch(text, /PRIVATE KEY|BEGIN CERT/);
+  },
+);
+
+t.test('a command that fails makes exit code 1, and is still cleared away', async t => {
+  const { program, base, dir } = startDemo(t, ['--once', '--command', 'exit 7']);
+  const made = await dir();
+  const { code } = await program.ended;
+  t.equal(code, 1);
+  t.match(program.stdout, /✗ exit +code 7/);
+  t.same(leftovers(made, base), nothing);
+});
+
+t.test('with -json every line is an object, and -keep-dir keeps the files without a process', async t => {
+  const dir = `${shortDirectory(t)}/kept`;
+  const program = new Peerpod(t, ['demo', '--json', '--once', '-keep-dir', dir, '--', 'printf', 'ünï']);
+  const { code } = await program.ended;
+  t.equal(code, 0, program.stderr);
+  const lines = program.stdout
+    .trimEnd()
+    .split('\n')
+    .map(line => JSON.parse(line));
+  const handshake = lines.find(line => line.step === 'handshake');
+  t.match(handshake, {
+    t: 'step',
+    ok: true,
+    protocol: 'TLSv1.3',
+    client: 'O=cloud-api-adaptor',
+    server: { names: ['podvm-hello-demo'] },
+  });
+  const output = lines.filter(line => line.t === 'output');
+  t.equal(output.map(line => line.text).join(''), 'ünï');
+  t.match(
+    lines.find(line => line.step === 'exit'),
+    { code: 0, ok: true },
+  );
+  t.same(findMarked(dir), []);
+  t.match(readFileSync(`${dir}/adaptor.log`, 'utf8'), /"msg":"sandbox started"/);
+  t.same(
+    readdirSync(`${dir}/vm`).filter(name => existsSync(`${dir}/vm/${name}/pid`)),
+    [],
+    'the VM itself is deleted',
+  );
+});
+
+t.test('a directory that is not empty is not taken for -keep-dir', async t => {
+  const dir = shortDirectory(t);
+  const first = new Peerpod(t, [
+    'demo',
+    '--once',
+    '-keep-dir',
+    `${dir}/a/very/long/way/down/below/the/temporary/directory`,
+  ]);
+  t.equal((await first.ended).code, 1);
+  t.match(first.stderr, /is too long for the sockets in it/);
+  const second = new Peerpod(t, ['demo', '--once', '-keep-dir', '/']);
+  t.equal((await second.ended).code, 1);
+  t.match(second.stderr, /-keep-dir \/ is not empty\n {2}take a new directory/);
+});

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomBytes } from 'node:crypto';
+import t from 'tap';
+import { readSandboxes } from '../../src/status/endpoint.js';
+import { startAdaptor } from '../support/adaptor.js';
+import { Peerpod, peerpod } from '../support/program.js';
+
+const { socket, status } = await startAdaptor(t);
+
+t.test(
+  'the command gets standard input, both its outputs come back apart, and its exit code is ours',
+  async t => {
+    const script = 'cat; echo "to stderr" >&2; exit 3';
+    const argv = ['run', '-socket', socket, '-name', 'web', '--', 'sh', '-c', script];
+    const { code, stdout, stderr } = await peerpod(t, argv, { stdin: 'line one\nline two' });
+    t.equal(code, 3);
+    t.equal(stdout, 'line one\nline two');
+    t.match(stderr, /^peerpod: pod VM web-[0-9a-f]{8} is up after/);
+    t.match(stderr, /^to stderr$/m);
+    t.match(stderr, /the command ended with exit code 3/);
+    t.match(stderr, /is deleted\n$/);
+    t.same(await readSandboxes(status), [], 'no sandbox stays');
+  },
+);
+
+t.test('megabytes pass unharmed in both directions, and -quiet says nothing', async t => {
+  const data = randomBytes(1_500_000).toString('hex');
+  const argv = ['run', '-quiet', '-socket', socket, '-env', 'COLOUR=blue', '-env', 'SIZE=9', '--'];
+  const { code, stdout, stderr } = await peerpod(
+    t,
+    [...argv, 'sh', '-c', 'echo $COLOUR $SIZE $HOSTNAME; cat'],
+    {
+      stdin: data,
+    },
+  );
+  t.equal(code, 0);
+  t.ok(stdout === `blue 9 peerpod-run\n${data}`, 'what went in came out, behind what the environment says');
+  t.equal(stderr, '');
+});
+
+t.test('with -json the result is one object, with the output in it and 128+n for a signal', async t => {
+  const argv = ['run', '-json', '-socket', socket, '--', 'sh', '-c', 'echo out; echo err >&2; kill -9 $$'];
+  const { code, stdout, stderr } = await peerpod(t, argv);
+  t.equal(code, 137);
+  t.match(JSON.parse(stdout), { exitCode: 137, stdout: 'out\n', stderr: 'err\n' });
+  t.equal(stderr, '');
+});
+
+t.test('Ctrl-C is passed to the command, whose exit code still counts', async t => {
+  const script = 'trap "echo caught; exit 5" INT; echo ready; while :; do sleep 0.05; done';
+  const program = new Peerpod(t, ['run', '-socket', socket, '--', 'sh', '-c', script], { stdin: 'open' });
+  await program.said(/^ready$/m);
+  program.child.kill('SIGINT');
+  const { code } = await program.ended;
+  t.equal(code, 5);
+  t.match(program.stdout, /caught/);
+  t.match(program.stderr, /passed the signal to the command; once more deletes the pod VM/);
+  t.same(await readSandboxes(status), []);
+});
+
+t.test('a second Ctrl-C deletes the pod VM under a command that does not listen', async t => {
+  const script = 'trap "" INT; echo ready; while :; do sleep 0.05; done';
+  const program = new Peerpod(t, ['run', '-socket', socket, '--', 'sh', '-c', script]);
+  await program.said(/^ready$/m);
+  program.child.kill('SIGINT');
+  await program.said(/passed the signal/);
+  program.child.kill('SIGINT');
+  const { code } = await program.ended;
+  t.equal(code, 130);
+  t.match(program.stderr, /is deleted/);
+  t.same(await readSandboxes(status), []);
+});
+
+t.test('a command that cannot be started is our failure, 125, and the VM is deleted', async t => {
+  const { code, stderr } = await peerpod(t, ['run', '-socket', socket, '--', '/no/such/program']);
+  t.equal(code, 125);
+  t.match(stderr, /peerpod run: (Create|Start)Container failed with .*no\/such\/program/s);
+  t.same(await readSandboxes(status), []);
+});
+
+t.test('when nobody reads the output any more, the command and its VM end', async t => {
+  const program = new Peerpod(t, [
+    'run',
+    '-quiet',
+    '-socket',
+    socket,
+    '--',
+    'sh',
+    '-c',
+    'while :; do echo more; done',
+  ]);
+  await program.said(/^more$/m);
+  program.child.stdout?.destroy();
+  const { code } = await program.ended;
+  t.equal(code, 141);
+  t.equal(program.stderr, '');
+  t.same(await readSandboxes(status), []);
+});
