@@ -3,7 +3,7 @@ import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-import { ConsoleLog, condense, lastLines } from '../src/providers/local-console.js';
+import { ConsoleLog, condense, lastLines, whyItEnded } from '../src/providers/local-console.js';
 
 t.test('chunks become lines with their source, cut where they would never end', async t => {
   const path = join(t.testdir(), 'console.log');
@@ -53,4 +53,22 @@ t.test('for an error message log lines are cut to what was said', async t => {
     '2026 agent: {broken}',
     'no stamp',
   ]);
+});
+
+t.test('a VM that ended says which program ended it, in that program own words', async t => {
+  const lines = [
+    '2026 vm: booting',
+    '2026 agent: {"level":"info","msg":"up"}',
+    '2026 forwarder: agent-protocol-forwarder: no server certificate',
+    '2026 forwarder:   in manual mode give -cert-file',
+    '2026 vm: powering off: forwarder exited with code 1',
+    '2026 vm: off',
+  ].join('\n');
+  t.equal(
+    whyItEnded(lines),
+    'forwarder exited with code 1; agent-protocol-forwarder: no server certificate; in manual mode give -cert-file',
+  );
+  t.equal(whyItEnded('2026 vm: powering off: asked to power off'), 'asked to power off');
+  t.equal(whyItEnded('2026 vm: booting'), null);
+  t.equal(whyItEnded(''), null);
 });

@@ -243,7 +243,7 @@ t.test('a VM that cannot boot is not left behind, and its console says why', asy
   const letter = renderCloudConfig([{ path: '/run/peerpod/apf.json', content: noAnchor }]);
   await t.rejects(provider.createInstance(world.spec({ userData: letter }), { token: 'b.1', signal }), {
     code: 'ERR_PROVIDER_CREATE',
-    message: /was not made: it ended while booting/,
+    message: /was not made: forwarder exited with code 1; .*no server certificate/,
     hint: /forwarder: .*no server certificate[\s\S]*exited with code 1/,
   });
   await t.rejects(provider.createInstance(world.spec({ userData: 'no letter' }), { token: 'b.2', signal }), {

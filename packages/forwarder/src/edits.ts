@@ -9,7 +9,7 @@ import {
 } from '@peerpod-tls/agent-protocol/wire';
 import type { CreateContainerView } from '@peerpod-tls/agent-protocol/wire';
 import type { Edit, EditContext, EditOutcome } from '@peerpod-tls/link';
-import { StatusCode } from '@peerpod-tls/ttrpc';
+import { StatusCode } from '@peerpod-tls/ttrpc/relay';
 import type { Logger } from 'pino';
 
 import { ensureDirectory, hostilePath, rooted } from './guest-directory.js';

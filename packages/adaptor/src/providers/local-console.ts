@@ -96,3 +96,17 @@ function briefly(json: string): string {
     return json;
   }
 }
+
+/** Why a VM ended, from its last lines: which program ended it and that program's last words; null when it does not say. */
+export function whyItEnded(lines: string): string | null {
+  const said = condense(lines).split('\n');
+  const reason = said
+    .map(line => / vm: powering off: (.*)$/.exec(line)?.[1])
+    .findLast(found => found !== undefined);
+  if (reason === undefined) return null;
+  const culprit = ` ${reason.split(' ')[0]}: `;
+  const words = said.flatMap(line =>
+    line.includes(culprit) ? [line.slice(line.indexOf(culprit) + culprit.length)] : [],
+  );
+  return [reason, ...words.slice(-2).map(word => word.trim())].join('; ');
+}

@@ -4,7 +4,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { bootArguments, parseBoot } from './local-boot.js';
@@ -82,7 +81,7 @@ class LocalVm {
     this.#running.set(name, child);
     child.once('exit', (code, signal) => {
       this.#running.delete(name);
-      void this.powerOff(`${basename(program)} ${ending(code, signal)}`, 1);
+      void this.powerOff(`${name} ${ending(code, signal)}`, 1);
     });
   }
 

@@ -10,7 +10,7 @@ import type { Logger } from 'pino';
 
 import { ProviderError } from './errors.js';
 import { isFree, candidateAddress, releaseAddresses, reserveAddress } from './local-address.js';
-import { condense, lastLines } from './local-console.js';
+import { condense, lastLines, whyItEnded } from './local-console.js';
 import * as store from './local-directory.js';
 import type { VmPaths, VmRecord } from './local-directory.js';
 import { startVm } from './local-launch.js';
@@ -226,8 +226,9 @@ class LocalProvider implements Provider {
 
   /** Undoes a creation and says why it failed, with the console's last words. */
   async #failed(id: string, paths: VmPaths, cause: unknown, caller: AbortSignal): Promise<ProviderError> {
-    const said = condense(await lastLines(paths.console, 12));
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const lines = await lastLines(paths.console, 12);
+    const said = condense(lines);
+    const reason = whyItEnded(lines) ?? (cause instanceof Error ? cause.message : String(cause));
     const timedOut = cause instanceof Error && cause.name === 'TimeoutError';
     const text = caller.aborted
       ? 'the request was given up'
