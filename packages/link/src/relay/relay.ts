@@ -17,6 +17,11 @@ import type { CloseReason, InFlightCall, Relay, RelayObserver, RelayOptions } fr
 
 /** A stream's write queue, in bytes, above which its source is not read until it is empty again. */
 const FULL_BYTES = 256 * 1024;
+/**
+ * Longest plaintext of a TLS record (RFC 8446 section 5.1), which is how it comes out of a TLS socket. Such a chunk is
+ * seldom the last one of a read: its bytes wait for the rest of them, and one system call takes all.
+ */
+const TLS_RECORD_BYTES = 16_384;
 /** Bytes of new calls taken from the front while there is no back; a front that hangs up is still noticed below it. */
 const PARKED_BYTES = 256 * 1024;
 /** Bytes of requests under slow edits, above which the front is not read. */
@@ -63,6 +68,7 @@ class FrameRelay implements Relay {
   /** Streams corked for the chunk at hand. */
   #backCorked = false;
   #frontCorked = false;
+  #uncorkSoon: NodeJS.Immediate | null = null;
   #frontEnded = false;
   #ended: CloseReason | null = null;
   #draining = false;
@@ -182,19 +188,21 @@ class FrameRelay implements Relay {
       if (this.#parkedBytes > PARKED_BYTES) this.#frontFlow.hold(Hold.parked);
       return;
     }
+    if (chunk.length === TLS_RECORD_BYTES) this.#corkBack(back);
     this.#requests.feed(chunk);
-    if (this.#backCorked) this.#uncork();
+    if (this.#backCorked) this.#uncorkAfter(chunk);
     if (this.#later.length > 0) this.#sendLater();
-    if (back.stream.writableLength > FULL_BYTES) this.#frontFlow.hold(Hold.full);
-    if (this.#front.writableLength > FULL_BYTES) this.#frontFlow.hold(Hold.answers);
+    if (isFull(back.stream)) this.#frontFlow.hold(Hold.full);
+    if (isFull(this.#front)) this.#frontFlow.hold(Hold.answers);
   }
 
   #onResponseBytes(back: Back, chunk: Buffer): void {
     if (this.#back !== back) return;
     back.answered = true;
+    if (chunk.length === TLS_RECORD_BYTES) this.#corkFront();
     this.#responses.feed(chunk);
-    if (this.#frontCorked) this.#uncork();
-    if (this.#front.writableLength > FULL_BYTES) back.flow.hold(Hold.full);
+    if (this.#frontCorked) this.#uncorkAfter(chunk);
+    if (isFull(this.#front)) back.flow.hold(Hold.full);
     if (this.#draining) this.#checkDrain();
   }
 
@@ -202,20 +210,14 @@ class FrameRelay implements Relay {
     const back = this.#back;
     if (back === null) return;
     this.#backMid = !whole;
-    if (more && !this.#backCorked) {
-      this.#backCorked = true;
-      back.stream.cork();
-    }
+    if (more) this.#corkBack(back);
     back.stream.write(bytes);
     this.#observer.bytes?.('request', bytes.length);
   }
 
   #toFront(bytes: Buffer, whole: boolean, more: boolean): void {
     this.#frontMid = !whole;
-    if (more && !this.#frontCorked) {
-      this.#frontCorked = true;
-      this.#front.cork();
-    }
+    if (more) this.#corkFront();
     this.#front.write(bytes);
     this.#observer.bytes?.('response', bytes.length);
     if (whole && this.#answers.length > 0) {
@@ -224,7 +226,27 @@ class FrameRelay implements Relay {
     }
   }
 
+  #corkBack(back: Back): void {
+    if (this.#backCorked) return;
+    this.#backCorked = true;
+    back.stream.cork();
+  }
+
+  #corkFront(): void {
+    if (this.#frontCorked) return;
+    this.#frontCorked = true;
+    this.#front.cork();
+  }
+
+  /** Lets what the chunk brought go out: now, or after this turn's reads when more of the same is about to come. */
+  #uncorkAfter(chunk: Buffer): void {
+    if (chunk.length !== TLS_RECORD_BYTES) return this.#uncork();
+    this.#uncorkSoon ??= setImmediate(() => this.#uncork());
+  }
+
   #uncork(): void {
+    if (this.#uncorkSoon !== null) clearImmediate(this.#uncorkSoon);
+    this.#uncorkSoon = null;
     if (this.#backCorked) this.#back?.stream.uncork();
     if (this.#frontCorked) this.#front.uncork();
     this.#backCorked = false;
@@ -412,6 +434,11 @@ function streamOf(end: Duplex | JudgedPeer): Duplex {
     );
   }
   return stream;
+}
+
+/** Whether enough waits in a stream's write queue. Only a stream that will say 'drain' may be waited for. */
+function isFull(stream: Duplex): boolean {
+  return stream.writableNeedDrain && stream.writableLength > FULL_BYTES;
 }
 
 function gone(stream: Duplex): Promise<void> {
