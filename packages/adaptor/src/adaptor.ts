@@ -179,6 +179,8 @@ export class Adaptor implements Service {
       }
     }
     this.#log.info({ mode: identity.mode, ...identity.describe(), created }, 'identity ready');
+    for (const warning of this.#live?.current.warnings ?? [])
+      this.#log.warn({ warning }, 'certificates have a flaw');
     const stop = watchExpiries(identity, this.#log);
     this.#own('expiry watch', async () => stop());
     return identity;

@@ -19,6 +19,17 @@ export interface SandboxWish {
   readonly initdata: string;
 }
 
+/** Longest path the kernel takes (PATH_MAX). */
+const MAX_PATH = 4096;
+
+/** Checks the path of the pod's network namespace; it is only kept and shown, never opened. */
+export function checkNamespacePath(given: string): string {
+  if (Buffer.byteLength(given) >= MAX_PATH || given.includes('\0')) {
+    throw new AdaptorError('ERR_ADAPTOR_REQUEST', 'networkNamespacePath is no path');
+  }
+  return given;
+}
+
 /** Longest pod or namespace name Kubernetes itself allows (a DNS subdomain, RFC 1123). */
 const MAX_NAME = 253;
 

@@ -3,7 +3,7 @@
 // sandboxes, errors become statuses; nothing is decided here.
 import { hypervisorService, podVmInfoService } from '@peerpod-tls/agent-protocol';
 import { implement, StatusCode, StatusError, type Implementation } from '@peerpod-tls/ttrpc';
-import { readSandboxWish } from './create-request.js';
+import { checkNamespacePath, readSandboxWish } from './create-request.js';
 import type { SandboxTable } from './sandbox-table.js';
 import { instanceOf } from './sandbox.js';
 import type { Sandboxes } from './sandboxes.js';
@@ -18,7 +18,11 @@ export function hypervisorServices(sandboxes: Sandboxes, table: SandboxTable): r
       CreateVM: async request => {
         const { id, annotations, networkNamespacePath } = request;
         return answered(async () => ({
-          agentSocketPath: await sandboxes.create(id, readSandboxWish(annotations), networkNamespacePath),
+          agentSocketPath: await sandboxes.create(
+            id,
+            readSandboxWish(annotations),
+            checkNamespacePath(networkNamespacePath),
+          ),
         }));
       },
       StartVM: async (request, { signal }) =>

@@ -119,6 +119,7 @@ export class LiveMaterial {
   #swap(): void {
     const next = readMaterial(this.#o.files);
     this.#current = next;
+    for (const warning of next.warnings) this.#o.log.warn({ warning }, 'certificates have a flaw');
     this.#o.log.info({ material: describeMaterial(next), days: this.#daysLeft() }, 'certificates reloaded');
   }
 

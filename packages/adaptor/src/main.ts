@@ -3,7 +3,6 @@
 // codes are upstream's.
 import { createLogger, reportError, runServices, versionBlock, type Flag } from '@peerpod-tls/daemon';
 import type { Writable } from 'node:stream';
-import { Adaptor } from './adaptor.js';
 import { parseOptions, type ParsedOptions } from './options.js';
 import { providers } from './providers/index.js';
 import type { ProviderModule } from './providers/provider.js';
@@ -96,6 +95,8 @@ async function serve<T extends Readonly<Record<string, Flag>>>(
     podsDir: options.podsDir,
     forwarderPort: options.forwarderPort,
   });
+  // Here, so that help, versions and refusals come without loading what only a running adaptor needs.
+  const { Adaptor } = await import('./adaptor.js');
   const adaptor = new Adaptor({ options, provider, log });
   return runServices({ services: [adaptor], log, drainMs: options.drainMs, env: io.env });
 }

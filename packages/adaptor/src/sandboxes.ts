@@ -4,6 +4,7 @@
 import { rm } from 'node:fs/promises';
 import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
 import type { SandboxWish } from './create-request.js';
+import { checkResumed } from './check-resumed.js';
 import { DeletionRetry } from './deletion-retry.js';
 import type { SandboxDeps } from './deps.js';
 import { reasonOf } from './errors.js';
@@ -14,6 +15,8 @@ import { reapInstance } from './reap-instance.js';
 import { checkSandboxId, agentSocketPath, sandboxDirectory } from './sandbox-id.js';
 import { instanceOf, toFailed, tokenOf, toStopping, withTrouble, type Sandbox } from './sandbox.js';
 import { startSandbox } from './start-sandbox.js';
+import { alreadyExists, notFound } from './status-of.js';
+import { withCaller } from './with-caller.js';
 
 interface StartJob {
   readonly abort: AbortController;
@@ -29,6 +32,8 @@ export class Sandboxes {
   readonly #proxies = new Map<string, SandboxProxy>();
   readonly #starts = new Map<string, StartJob>();
   readonly #stops = new Map<string, Promise<void>>();
+  /** Looks at sandboxes of an earlier run that are still going on. */
+  readonly #checks = new Map<string, AbortController>();
   readonly #retries: DeletionRetry;
   readonly #stopped = new Set<string>();
   #closing = false;
@@ -198,6 +203,7 @@ export class Sandboxes {
   async #closeProxy(id: string): Promise<void> {
     const proxy = this.#proxies.get(id);
     this.#proxies.delete(id);
+    this.#checks.get(id)?.abort();
     await proxy?.close();
   }
 
@@ -249,6 +255,11 @@ export class Sandboxes {
     try {
       this.#proxies.set(sandbox.id, await openProxy(this.#deps, sandbox, instance));
       log.info({ sandbox: sandbox.id, instance: instance.id }, 'sandbox resumed');
+      const check = new AbortController();
+      this.#checks.set(sandbox.id, check);
+      void checkResumed(this.#deps, sandbox, instance, check.signal).finally(() =>
+        this.#checks.delete(sandbox.id),
+      );
     } catch (err) {
       log.error({ err, sandbox: sandbox.id, reason: reasonOf(err) }, 'sandbox not resumed');
     }
@@ -258,6 +269,7 @@ export class Sandboxes {
   async close(signal: AbortSignal): Promise<void> {
     this.#closing = true;
     this.#retries.close();
+    for (const check of this.#checks.values()) check.abort();
     for (const { abort } of this.#starts.values()) {
       abort.abort(new StatusError(StatusCode.unavailable, 'the adaptor is shutting down'));
     }
@@ -285,22 +297,4 @@ export class Sandboxes {
       );
     }
   }
-}
-
-function alreadyExists(id: string): StatusError {
-  return new StatusError(StatusCode.alreadyExists, `there is a sandbox ${id} already`);
-}
-
-function notFound(id: string): StatusError {
-  return new StatusError(StatusCode.notFound, `there is no sandbox ${JSON.stringify(id.slice(0, 128))}`);
-}
-
-/** The outcome of a job, or the caller's own end if that comes first; the job goes on. */
-function withCaller(job: Promise<void>, caller: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const left = (): void => reject(caller.reason);
-    if (caller.aborted) left();
-    caller.addEventListener('abort', left, { once: true });
-    job.then(resolve, reject).finally(() => caller.removeEventListener('abort', left));
-  });
 }

@@ -18,6 +18,14 @@ const STATUS: Readonly<Record<string, number>> = {
   ERR_LINK_WRONG_NAME: StatusCode.unauthenticated,
 };
 
+export function alreadyExists(id: string): StatusError {
+  return new StatusError(StatusCode.alreadyExists, `there is a sandbox ${id} already`);
+}
+
+export function notFound(id: string): StatusError {
+  return new StatusError(StatusCode.notFound, `there is no sandbox ${JSON.stringify(id.slice(0, 128))}`);
+}
+
 /** Makes a status of anything a handler's work threw. A status passes as it is. */
 export function statusOf(error: unknown): unknown {
   const code = codeOf(error);

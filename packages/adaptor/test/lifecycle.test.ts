@@ -312,3 +312,27 @@ t.test(
     shim.client.close();
   },
 );
+
+t.test('closing does not wait for calls that may wait for ever, and lets others end', async t => {
+  const rig = await startRig(t, { flags: ['-drain-timeout=1m'] });
+  await create(rig, 'busy');
+  await rig.hypervisor.StartVM({ id: 'busy' });
+  const shim = await dialAgent(path.join(rig.options.podsDir, 'busy', 'agent.ttrpc'));
+  const waiting = shim.agent.WaitProcess({ containerId: 'c', execId: 'e' });
+  waiting.catch(() => undefined);
+  t.ok(await eventually(() => rig.provider.heard.includes('WaitProcess')));
+  const began = Date.now();
+  await rig.close();
+  t.ok(Date.now() - began < 10_000, 'long before the drain time is over');
+  await t.rejects(waiting);
+  t.equal(rig.provider.vms.size, 1, 'the VM runs on');
+});
+
+t.test('a namespace path that is none is refused', async t => {
+  const rig = await startRig(t);
+  await t.rejects(
+    rig.hypervisor.CreateVM({ id: 'a', annotations: annotations(), networkNamespacePath: 'x'.repeat(5000) }),
+    status(3),
+  );
+  t.strictSame(records(rig), []);
+});

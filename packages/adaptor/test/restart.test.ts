@@ -168,6 +168,19 @@ t.test('an instance nobody accounts for is reported, not deleted', async t => {
   t.match(metrics, /peerpod_orphan_instances 1/);
 });
 
+t.test('a VM that died while the adaptor was away is told of, and can be stopped', async t => {
+  const { directory, provider } = await leftRunning(t, 'dead');
+  await provider.only.shutdown();
+  const rig = await startRig(t, { directory, provider, flags: ['-proxy-timeout=1s'] });
+  t.match(await rig.log.next('resumed sandbox does not answer'), {
+    level: 'warn',
+    sandbox: 'dead',
+    reason: /1000 ms/,
+  });
+  await rig.hypervisor.StopVM({ id: 'dead' });
+  t.equal(provider.vms.size, 0);
+});
+
 t.test('a sandbox made in another TLS mode is not reached in this one, and can be stopped', async t => {
   const { directory, provider } = await leftRunning(t, 'secure');
   const rig: Rig = await startRig(t, {
