@@ -5,8 +5,10 @@ import { EventEmitter, once } from 'node:events';
 import t from 'tap';
 import { createLogger } from '../src/log.js';
 import { runServices, type Service } from '../src/run-services.js';
+import { daemonProgram } from './fixtures/program.js';
 
-const FIXTURE = new URL('fixtures/daemon.ts', import.meta.url).pathname;
+const fixture = await daemonProgram();
+t.teardown(() => fixture.remove());
 const { NOTIFY_SOCKET: _, ...ENV } = process.env;
 
 interface Scope {
@@ -15,9 +17,7 @@ interface Scope {
 
 /** Starts the fixture; `until` waits for text on either stream, `end` for its exit. */
 function program(t: Scope, env: Record<string, string> = {}) {
-  // Without the loaders that the test runner gives to every Node.js it sees started; the process id stays the same.
-  const argv = ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', FIXTURE];
-  const child = spawn('env', argv, {
+  const child = spawn('env', fixture.argv(), {
     env: { ...ENV, ...env },
     stdio: 'pipe',
   });

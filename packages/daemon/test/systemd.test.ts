@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { createLogger } from '../src/log.js';
 import { notifySystemd } from '../src/systemd.js';
+import { daemonProgram } from './fixtures/program.js';
 
 /** Prints the sender's process id and the text of each message, until the service says that it stops. */
 const RECEIVER = `
@@ -28,7 +29,6 @@ while "STOPPING=1" not in text:
             print(struct.unpack("3i", value[:12])[0], text.replace("\\n", " "), flush=True)
 `;
 
-const FIXTURE = new URL('fixtures/daemon.ts', import.meta.url).pathname;
 const has = (command: string): boolean => spawnSync(command, ['--version']).status === 0;
 const missing = ['python3', 'systemd-notify'].filter(command => !has(command));
 const skip = missing.length > 0 && `needs ${missing.join(', ')}`;
@@ -74,8 +74,9 @@ t.test('states arrive at the socket that NOTIFY_SOCKET names', { skip }, async t
 
 t.test('a program says that it is ready, and that it stops', { skip }, async t => {
   const { path, until, all } = await receive(t);
-  const argv = ['-u', 'NODE_OPTIONS', `NOTIFY_SOCKET=${path}`, process.execPath, '--import=tsx', FIXTURE];
-  const child = spawn('env', argv, { stdio: 'ignore' });
+  const fixture = await daemonProgram();
+  t.teardown(() => fixture.remove());
+  const child = spawn('env', fixture.argv(`NOTIFY_SOCKET=${path}`), { stdio: 'ignore' });
   await until('READY=1');
   child.kill('SIGTERM');
   const [code] = (await once(child, 'exit')) as [number | null];
