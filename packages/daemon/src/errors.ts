@@ -39,3 +39,17 @@ export class UsageError extends DaemonError {
     this.name = 'UsageError';
   }
 }
+
+/**
+ * Whether an error is one that nobody foresaw, so that its stack is worth showing: it has no code, or Node.js raised it
+ * because we called something wrongly.
+ */
+export function isUnforeseen(error: Error): boolean {
+  const { code, hint } = error as { code?: unknown; hint?: unknown };
+  if (typeof code !== 'string') return true;
+  return (
+    hint === undefined &&
+    code.startsWith('ERR_') &&
+    (error instanceof TypeError || error instanceof RangeError)
+  );
+}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The log of a program: JSON lines on stderr. Only a program's main makes one; everything below gets it as an argument.
 import { pino, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
-import { UsageError } from './errors.js';
+import { isUnforeseen, UsageError } from './errors.js';
 import type { ChoiceFlag } from './flag-types.js';
 
 /** The levels a person may ask for, from most to least. */
@@ -79,7 +79,7 @@ function redact(value: unknown, path: readonly string[]): unknown {
   return kind ? value : REDACTED;
 }
 
-/** An error as log fields: code, message, hint and causes; the stack only when there is no code, which means a bug. */
+/** An error as log fields: code, message, hint and causes; the stack only of one that nobody foresaw. */
 export function describeError(error: unknown): unknown {
   return describe(error, 0);
 }
@@ -90,7 +90,8 @@ function describe(error: unknown, depth: number): unknown {
   return {
     type: error.name,
     message: error.message,
-    ...(typeof code === 'string' ? { code } : depth === 0 ? { stack: error.stack } : {}),
+    ...(typeof code === 'string' ? { code } : {}),
+    ...(depth === 0 && isUnforeseen(error) ? { stack: error.stack } : {}),
     ...(typeof hint === 'string' ? { hint } : {}),
     ...(typeof syscall === 'string' ? { syscall } : {}),
     ...(error.cause === undefined || depth >= 3 ? {} : { cause: describe(error.cause, depth + 1) }),

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // An error on a terminal: the fact on one line, the way out on the next. A stack only for what nobody foresaw.
 import type { Writable } from 'node:stream';
+import { isUnforeseen } from './errors.js';
 
 const MOST_CAUSES = 3;
 
 /**
- * Writes `<program>: <message>`, then the hint and the causes, one line each. An error without a code is a bug of
- * ours, and is written with its stack.
+ * Writes `<program>: <message>`, then the hint and the causes, one line each. An error that nobody foresaw is a
+ * bug of ours, and is written with its stack.
  */
 export function reportError(stream: Writable, program: string, error: unknown): void {
   stream.write(`${program}: ${errorLines(error).join('\n  ')}\n`);
@@ -17,8 +18,8 @@ function errorLines(error: unknown): string[] {
   if (error instanceof AggregateError && error.errors.length > 0) {
     return [oneLine(error.message), ...error.errors.flatMap((inner: unknown) => errorLines(inner))];
   }
-  const { code, hint } = error as { code?: unknown; hint?: unknown };
-  if (typeof code !== 'string') return [oneLine(error.stack ?? error.message, '\n')];
+  const { hint } = error as { hint?: unknown };
+  if (isUnforeseen(error)) return [oneLine(error.stack ?? error.message, '\n')];
   const lines = [oneLine(error.message)];
   let { cause } = error;
   for (let depth = 0; depth < MOST_CAUSES && cause !== undefined; depth++) {

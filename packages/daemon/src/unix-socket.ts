@@ -43,8 +43,8 @@ export interface UnixListener extends AsyncDisposable {
  * Listens on a Unix socket of mode 0600.
  *
  * Missing parent directories are made with mode 0700. A directory that is there is used if it belongs to this user or
- * to root and nobody else may write to it, or if it is sticky like `/tmp`. A socket file that nobody answers on is
- * removed; anything else at the path is left alone and refused.
+ * to root and nobody but them and this process's group may write to it, or if it is sticky like `/tmp`. A socket file
+ * that nobody answers on is removed; anything else at the path is left alone and refused.
  *
  * @throws DaemonError `ERR_SOCKET_IN_USE` (a live process answers), `ERR_SOCKET_NOT_A_SOCKET`, `ERR_SOCKET_PATH` (too
  * long), `ERR_SOCKET_DIRECTORY` (cannot be made, or is open to others), `ERR_SOCKET_LISTEN`

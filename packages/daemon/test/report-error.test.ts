@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an error looks like on a terminal.
+import { readFileSync } from 'node:fs';
 import { PassThrough } from 'node:stream';
 import t from 'tap';
 import { DaemonError, UsageError } from '../src/errors.js';
@@ -9,6 +10,14 @@ function shown(error: unknown): string {
   const stream = new PassThrough();
   reportError(stream, 'prog', error);
   return String(stream.read());
+}
+
+function thrownBy(work: () => unknown): unknown {
+  try {
+    return work();
+  } catch (error) {
+    return error;
+  }
 }
 
 t.test('the fact on one line, the way out on the next', async t => {
@@ -38,7 +47,9 @@ t.test('an endless chain of causes ends', async t => {
 
 t.test('a stack is shown only for what nobody foresaw', async t => {
   t.match(shown(new TypeError('oops')), /^prog: TypeError: oops\n\s+at /);
+  t.match(shown(thrownBy(() => Buffer.alloc(-1))), /^prog: RangeError \[ERR_OUT_OF_RANGE\].*\n\s+at /);
   t.notMatch(shown(new UsageError('oops')), / at /);
+  t.notMatch(shown(thrownBy(() => readFileSync('/nowhere'))), / at /, 'a missing file is no bug');
 });
 
 t.test('several failures are listed', async t => {

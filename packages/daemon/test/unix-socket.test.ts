@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
 import {
   chmodSync,
+  chownSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -153,6 +154,19 @@ t.test('a directory that others may write to is refused, a sticky one is not', a
   t.equal(await ask(join(dir, 's')), 'ok');
   await listener.close();
 });
+
+t.test(
+  'a directory of another user is refused',
+  { skip: process.geteuid?.() !== 0 && 'only root can make one' },
+  async t => {
+    const dir = directory(t);
+    chownSync(dir, 12_345, 0);
+    await t.rejects(listenUnixSocket({ path: join(dir, 's'), onConnection: greet(''), log }), {
+      code: 'ERR_SOCKET_DIRECTORY',
+      message: /belongs to user 12345/,
+    });
+  },
+);
 
 t.test('a directory that cannot be made is refused with its name', async t => {
   const dir = directory(t);
