@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The letter as text: upstream's shape, any content, and nothing beyond files.
-import { array, assert, constantFrom, oneof, property, record, string, uniqueArray } from 'fast-check';
+import { spawnSync } from 'node:child_process';
+import {
+  array,
+  assert,
+  constantFrom,
+  oneof,
+  property,
+  record,
+  sample,
+  string,
+  uniqueArray,
+} from 'fast-check';
 import t from 'tap';
 import { MAX_LETTER_BYTES, parseCloudConfig, renderCloudConfig } from '../src/cloud-config.js';
 
@@ -96,20 +107,22 @@ t.test('any content in any file comes back with one newline at its end', async t
   }
 });
 
+/** Files with anything in their names and contents that text can be. */
+const part = oneof(
+  string({ unit: 'grapheme', minLength: 1 }),
+  constantFrom('a b', '"', "'", ': ', ' #', '\t', '\u2028', 'é'),
+).filter(text => !text.includes('/') && !text.includes('\0') && text !== '.' && text !== '..');
+const path = array(part, { minLength: 1, maxLength: 3 }).map(parts => `/${parts.join('/')}`);
+const line = oneof(
+  string({ unit: 'grapheme' }),
+  constantFrom('', ' ', '\t', '\r', '  x', '#', '---', '\u0085'),
+);
+const content = array(line, { maxLength: 6 }).map(lines => lines.join('\n'));
+const anyFiles = uniqueArray(record({ path, content }), { selector: file => file.path, maxLength: 4 });
+
 t.test('and so do random contents and paths', async t => {
-  const part = oneof(
-    string({ unit: 'grapheme', minLength: 1 }),
-    constantFrom('a b', '"', "'", ': ', ' #', '\t', '\u2028', 'é'),
-  ).filter(text => !text.includes('/') && !text.includes('\0') && text !== '.' && text !== '..');
-  const path = array(part, { minLength: 1, maxLength: 3 }).map(parts => `/${parts.join('/')}`);
-  const line = oneof(
-    string({ unit: 'grapheme' }),
-    constantFrom('', ' ', '\t', '\r', '  x', '#', '---', '\u0085'),
-  );
-  const content = array(line, { maxLength: 6 }).map(lines => lines.join('\n'));
-  const files = uniqueArray(record({ path, content }), { selector: file => file.path, maxLength: 4 });
   assert(
-    property(files, input => {
+    property(anyFiles, input => {
       const expected = input.map(file => ({ path: file.path, content: settled(file.content) }));
       const text = renderCloudConfig(input);
       t.same(parseCloudConfig(text), expected);
@@ -118,6 +131,31 @@ t.test('and so do random contents and paths', async t => {
     { numRuns: 200 },
   );
 });
+
+/** Reads letters, one JSON string a line, and prints what it found in each the same way. */
+const PYTHON = `
+import json, sys, yaml
+for line in sys.stdin:
+    letter = yaml.safe_load(json.loads(line)) or {}
+    print(json.dumps([{"path": f["path"], "content": f.get("content", "")} for f in letter.get("write_files") or []]))
+`;
+const python = spawnSync('python3', ['-c', 'import yaml']).status === 0;
+
+t.test(
+  'another reader, of YAML 1.1, finds the same files',
+  { skip: !python && 'needs python3 with yaml' },
+  async t => {
+    const letters = sample(anyFiles, 300);
+    const input = letters.map(files => `${JSON.stringify(renderCloudConfig(files))}\n`).join('');
+    const { stdout } = spawnSync('python3', ['-c', PYTHON], { input, encoding: 'utf8', maxBuffer: 1 << 28 });
+    const found = stdout.trim().split('\n');
+    t.equal(found.length, letters.length);
+    for (const [i, files] of letters.entries()) {
+      const expected = files.map(file => ({ path: file.path, content: settled(file.content) }));
+      t.strictSame(JSON.parse(found[i] ?? ''), expected);
+    }
+  },
+);
 
 t.test(
   'letters of other hands are read: quotes, flow style, line ends of Windows, a byte order mark, plain numbers',
