@@ -16,8 +16,7 @@ export const rooms = {
   daemon: { may: [] },
   'agent-protocol': { may: ['ttrpc'] },
   link: { may: ['certs', 'ttrpc', 'agent-protocol'] },
-  // The guest's writer is the secret-file writer of certs: one writer for files with keys.
-  'user-data': { may: ['certs', 'daemon'] },
+  'user-data': { may: ['daemon'] },
   'dev-agent': { may: ['ttrpc', 'agent-protocol', 'daemon'] },
   forwarder: { may: ['certs', 'ttrpc', 'daemon', 'agent-protocol', 'link', 'user-data'] },
   adaptor: {
@@ -48,11 +47,12 @@ function filesBelow(folder, endings, into = []) {
   return into;
 }
 
-/** Module names that a source text imports, statically, dynamically or by `import.meta.resolve`. */
+/** Module names that a source text imports, statically or dynamically, and the programs (`…/bin`) it names. */
 export function importsOf(text) {
   const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
-  const found = code.matchAll(/(?:\bfrom|\bimport|\bimport\(|\bimport\.meta\.resolve\()\s*['"]([^'"]+)['"]/g);
-  return [...found].map(match => match[1]);
+  const imports = code.matchAll(/(?:\bfrom|\bimport|\bimport\()\s*['"]([^'"]+)['"]/g);
+  const programs = code.matchAll(/['"](@peerpod-tls\/[\w-]+\/bin)['"]/g);
+  return [...imports, ...programs].map(match => match[1]);
 }
 
 const packageOf = specifier =>
