@@ -16,13 +16,14 @@ export async function checkResumed(
   signal: AbortSignal,
 ): Promise<void> {
   const { settings, identity, metrics } = deps;
+  if (sandbox.link.tls !== identity.mode) return;
   const log = deps.log.child({ sandbox: sandbox.id });
   try {
     const { attempts, ms } = await dialUntilHealthy({
       host: instance.addresses[0] ?? '',
-      port: settings.forwarderPort,
+      port: sandbox.link.port,
       security: identity.security,
-      serverName: sandbox.serverName,
+      serverName: sandbox.link.serverName,
       signal,
       deadlineMs: settings.proxyTimeoutMs,
       log,

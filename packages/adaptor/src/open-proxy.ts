@@ -4,7 +4,12 @@ import type { SandboxDeps } from './deps.js';
 import type { Instance } from './providers/provider.js';
 import { SandboxProxy } from './proxy.js';
 import { agentSocketPath } from './sandbox-id.js';
-import type { Sandbox } from './sandbox.js';
+import type { LinkFacts, Sandbox } from './sandbox.js';
+
+/** What links to a VM that is made now need. */
+export function linkFacts({ identity, settings }: SandboxDeps, name: string): LinkFacts {
+  return { tls: identity.mode, serverName: identity.serverName(name), port: settings.forwarderPort };
+}
 
 export function openProxy(deps: SandboxDeps, sandbox: Sandbox, instance: Instance): Promise<SandboxProxy> {
   const { settings, identity, edits, metrics } = deps;
@@ -13,9 +18,9 @@ export function openProxy(deps: SandboxDeps, sandbox: Sandbox, instance: Instanc
     sandbox: sandbox.id,
     socket: agentSocketPath(settings.podsDir, sandbox.id),
     host: instance.addresses[0] ?? '',
-    port: settings.forwarderPort,
-    serverName: sandbox.serverName,
-    security: identity.security,
+    port: sandbox.link.port,
+    serverName: sandbox.link.serverName,
+    security: sandbox.link.tls === identity.mode ? identity.security : null,
     edits,
     observer: metrics.observer,
     onRefused: rule => metrics.refused(rule),

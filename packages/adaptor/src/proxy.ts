@@ -12,7 +12,7 @@ import {
 } from '@peerpod-tls/link';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
-import { codeOf } from './errors.js';
+import { AdaptorError, codeOf } from './errors.js';
 import { refusalRule } from './refusal-rule.js';
 
 /** A shim's health check waits 30 s; a link that is replaced within this is one no pod notices. */
@@ -24,7 +24,8 @@ export interface ProxyOptions {
   readonly host: string;
   readonly port: number;
   readonly serverName: string;
-  readonly security: LinkSecurity;
+  /** Null: the VM was made in another TLS mode than the adaptor is in, so nobody may be dialled in its place. */
+  readonly security: LinkSecurity | null;
   readonly edits: readonly Edit[];
   readonly observer: RelayObserver;
   /** A link could not be made because one side refused the other. */
@@ -90,6 +91,7 @@ function relayOf(o: ProxyOptions, front: Socket, relays: Set<Relay>): Relay {
     observer: o.observer,
     log: o.log,
     openBack: async signal => {
+      if (o.security === null) throw otherMode(o.sandbox);
       try {
         const peer = await dialLink({
           host: o.host,
@@ -117,4 +119,14 @@ function relayOf(o: ProxyOptions, front: Socket, relays: Set<Relay>): Relay {
     if (reason.why === 'back-lost') o.onRedialFailed();
   });
   return relay;
+}
+
+/** Permanent, as links understand it: a redial cannot heal it. */
+function otherMode(sandbox: string): AdaptorError {
+  const error = new AdaptorError(
+    'ERR_ADAPTOR_TLS_MODE',
+    `sandbox ${sandbox} was made in another TLS mode than this adaptor runs in`,
+    { hint: 'start the adaptor with the TLS options it had, or stop the sandbox' },
+  );
+  return Object.assign(error, { permanent: true });
 }

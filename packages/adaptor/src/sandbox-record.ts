@@ -2,7 +2,7 @@
 // A sandbox as text in a file, and back. Every field is judged on the way in: a file may be old, cut short, or edited.
 import { AdaptorError } from './errors.js';
 import type { Instance } from './providers/provider.js';
-import type { LeafFacts, Sandbox, SandboxState, SandboxTls } from './sandbox.js';
+import type { LeafFacts, LinkFacts, Sandbox, SandboxState, SandboxTls } from './sandbox.js';
 
 /** Raise it when a field changes its meaning; a reader refuses a number higher than its own. */
 export const RECORD_VERSION = 1;
@@ -43,9 +43,8 @@ export function parseRecord(text: string, where: string): Sandbox {
       initdata: asString(wish['initdata'], 'wish.initdata', where),
     },
     networkNamespace: string('networkNamespace'),
-    serverName: string('serverName'),
+    link: parseLink(root['link'], where),
     instanceName: string('instanceName'),
-    tls: parseTls(root['tls'], where),
     createdAt: string('createdAt'),
     leaf: parseLeaf(root['leaf'], where),
     generation: asCount(root['generation'], 'generation', where),
@@ -61,9 +60,18 @@ function parseJson(text: string, where: string): unknown {
   }
 }
 
+function parseLink(value: unknown, where: string): LinkFacts {
+  const link = asObject(value, 'link', where);
+  return {
+    tls: parseTls(link['tls'], where),
+    serverName: asString(link['serverName'], 'link.serverName', where),
+    port: asCount(link['port'], 'link.port', where),
+  };
+}
+
 function parseTls(value: unknown, where: string): SandboxTls {
   if (value === 'automatic' || value === 'manual' || value === 'disabled') return value;
-  throw corrupt(where, `tls is ${JSON.stringify(value)}`);
+  throw corrupt(where, `link.tls is ${JSON.stringify(value)}`);
 }
 
 function parseLeaf(value: unknown, where: string): LeafFacts | null {

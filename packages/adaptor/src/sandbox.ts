@@ -13,6 +13,14 @@ export interface LeafFacts {
   readonly notAfter: string;
 }
 
+export interface LinkFacts {
+  readonly tls: SandboxTls;
+  /** The name the VM's certificate must carry; empty with TLS off. */
+  readonly serverName: string;
+  /** TCP port of its forwarder. */
+  readonly port: number;
+}
+
 export type SandboxState =
   | { readonly t: 'created'; readonly since: string }
   | {
@@ -53,11 +61,10 @@ export interface Sandbox {
   readonly wish: SandboxWish;
   /** Path of the pod's network namespace on this node, as CreateVM gave it. */
   readonly networkNamespace: string;
-  /** The name the VM's certificate must carry; empty when the sandbox was made with TLS off. */
-  readonly serverName: string;
+  /** What a link to its VM needs, settled when the VM is made: a VM keeps it, whatever the adaptor's flags are later. */
+  readonly link: LinkFacts;
   /** The name the VM has; unique among the sandboxes of this adaptor. */
   readonly instanceName: string;
-  readonly tls: SandboxTls;
   readonly createdAt: string;
   /** The server certificate in the letter of the last start; null before it, and where users bring their own. */
   readonly leaf: LeafFacts | null;
@@ -84,11 +91,12 @@ export function tokenOf(sandbox: Sandbox): string | null {
   }
 }
 
-export function toStarting(sandbox: Sandbox, now: Date): Sandbox {
+export function toStarting(sandbox: Sandbox, link: LinkFacts, now: Date): Sandbox {
   const generation = sandbox.generation + 1;
   const token = `${sandbox.id}.${generation}`;
   return {
     ...sandbox,
+    link,
     generation,
     state: { t: 'starting', since: now.toISOString(), token, instance: null },
   };

@@ -9,7 +9,7 @@ import { DeletionRetry } from './deletion-retry.js';
 import type { SandboxDeps } from './deps.js';
 import { reasonOf } from './errors.js';
 import { distinctInstanceName, instanceName } from './instance-name.js';
-import { openProxy } from './open-proxy.js';
+import { linkFacts, openProxy } from './open-proxy.js';
 import type { SandboxProxy } from './proxy.js';
 import { reapInstance } from './reap-instance.js';
 import { checkSandboxId, agentSocketPath, sandboxDirectory } from './sandbox-id.js';
@@ -52,7 +52,7 @@ export class Sandboxes {
   /** CreateVM: enters the sandbox and gives the path its socket will have. Nothing is made for it yet. */
   async create(id: string, wish: SandboxWish, networkNamespace: string): Promise<string> {
     this.#refuseWhenClosing();
-    const { table, identity, settings, log } = this.#deps;
+    const { table, settings, log } = this.#deps;
     checkSandboxId(id, settings.podsDir);
     if (table.get(id) !== undefined) throw alreadyExists(id);
     const now = new Date().toISOString();
@@ -62,8 +62,7 @@ export class Sandboxes {
       wish,
       networkNamespace,
       instanceName: name,
-      serverName: identity.serverName(name),
-      tls: identity.mode,
+      link: linkFacts(this.#deps, name),
       createdAt: now,
       leaf: null,
       generation: 0,
@@ -224,9 +223,9 @@ export class Sandboxes {
         case 'created':
           break;
         case 'running':
-          if (sandbox.tls !== identity.mode) {
+          if (sandbox.link.tls !== identity.mode) {
             log.warn(
-              { sandbox: id, made: sandbox.tls, now: identity.mode },
+              { sandbox: id, made: sandbox.link.tls, now: identity.mode },
               'sandbox was made in another TLS mode and will not be reached in this one',
             );
           }

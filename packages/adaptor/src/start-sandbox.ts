@@ -8,7 +8,7 @@ import { leafFacts } from './identity.js';
 import { writeLetter } from './letter.js';
 import { leftBehind } from './providers/errors.js';
 import type { Instance } from './providers/provider.js';
-import { openProxy } from './open-proxy.js';
+import { linkFacts, openProxy } from './open-proxy.js';
 import type { SandboxProxy } from './proxy.js';
 import { providerName } from './reap-instance.js';
 import { refusalRule } from './refusal-rule.js';
@@ -23,7 +23,9 @@ export async function startSandbox(
 ): Promise<SandboxProxy> {
   const { table, log } = deps;
   const began = performance.now();
-  const sandbox = await table.change(id, row => toStarting(row, new Date()));
+  const sandbox = await table.change(id, row =>
+    toStarting(row, linkFacts(deps, row.instanceName), new Date()),
+  );
   signal.throwIfAborted();
   const letter = await makeLetter(deps, sandbox);
   signal.throwIfAborted();
@@ -57,7 +59,7 @@ const since = (began: number): number => Math.round(performance.now() - began);
 async function makeLetter(deps: SandboxDeps, sandbox: Sandbox): Promise<string> {
   const { identity, settings, provider, table, metrics, log } = deps;
   const began = performance.now();
-  const issued = await identity.issue(sandbox.serverName);
+  const issued = await identity.issue(sandbox.link.serverName);
   if (issued.leaf !== null) {
     const leaf = leafFacts(issued.leaf);
     await table.change(sandbox.id, row => withLeaf(row, leaf));
@@ -143,9 +145,9 @@ async function awaitAgent(
   try {
     const healthy = await dialUntilHealthy({
       host: instance.addresses[0] ?? '',
-      port: settings.forwarderPort,
+      port: sandbox.link.port,
       security: identity.security,
-      serverName: sandbox.serverName,
+      serverName: sandbox.link.serverName,
       signal: AbortSignal.any([signal, dead.signal]),
       deadlineMs: settings.proxyTimeoutMs,
       log,

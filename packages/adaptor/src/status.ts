@@ -70,8 +70,8 @@ export function sandboxViews(
       addresses: instance?.addresses ?? [],
       socket: agentSocketPath(podsDir, sandbox.id),
       since: sandbox.state.since,
-      tls: sandbox.tls,
-      serverName: sandbox.serverName,
+      tls: sandbox.link.tls,
+      serverName: sandbox.link.serverName,
       leaf: sandbox.leaf,
       error: troubleOf(sandbox),
     };

@@ -168,6 +168,27 @@ t.test('an instance nobody accounts for is reported, not deleted', async t => {
   t.match(metrics, /peerpod_orphan_instances 1/);
 });
 
+t.test('a VM keeps the port it was made with, and a sandbox without one gets what is set now', async t => {
+  const { directory, provider } = await leftRunning(t, 'ported');
+  const rig = await startRig(t, { directory, provider, flags: ['-forwarder-port=15151'] });
+  const shim = await dialAgent(path.join(rig.options.podsDir, 'ported', 'agent.ttrpc'));
+  t.match(await shim.health.Check({}), { status: 1 });
+  t.match(recordOf(directory, 'ported'), {
+    link: { tls: 'automatic', serverName: 'podvm-nginx-ported', port: PORT },
+  });
+});
+
+t.test('a sandbox created with TLS off gets TLS when the adaptor that starts it has it', async t => {
+  const directory = temporary(t);
+  const provider = new TestProvider(PORT);
+  const first = await startRig(t, { directory, provider, flags: ['-disable-tls'] });
+  await first.hypervisor.CreateVM({ id: 'plain', annotations: annotations(), networkNamespacePath: '' });
+  await first.close();
+  const rig = await startRig(t, { directory, provider });
+  await rig.hypervisor.StartVM({ id: 'plain' });
+  t.match(await rig.log.next('link judged'), { protocol: 'TLSv1.3', names: ['podvm-nginx-plain'] });
+});
+
 t.test('a VM that died while the adaptor was away is told of, and can be stopped', async t => {
   const { directory, provider } = await leftRunning(t, 'dead');
   await provider.only.shutdown();

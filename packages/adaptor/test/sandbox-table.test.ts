@@ -4,6 +4,8 @@ import t from 'tap';
 import { SandboxTable } from '../src/sandbox-table.js';
 import { toFailed, toStarting, toStopping, withInstance, type Sandbox } from '../src/sandbox.js';
 
+const link = { tls: 'automatic', serverName: 's', port: 1 } as const;
+
 const sandbox = (id: string): Sandbox => ({
   id,
   wish: {
@@ -17,9 +19,8 @@ const sandbox = (id: string): Sandbox => ({
     initdata: '',
   },
   networkNamespace: '',
-  serverName: 's',
   instanceName: 's',
-  tls: 'automatic',
+  link,
   createdAt: '2026-01-01T00:00:00.000Z',
   leaf: null,
   generation: 0,
@@ -61,7 +62,7 @@ t.test('a full disk leaves no trace of a new sandbox and no change of an old one
   t.equal(await table.add(sandbox('a')), true);
   files.failing = true;
   await t.rejects(
-    table.change('a', row => toStarting(row, now)),
+    table.change('a', row => toStarting(row, row.link, now)),
     { message: 'disk full' },
   );
   t.equal(table.get('a')?.state.t, 'created');
@@ -75,7 +76,7 @@ t.test('changes of one sandbox are written in the order they were asked for', as
   const files = disk();
   const table = new SandboxTable(files);
   await table.add(sandbox('a'));
-  await Promise.all([1, 2, 3, 4].map(() => table.change('a', row => toStarting(row, now))));
+  await Promise.all([1, 2, 3, 4].map(() => table.change('a', row => toStarting(row, row.link, now))));
   t.strictSame(files.written, [
     'a:created:0',
     'a:starting:1',
@@ -105,7 +106,7 @@ t.test('who waits for a change is woken by one and freed by its signal', async t
 
 t.test('a failed start remembers what is left of it, until that is gone', async t => {
   const instance = { id: 'i-1', name: 'n', addresses: ['127.0.0.2'] };
-  const started = withInstance(toStarting(sandbox('a'), now), instance);
+  const started = withInstance(toStarting(sandbox('a'), link, now), instance);
   t.match(toFailed(started, 'why', false, now).state, { reason: 'why', token: 'a.1', instance });
   t.match(toFailed(started, 'why', true, now).state, { token: null, instance: null });
   t.match(toStopping(started, now).state, { token: 'a.1', instance });
