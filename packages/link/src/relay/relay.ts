@@ -98,7 +98,7 @@ class FrameRelay implements Relay {
           this.#sendLater();
         },
         editing: bytes => this.#editing(bytes),
-        breakOff: reason => this.#breakOff(reason),
+        breakOff: reason => this.#breakOff('front-protocol', reason),
       },
       this.#table,
       this.#observer,
@@ -108,6 +108,7 @@ class FrameRelay implements Relay {
       {
         answer: (id, status, text) => this.#answer(id, status, text),
         toFront: (bytes, whole, more) => this.#toFront(bytes, whole, more),
+        breakOff: reason => this.#breakOff('back-protocol', reason),
       },
       this.#table,
       this.#observer,
@@ -283,10 +284,10 @@ class FrameRelay implements Relay {
     else this.#frontFlow.release(Hold.edits);
   }
 
-  #breakOff(reason: string): void {
+  #breakOff(why: 'front-protocol' | 'back-protocol', reason: string): void {
     this.#observer.protocolError?.(reason);
-    this.#log.warn({ reason }, 'relay closed because of what the calling side sent');
-    this.close({ why: 'front-protocol', error: new LinkError('ERR_LINK_CLOSED', reason) });
+    this.#log.warn({ reason }, 'relay closed because of what one side sent');
+    this.close({ why, error: new LinkError('ERR_LINK_CLOSED', reason) });
   }
 
   #onFrontEnd(): void {

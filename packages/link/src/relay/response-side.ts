@@ -5,18 +5,21 @@ import {
   FrameFlag,
   FrameType,
   HEADER_LENGTH,
+  looksLikeTls,
   MAX_MESSAGE_LENGTH,
   peekResponseCode,
   StatusCode,
 } from '@peerpod-tls/ttrpc';
 import type { Call, CallTable } from './call-table.js';
-import { PASS, SKIP, type FrameJudge } from './scanner.js';
+import { PASS, SKIP, STOP, type FrameJudge } from './scanner.js';
 import type { RelayObserver } from './types.js';
 
 /** What the back's frames may cause. */
 export interface ResponsePort {
   answer(frontId: number, status: number, text: string): void;
   toFront(bytes: Buffer, whole: boolean, more: boolean): void;
+  /** The back speaks something else; the relay ends. */
+  breakOff(reason: string): void;
 }
 
 /**
@@ -48,7 +51,11 @@ export class ResponseSide implements FrameJudge {
     const id = bytes.readUInt32BE(offset + 4);
     const type = bytes[offset + 8];
     const call = this.#table.byBack(id);
-    if (length > MAX_MESSAGE_LENGTH) return this.#oversize(call, length);
+    if (length > MAX_MESSAGE_LENGTH) {
+      if (!looksLikeTls(bytes.subarray(offset, offset + available))) return this.#oversize(call, length);
+      this.#port.breakOff('the called side speaks TLS to a plain link');
+      return STOP;
+    }
     if (type !== FrameType.response && type !== FrameType.data)
       return this.#drop('a frame of an unexpected type from the called side');
     if (call === undefined) return this.#drop('an answer nobody asked for');

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// A relay with both far ends in a test's hands, and a record of what its observer was told.
+import type { Test } from 'tap';
+import { startRelay } from '../../src/relay/relay.js';
+import type { Relay, RelayObserver, RelayOptions } from '../../src/relay/types.js';
+import { Backs, Far, streamPair } from './frames.js';
+import { silentLog } from './tls.js';
+
+export class Watcher implements RelayObserver {
+  readonly started: string[] = [];
+  readonly ended: [string, number][] = [];
+  readonly errors: string[] = [];
+  readonly redials: { replayed: number; failed: number }[] = [];
+  readonly carried = { request: 0, response: 0 };
+
+  callStarted(_service: string, method: string): void {
+    this.started.push(method);
+  }
+  callEnded(_service: string, method: string, status: number): void {
+    this.ended.push([method, status]);
+  }
+  bytes(direction: 'request' | 'response', count: number): void {
+    this.carried[direction] += count;
+  }
+  redialled(_ms: number, replayed: number, failed: number): void {
+    this.redials.push({ replayed, failed });
+  }
+  protocolError(reason: string): void {
+    this.errors.push(reason);
+  }
+}
+
+export interface Rig {
+  readonly relay: Relay;
+  readonly front: Far;
+  readonly backs: Backs;
+  readonly watcher: Watcher;
+}
+
+/** A relay between two in-memory ends, with a redial budget unless told otherwise; closed when the test ends. */
+export function rig(t: Test, o: Partial<RelayOptions> = {}, backs = new Backs()): Rig {
+  const [near, far] = streamPair();
+  const watcher = new Watcher();
+  const relay = startRelay({
+    front: near,
+    openBack: backs.open,
+    edits: [],
+    redial: { budgetMs: 20_000 },
+    observer: watcher,
+    log: silentLog,
+    ...o,
+  });
+  t.teardown(async () => {
+    relay.close();
+    await relay.closed;
+  });
+  return { relay, front: new Far(far), backs, watcher };
+}
