@@ -47,12 +47,19 @@ export class BackOpener {
       this.#waitMs = Math.min(LONGEST_WAIT_MS, Math.max(FIRST_WAIT_MS, this.#waitMs * 2));
       const leftMs = this.#until - performance.now();
       if (leftMs <= 0) throw new LinkError('ERR_LINK_TIMEOUT', `no new link within ${this.#budgetMs} ms`);
+      const overtime = new AbortController();
+      const timer = setTimeout(
+        () => overtime.abort(new LinkError('ERR_LINK_TIMEOUT', `no new link within ${this.#budgetMs} ms`)),
+        leftMs,
+      );
       try {
-        return await this.#try(AbortSignal.any([this.#signal, AbortSignal.timeout(Math.ceil(leftMs))]));
+        return await this.#try(AbortSignal.any([this.#signal, overtime.signal]));
       } catch (error) {
         const spent = performance.now() + this.#waitMs >= this.#until;
         if (this.#signal.aborted || isPermanent(error) || spent) throw error;
         this.#log.debug({ error: textOf(error), waitMs: this.#waitMs }, 'back not opened, trying again');
+      } finally {
+        clearTimeout(timer);
       }
     }
   }

@@ -60,6 +60,13 @@ export function framesIn(bytes: Buffer): SeenFrame[] {
   return frames;
 }
 
+/** The frame at this place; throws when there is none. */
+export function frameAt(frames: readonly SeenFrame[], index: number): SeenFrame {
+  const frame = frames[index];
+  if (frame === undefined) throw new Error(`there is no frame ${index}`);
+  return frame;
+}
+
 /** The status a response frame carries; 0 when it carries none. */
 export function statusOf(frame: SeenFrame): { code: number; message: string } {
   const { status } = decodeResponse(frame.payload);
