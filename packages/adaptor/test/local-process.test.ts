@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
@@ -79,4 +79,21 @@ t.test('what will not end in time is reported', async t => {
   const sparing = { leader: null, graceMs: 10, killMs: 10, except: [spared.pid ?? 0] };
   t.same(await endProcesses(directory, sparing), []);
   t.not(startTime(spared.pid ?? 0), null);
+});
+
+t.test('a person who looks around in the directory is no part of the VM', async t => {
+  if (spawnSync('script', ['--version']).status !== 0) {
+    t.comment('skipped: needs script, to give a shell a terminal');
+    return;
+  }
+  const directory = vmDirectory(t);
+  const shell = spawn('script', ['-qfc', `cd ${directory} && echo here && exec sleep 60`, '/dev/null'], {
+    cwd: '/',
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  t.teardown(() => shell.kill('SIGKILL'));
+  await once(shell.stdout, 'data');
+  t.same(processesOf(directory), []);
+  const part = await start(t, ':', { cwd: directory });
+  t.same(processesOf(directory), [part.pid], 'the same without a terminal is');
 });

@@ -14,11 +14,8 @@ export interface ProcessId {
 
 /** Start time of a process, or null when there is none (or only its zombie). proc(5), stat, fields 3 and 22. */
 export function startTime(pid: number): string | null {
-  const stat = readProc(`/proc/${pid}/stat`);
-  if (stat === null) return null;
-  // The command's name in field 2 may hold blanks and brackets of its own: count from the last bracket.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return fields[0] === 'Z' || fields[0] === 'X' ? null : (fields[19] ?? null);
+  const fields = statOf(pid);
+  return fields === null || fields[0] === 'Z' || fields[0] === 'X' ? null : (fields[19] ?? null);
 }
 
 export function isAlive(process: ProcessId): boolean {
@@ -27,7 +24,8 @@ export function isAlive(process: ProcessId): boolean {
 
 /**
  * Every live process that carries the VM's marker or works inside its directory. The marker is inherited by children
- * whoever starts them; the working directory catches those that cleaned their environment.
+ * whoever starts them; the working directory catches those that cleaned their environment. A process with a terminal
+ * in the directory is a person who looks around, not a part of the VM.
  */
 export function processesOf(directory: string, except: readonly number[] = []): number[] {
   const mark = `${MARKER}=${directory}`;
@@ -36,7 +34,8 @@ export function processesOf(directory: string, except: readonly number[] = []): 
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid <= 1 || except.includes(pid)) continue;
     const marked = readProc(`/proc/${pid}/environ`)?.split('\0').includes(mark) ?? false;
-    if ((marked || worksIn(pid, directory)) && startTime(pid) !== null) found.push(pid);
+    if ((marked || (worksIn(pid, directory) && !hasTerminal(pid))) && startTime(pid) !== null)
+      found.push(pid);
   }
   return found;
 }
@@ -102,6 +101,18 @@ function worksIn(pid: number, directory: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** proc(5), stat, field 7: the controlling terminal, 0 for none. */
+function hasTerminal(pid: number): boolean {
+  return (statOf(pid)?.[4] ?? '0') !== '0';
+}
+
+/** The fields of /proc/<pid>/stat from the third on. */
+function statOf(pid: number): string[] | null {
+  // The command's name in field 2 may hold blanks and brackets of its own: count from the last bracket.
+  const stat = readProc(`/proc/${pid}/stat`);
+  return stat === null ? null : stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 /** Null when the process has gone or is not ours to read. */
