@@ -70,7 +70,7 @@ export class Sandboxes {
     };
     if (!(await table.add(sandbox))) throw alreadyExists(id);
     this.#stopped.delete(id);
-    log.info({ sandbox: id, pod: `${wish.namespace}/${wish.pod}`, name }, 'sandbox created');
+    log.info({ sandbox: id, pod: `${wish.namespace}/${wish.pod}`, instanceName: name }, 'sandbox created');
     return agentSocketPath(settings.podsDir, id);
   }
 

@@ -62,12 +62,10 @@ async function makeLetter(deps: SandboxDeps, sandbox: Sandbox): Promise<string> 
   const issued = await identity.issue(sandbox.link.serverName);
   if (issued.leaf !== null) {
     const leaf = leafFacts(issued.leaf);
+    const ms = since(began);
     await table.change(sandbox.id, row => withLeaf(row, leaf));
     metrics.issued();
-    log.info(
-      { sandbox: sandbox.id, ...leaf, names: issued.leaf.names, ms: since(began) },
-      'certificate issued',
-    );
+    log.info({ sandbox: sandbox.id, ...leaf, names: issued.leaf.names, ms }, 'certificate issued');
   }
   const letter = writeLetter({
     sandbox,
@@ -121,7 +119,14 @@ async function createInstance(
   );
   if (unsaved !== undefined) throw unsaved;
   log.info(
-    { sandbox: id, instance: instance.id, name: instance.name, addresses, ms: since(began) },
+    {
+      sandbox: id,
+      instance: instance.id,
+      name: instance.name,
+      instanceName: instance.name,
+      addresses,
+      ms: since(began),
+    },
     'instance created',
   );
   if ((addresses[0] ?? '') === '') {

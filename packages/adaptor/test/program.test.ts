@@ -3,14 +3,23 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { PassThrough } from 'node:stream';
 import t, { type Test } from 'tap';
 import { hypervisorService, podVmInfoService } from '@peerpod-tls/agent-protocol';
 import { clientOf, connectUnix, type TypedClient } from '@peerpod-tls/ttrpc';
+import { main } from '../src/main.js';
 import { annotations, dialAgent, temporary } from './kit/adaptor.js';
 import { flagsOf, manualSet } from './kit/certificates.js';
-import { localFlags, Program, run } from './kit/program.js';
+import { localFlags, Program, run, type Finished } from './kit/program.js';
 
 const HELP = /Usage: cloud-api-adaptor <provider-name> \[options\] \| help \| version\n\n.*\n\tlocal/;
+
+/** Runs the program's main here: a process for each row would only take longer. */
+async function call(argv: readonly string[]): Promise<Finished> {
+  const streams = { stdout: new PassThrough(), stderr: new PassThrough() };
+  const code = await main({ argv, env: {}, ...streams });
+  return { code, stdout: String(streams.stdout.read() ?? ''), stderr: String(streams.stderr.read() ?? '') };
+}
 
 t.test('the word after the program decides: help, version, a provider, or what is wrong', async t => {
   const rows: readonly [readonly string[], number, RegExp | '', RegExp | ''][] = [
@@ -42,7 +51,9 @@ t.test('the word after the program decides: help, version, a provider, or what i
       /-tls-skip-verify \(TLS_SKIP_VERIFY\)[^]*refused\n {2}leave it out/,
     ],
   ];
-  const results = await Promise.all(rows.map(([argv]) => run(argv)));
+  const results = await Promise.all(rows.map(([argv]) => call(argv)));
+  const program = await run(['nowhere']);
+  t.match(program, { code: 1, stdout: '', stderr: results[6]?.stderr }, 'as a process, too');
   for (const [at, [argv, code, stdout, stderr]] of rows.entries()) {
     const name = JSON.stringify(argv);
     t.equal(results[at]?.code, code, name);

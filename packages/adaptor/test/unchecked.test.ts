@@ -50,15 +50,16 @@ t.test('an impostor VM fails the start and never hears a call, whatever the TLS 
   };
   for (const [mode, { flags, more }] of Object.entries(modes)) {
     const provider = new TestProvider(PORT);
-    const rig = await startRig(t, { provider, flags });
+    const rig = await startRig(t, { provider, flags: [...flags, '-proxy-timeout=1s'] });
     for (const [what, impostor] of Object.entries({ ...impostors, ...more })) {
       await t.test(`${mode} mode against ${what}`, async t => {
         const id = `impostor${provider.specs.length}`;
         provider.vmOptions = { impostor };
         await rig.hypervisor.CreateVM({ id, annotations: annotations(), networkNamespacePath: '' });
-        const started = Date.now();
-        await t.rejects(rig.hypervisor.StartVM({ id }), status(what === 'no TLS at all' ? 2 : 16));
-        t.ok(Date.now() - started < 4000, 'at once, not after -proxy-timeout');
+        // A peer that hangs up may be one that is still booting; a certificate that is wrong will not get better.
+        const wanted =
+          what === 'no TLS at all' ? status(2, /within 1000 ms/) : status(16, /^(?!.*within 1000 ms)/s);
+        await t.rejects(rig.hypervisor.StartVM({ id }), wanted);
         t.equal(provider.vms.size, 0, 'and its VM is deleted');
       });
     }

@@ -52,7 +52,7 @@ export interface Provider {
   verify?(signal: AbortSignal): Promise<void>;
   /**
    * Makes one instance and returns once its addresses are known. `token` names the request: a second call with the
-   * same token returns the same instance instead of making another. A failure after the instance exists throws a
+   * same token returns the same instance instead of making another. It settles soon after `signal` is aborted. A failure after the instance exists throws a
    * `ProviderError` whose `instance` says what must be deleted.
    */
   createInstance(
