@@ -35,7 +35,7 @@ export const KEEP_ALIVE_MS = 15_000;
  * @throws LinkError with the situation met as its code.
  */
 export async function dialLink(o: DialOptions): Promise<JudgedPeer> {
-  if (o.signal.aborted) throw cancelled(o);
+  if (o.signal.aborted) throw cancelled(o, 'was not reached');
   const socket = await connected(o);
   if (o.security.t === 'plain') return acceptPlain(socket, o.log);
   return handshaken(o, socket, o.security);
@@ -63,7 +63,7 @@ function connected(o: DialOptions): Promise<Socket> {
     };
     const onConnect = (): void => done(null);
     const onError = (error: unknown): void => done(linkErrorFrom(error, { remote, phase: 'dial' }));
-    const onAbort = (): void => done(cancelled(o));
+    const onAbort = (): void => done(cancelled(o, 'did not take the connection'));
     const timer = setTimeout(
       () =>
         done(new LinkError('ERR_LINK_TIMEOUT', `${remote} did not take the connection within ${waitMs} ms`)),
@@ -102,7 +102,8 @@ function handshaken(o: DialOptions, raw: Socket, security: LinkSecurity & { t: '
     const onError = (error: unknown): void =>
       done(linkErrorFrom(error, { remote, phase: 'handshake', ownCertificate }));
     const onEnd = (): void => onError(Object.assign(new Error('end of stream'), { code: 'ERR_LINK_EOF' }));
-    const onAbort = (): void => done(cancelled(o));
+    const onAbort = (): void =>
+      done(cancelled(o, 'took the connection, and did not finish the TLS handshake'));
     const onSecure = (): void => {
       const handshakeMs = Math.round((performance.now() - started) * 1000) / 1000;
       const { serverName, log } = o;
@@ -137,10 +138,11 @@ function handshaken(o: DialOptions, raw: Socket, security: LinkSecurity & { t: '
   });
 }
 
-function cancelled(o: DialOptions): LinkError {
+/** `missed` is what the other side failed to do until now. */
+function cancelled(o: DialOptions, missed: string): LinkError {
   const why = o.signal.reason;
   return codeOf(why) === '' && why instanceof Error && why.name === 'TimeoutError'
-    ? new LinkError('ERR_LINK_TIMEOUT', `${hostPort(o.host, o.port)} was not reached in time`, { cause: why })
+    ? new LinkError('ERR_LINK_TIMEOUT', `${hostPort(o.host, o.port)} ${missed} in time`)
     : new LinkError('ERR_LINK_CLOSED', `the dial to ${hostPort(o.host, o.port)} was given up`, {
         cause: why,
       });

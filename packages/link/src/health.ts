@@ -3,7 +3,6 @@
 // connection only rise and the shim will begin at 1.
 import type { Duplex } from 'node:stream';
 import { healthServiceName } from '@peerpod-tls/agent-protocol/wire';
-import { TtrpcClient } from '@peerpod-tls/ttrpc';
 import { codeOf, LinkError, textOf } from './errors.js';
 import type { JudgedPeer } from './judge.js';
 import { closedWithoutAnswer } from './node-error.js';
@@ -26,6 +25,8 @@ const STATUS_TAG = 0x08;
  */
 export async function checkHealth(end: JudgedPeer | Duplex, o: HealthOptions): Promise<void> {
   const judgedPeer = 'peer' in end ? end : null;
+  // Loaded when first needed: a forwarder never checks, and starts faster without the client's protobuf runtime.
+  const { TtrpcClient } = await import('@peerpod-tls/ttrpc');
   const client = new TtrpcClient('peer' in end ? end.socket : end);
   const where = judgedPeer?.peer.remote ?? 'the agent';
   try {
@@ -51,6 +52,9 @@ function translated(
 ): LinkError {
   if (error instanceof LinkError) return error;
   const code = codeOf(error);
+  // A deadline of the caller's that ends the wait has met the same silence as one of ours.
+  if (o.signal.aborted && o.signal.reason instanceof Error && o.signal.reason.name === 'TimeoutError')
+    return silent(where, 'in time', error);
   if (o.signal.aborted)
     return new LinkError('ERR_LINK_CLOSED', `the check of ${where} was given up`, { cause: error });
   if (code === 'ERR_TTRPC_PEER_SPEAKS_TLS')
@@ -60,7 +64,7 @@ function translated(
     });
   if (code === 'ERR_TTRPC_STATUS') {
     const status = error instanceof Error && 'status' in error ? Number(error.status) : 0;
-    if (status === 4) return silent(where, o, error);
+    if (status === 4) return silent(where, `within ${o.timeoutMs} ms`, error);
     return new LinkError('ERR_LINK_AGENT_DOWN', `the agent behind ${where} is down: ${textOf(error)}`, {
       cause: error,
     });
@@ -75,10 +79,10 @@ function translated(
   });
 }
 
-function silent(where: string, o: HealthOptions, cause: unknown): LinkError {
+function silent(where: string, time: string, cause: unknown): LinkError {
   return new LinkError(
     'ERR_LINK_TTRPC_SILENT',
-    `the link to ${where} stands, and nobody answered a call within ${o.timeoutMs} ms`,
+    `the link to ${where} stands, and nobody answered a call ${time}`,
     {
       hint: 'does the agent run, and does the forwarder reach its socket?',
       cause,

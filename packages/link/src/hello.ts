@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the first bytes on a TLS port are when they are no TLS. No sockets here.
-import { FrameType, HEADER_LENGTH, MAX_MESSAGE_LENGTH } from '@peerpod-tls/ttrpc';
+import { FrameType, HEADER_LENGTH, MAX_MESSAGE_LENGTH } from '@peerpod-tls/ttrpc/relay';
 
 const HANDSHAKE_RECORD = 0x16;
 

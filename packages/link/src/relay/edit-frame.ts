@@ -7,7 +7,7 @@ import {
   readRequestPayload,
   replaceRequestPayload,
   StatusCode,
-} from '@peerpod-tls/ttrpc';
+} from '@peerpod-tls/ttrpc/relay';
 import { codeOf, textOf } from '../errors.js';
 import type { Edit, EditContext, EditOutcome } from './types.js';
 

@@ -2,7 +2,7 @@
 // A relay: frames between one front and one back, the back replaced when it is lost. It owns both streams. What a
 // frame means is decided in request-side.ts and response-side.ts, how a back is opened in back-opener.ts.
 import type { Duplex } from 'node:stream';
-import { encodeFrame, encodeResponse, FrameType, StatusCode } from '@peerpod-tls/ttrpc';
+import { encodeFrame, encodeResponse, FrameType, StatusCode } from '@peerpod-tls/ttrpc/relay';
 import type { Logger } from 'pino';
 import { isPermanent, LinkError, textOf } from '../errors.js';
 import { isUnjudgedNetworkEnd, type JudgedPeer } from '../judge.js';
@@ -312,7 +312,7 @@ class FrameRelay implements Relay {
     } catch (error) {
       if (this.#ended !== null) return;
       this.#log.warn({ error: textOf(error), backName: this.#backName }, 'back given up');
-      if (!this.#canRedial) this.#failOpenCalls(() => true);
+      if (!this.#canRedial) this.#refuseParked(textOf(error));
       return this.close({
         why: 'back-lost',
         error: error instanceof Error ? error : new Error(String(error)),
@@ -331,6 +331,12 @@ class FrameRelay implements Relay {
     this.#parkedBytes = 0;
     for (const chunk of parked) this.#onRequestBytes(chunk);
     this.#frontFlow.release(Hold.parked);
+  }
+
+  /** Answers the calls that came while there was no back with why there never will be one. */
+  #refuseParked(text: string): void {
+    this.#requestSide.refusal = text;
+    for (const chunk of this.#parked.splice(0)) this.#requests.feed(chunk);
   }
 
   #attach(opened: Duplex | JudgedPeer): void {

@@ -2,7 +2,6 @@
 // What a relay does with each frame from its front: which pass, which are kept for sending again, which are edited,
 // which are answered here. Writes to no stream itself.
 import {
-  decodeRequest,
   FrameFlag,
   FrameType,
   HEADER_LENGTH,
@@ -10,9 +9,10 @@ import {
   MAX_MESSAGE_LENGTH,
   peekRequestTarget,
   StatusCode,
-} from '@peerpod-tls/ttrpc';
+} from '@peerpod-tls/ttrpc/relay';
 import { MAX_CALLS, type Call, type CallTable, type MethodPlan } from './call-table.js';
 import { editFrame, type EditedFrame } from './edit-frame.js';
+import { readTimeoutMs } from './request-timeout.js';
 import { PASS, SKIP, STOP, TAKE, type FrameJudge } from './scanner.js';
 import type { RelayObserver } from './types.js';
 
@@ -61,6 +61,8 @@ export class RequestSide implements FrameJudge {
     if (!this.#greeted) {
       this.#greeted = true;
       if (looksLikeTls(bytes.subarray(offset, offset + available))) {
+        // Any frame tells a TLS client at once what it met; a mere hang-up would make it dial again and again.
+        this.#port.answer(1, StatusCode.failedPrecondition, 'this end speaks plain ttrpc, not TLS');
         this.#port.breakOff('the peer speaks TLS to a plain ttrpc end');
         return STOP;
       }
@@ -177,13 +179,7 @@ export class RequestSide implements FrameJudge {
     plan: MethodPlan,
     frame: Buffer,
   ): { service: string; method: string; signal: AbortSignal; timeoutMs: number | null } {
-    let timeoutMs: number | null = null;
-    try {
-      const nano = decodeRequest(frame.subarray(HEADER_LENGTH)).timeoutNano;
-      if (nano > 0n) timeoutMs = Number(nano / 1_000_000n);
-    } catch {
-      // An envelope that does not decode is refused where its payload is read, in editFrame.
-    }
+    const timeoutMs = readTimeoutMs(frame.subarray(HEADER_LENGTH));
     return { service: plan.service, method: plan.method, signal: this.#signal, timeoutMs };
   }
 

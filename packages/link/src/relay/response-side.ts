@@ -9,7 +9,7 @@ import {
   MAX_MESSAGE_LENGTH,
   peekResponseCode,
   StatusCode,
-} from '@peerpod-tls/ttrpc';
+} from '@peerpod-tls/ttrpc/relay';
 import type { Call, CallTable } from './call-table.js';
 import { PASS, SKIP, STOP, type FrameJudge } from './scanner.js';
 import type { RelayObserver } from './types.js';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cuts a stream of chunks into ttrpc frames without collecting them: whole runs of frames that may pass are handed on
 // in the chunk they came in. What a frame means is the judge's business; no sockets here.
-import { HEADER_LENGTH } from '@peerpod-tls/ttrpc';
+import { HEADER_LENGTH } from '@peerpod-tls/ttrpc/relay';
 
 /** The frame, as much of it as is here, may pass now and the rest as it comes. */
 export const PASS = -1;

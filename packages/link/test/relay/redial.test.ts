@@ -269,3 +269,24 @@ t.test('a front that sends much while there is no back is held up', async t => {
   release();
   t.equal((await (await backs.nth(1)).frameCount(64)).length, 64);
 });
+
+t.test('without redial, calls that waited for a back that never came are told why', async t => {
+  const backs = new Backs();
+  let fail = (): void => {};
+  backs.gate = () =>
+    new Promise((_resolve, reject) => (fail = () => reject(new Error('the kata-agent never came'))));
+  const { relay, front } = rig(t, { redial: null }, backs);
+  front.write(wait(1), start(3));
+  await turn();
+  await turn();
+  fail();
+  t.equal((await relay.closed).why, 'back-lost');
+  await front.ended();
+  t.same(
+    front.frames.map(f => [f.streamId, statusOf(f).code, statusOf(f).message]),
+    [
+      [1, 14, 'the kata-agent never came'],
+      [3, 14, 'the kata-agent never came'],
+    ],
+  );
+});
