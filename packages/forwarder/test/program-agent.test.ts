@@ -111,7 +111,10 @@ t.test('an agent that never comes is named to the caller, and the link ends', as
   const program = new Program(t, [...world.argv, '-agent-timeout', '300ms']);
   const { socket } = await dial(world, await program.port());
   const calling = clientOf(healthService, new TtrpcClient(socket)).Check({});
-  await t.rejects(calling, { status: 14, message: new RegExp(`kata-agent on ${world.agentSocket}`) });
+  await t.rejects(calling, {
+    status: 14,
+    message: new RegExp(`kata-agent did not accept a connection on ${world.agentSocket}`),
+  });
   t.match(await program.said('link closed'), { why: 'back-lost', reason: /did not accept a connection/ });
   t.equal(program.child.exitCode, null, 'the forwarder stays');
 });

@@ -165,7 +165,7 @@ class LocalProvider implements Provider {
       this.#settings.log.info(
         {
           instance: id,
-          name: record.name,
+          instanceName: record.name,
           address: record.address,
           ms: Math.round(performance.now() - started),
         },
