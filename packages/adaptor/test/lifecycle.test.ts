@@ -336,3 +336,23 @@ t.test('a namespace path that is none is refused', async t => {
   );
   t.strictSame(records(rig), []);
 });
+
+t.test('twenty sandboxes at once each get their own VM, certificate and socket', async t => {
+  const rig = await startRig(t, { flags: ['-proxy-timeout=30s'] });
+  const ids = Array.from({ length: 20 }, (_, at) => `many-${at}`);
+  await Promise.all(
+    ids.map(async id => {
+      await create(rig, id);
+      await rig.hypervisor.StartVM({ id });
+      const shim = await dialAgent(path.join(rig.options.podsDir, id, 'agent.ttrpc'));
+      await shim.health.Check({});
+      shim.client.close();
+    }),
+  );
+  t.equal(new Set(rig.provider.specs.map(spec => spec.name)).size, ids.length);
+  const issued = rig.log.lines().filter(line => line.msg === 'certificate issued');
+  t.equal(new Set(issued.map(line => line['fingerprint'])).size, ids.length);
+  await Promise.all(ids.map(id => rig.hypervisor.StopVM({ id })));
+  t.equal(rig.provider.vms.size, 0);
+  t.strictSame(records(rig), []);
+});

@@ -8,7 +8,7 @@ import t, { type Test } from 'tap';
 import { hypervisorService, podVmInfoService } from '@peerpod-tls/agent-protocol';
 import { clientOf, connectUnix, type TypedClient } from '@peerpod-tls/ttrpc';
 import { main } from '../src/main.js';
-import { annotations, dialAgent, temporary } from './kit/adaptor.js';
+import { annotations, dialAgent, eventually, temporary } from './kit/adaptor.js';
 import { flagsOf, manualSet } from './kit/certificates.js';
 import { localFlags, Program, run, type Finished } from './kit/program.js';
 
@@ -146,6 +146,44 @@ function filesBelow(directory: string): string[] {
     else if (entry.isFile()) found.push(full);
   }
   return found;
+}
+
+t.test(
+  'after SIGKILL in the middle of a start, the half-made VM is taken back and the start can be repeated',
+  async t => {
+    const directory = shortDirectory(t);
+    const first = await started(t, directory);
+    await first.hypervisor.CreateVM({ id: 'halfway', annotations: annotations(), networkNamespacePath: '' });
+    const start = first.hypervisor.StartVM({ id: 'halfway' });
+    start.catch(() => undefined);
+    await first.program.next('user-data built');
+    t.ok(await eventually(() => vmProcesses(directory).length > 0), 'the VM is on its way');
+    await first.program.kill('SIGKILL');
+    await t.rejects(start);
+
+    const second = await started(t, directory);
+    await second.program.next('instance deleted');
+    t.ok(await eventually(() => vmProcesses(directory).length === 0), 'no process of it is left');
+    await second.hypervisor.StartVM({ id: 'halfway' });
+    await second.hypervisor.StopVM({ id: 'halfway' });
+    t.strictSame(vmProcesses(directory), []);
+    const { code } = await second.program.kill('SIGTERM');
+    t.equal(code, 0);
+  },
+);
+
+/** Processes whose command line speaks of the local provider's directory, save the adaptor. */
+function vmProcesses(directory: string): string[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(pid => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+      } catch {
+        return '';
+      }
+    })
+    .filter(line => line.includes(`${directory}/vms`) && !line.includes('cloud-api-adaptor'));
 }
 
 t.test('SIGHUP reads the certificates again; bad ones are reported and the old stay in force', async t => {
