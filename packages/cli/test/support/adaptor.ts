@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real cloud-api-adaptor with the local provider, in a directory of the test's own; everything is gone after the test.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { AdaptorProcess } from '../../src/demo/adaptor-process.js';
-import { sweep } from '../../src/demo/sweep.js';
+import { parseLogLine, readLog } from '../../src/demo/log-events.js';
+import { MARK, sweep } from '../../src/demo/sweep.js';
 import { shortDirectory } from './program.js';
 
 export interface RunningAdaptor {
@@ -15,17 +18,35 @@ export interface RunningAdaptor {
 
 export async function startAdaptor(t: Test): Promise<RunningAdaptor> {
   const dir = shortDirectory(t);
-  t.teardown(() => sweep(dir, { keep: false }));
-  let adaptor: AdaptorProcess | undefined;
-  const status = await new Promise<string>((resolve, reject) => {
-    adaptor = new AdaptorProcess({
-      dir,
-      env: process.env,
-      onEvent: event => {
-        if (event.message === 'adaptor started') resolve(event.text('status'));
-      },
-    });
-    void adaptor.deathError().then(reject);
+  const socket = `${dir}/hypervisor.sock`;
+  const program = fileURLToPath(import.meta.resolve('@peerpod-tls/adaptor/bin'));
+  const flags = [
+    '-socket',
+    socket,
+    '-pods-dir',
+    `${dir}/pods`,
+    '-data-dir',
+    `${dir}/vm`,
+    '-status-address',
+    '127.0.0.1:0',
+  ];
+  const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, program, 'local', ...flags], {
+    env: { PATH: process.env['PATH'], [MARK]: dir },
+    stdio: ['ignore', 'ignore', 'pipe'],
   });
-  return { dir, socket: `${dir}/hypervisor.sock`, status };
+  const ended = once(child, 'close');
+  t.teardown(async () => {
+    sweep(dir, { keep: false });
+    await ended;
+  });
+  const lines: string[] = [];
+  const status = await new Promise<string>((resolve, reject) => {
+    void readLog(child.stderr, line => {
+      lines.push(line);
+      const event = parseLogLine(line);
+      if (event?.message === 'adaptor started') resolve(event.text('status'));
+    });
+    void ended.then(() => reject(new Error(`the adaptor did not start:\n${lines.join('\n')}`)));
+  });
+  return { dir, socket, status };
 }

@@ -25,7 +25,9 @@ export class Peerpod {
   #looks: (() => void)[] = [];
 
   constructor(t: Test, argv: readonly string[], options: StartOptions = {}) {
-    this.child = spawn(process.execPath, [launcher, ...argv], {
+    // tap makes every child load its process tracker through NODE_OPTIONS, and a pod VM is half a dozen processes. The
+    // pid stays that of the child, since env becomes what it starts.
+    this.child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, launcher, ...argv], {
       env: { PATH: process.env['PATH'], LANG: 'C.UTF-8', ...options.env },
       cwd: options.cwd,
       stdio: ['pipe', 'pipe', 'pipe'],
