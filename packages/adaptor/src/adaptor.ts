@@ -139,7 +139,7 @@ export class Adaptor implements Service {
       address: options.statusAddress,
       startup: () => startupCheck(this.#phase),
       ready: () => readyCheck(this.#phase, this.#identity),
-      metrics: metrics.registry,
+      metrics: metrics.source,
       routes: {
         '/sandboxes': () =>
           this.#table === null ? { sandboxes: [] } : sandboxViews(this.#table, options.podsDir),

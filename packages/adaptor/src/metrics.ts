@@ -1,20 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the adaptor counts, for Prometheus. Labels come from closed sets only: a caller's words never become a label.
-import { agentMethods, healthService, agentService } from '@peerpod-tls/agent-protocol';
 import { Counter, createRegistry, Gauge, Histogram, type Registry } from '@peerpod-tls/daemon/metrics';
+import type { MetricsSource } from '@peerpod-tls/daemon';
 import type { RelayObserver } from '@peerpod-tls/link';
-import { StatusCode } from '@peerpod-tls/ttrpc';
+import { CallStats } from './call-stats.js';
 import type { Expiry } from './identity.js';
 import { REFUSAL_RULES } from './refusal-rule.js';
 import { SANDBOX_STATES, type Sandbox } from './sandbox.js';
-
-const KNOWN_METHODS: ReadonlySet<string> = new Set([
-  ...agentMethods.map(method => `${agentService.name}/${method}`),
-  ...Object.keys(healthService.methods).map(method => `${healthService.name}/${method}`),
-]);
-const CODE_NAMES: ReadonlyMap<number, string> = new Map(
-  Object.entries(StatusCode).map(([name, code]) => [code, name]),
-);
 
 /** What is asked for at the moment somebody reads the metrics. */
 export interface MetricSources {
@@ -24,11 +16,8 @@ export interface MetricSources {
 }
 
 export class Metrics {
-  readonly registry: Registry;
-  readonly #callsTotal: Counter<'method' | 'code'>;
-  readonly #callSeconds: Histogram<'method'>;
-  readonly #relayBytes: Counter<'direction'>;
-  readonly #callBytes: Histogram<'direction'>;
+  readonly #registry: Registry;
+  readonly #calls = new CallStats();
   readonly #redials: Counter<'result'>;
   readonly #redialSeconds: Histogram;
   readonly #replayed: Counter<'outcome'>;
@@ -44,33 +33,7 @@ export class Metrics {
   constructor(sources: MetricSources) {
     const registry = createRegistry('cloud-api-adaptor');
     const registers = [registry];
-    this.registry = registry;
-    this.#callsTotal = new Counter({
-      name: 'peerpod_calls_total',
-      help: 'Calls of shims that ended, by method and status.',
-      labelNames: ['method', 'code'],
-      registers,
-    });
-    this.#callSeconds = new Histogram({
-      name: 'peerpod_call_duration_seconds',
-      help: "From a call's first byte to its answer's, by method.",
-      labelNames: ['method'],
-      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120],
-      registers,
-    });
-    this.#callBytes = new Histogram({
-      name: 'peerpod_transfer_bytes',
-      help: 'Bytes passed on at a time, by direction.',
-      labelNames: ['direction'],
-      buckets: [64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304],
-      registers,
-    });
-    this.#relayBytes = new Counter({
-      name: 'peerpod_bytes_total',
-      help: 'Bytes passed on, headers included, by direction.',
-      labelNames: ['direction'],
-      registers,
-    });
+    this.#registry = registry;
     this.#redials = new Counter({
       name: 'peerpod_redials_total',
       help: 'Lost links, by whether another one was made in time.',
@@ -137,17 +100,16 @@ export class Metrics {
     registerReadings(registry, sources);
   }
 
+  /** What the status server sends for `/metrics`. */
+  get source(): MetricsSource {
+    const { contentType } = this.#registry;
+    return { contentType, metrics: async () => `${await this.#registry.metrics()}${this.#calls.text()}` };
+  }
+
   /** What every relay tells. */
   readonly observer: RelayObserver = {
-    callEnded: (service, method, status, ms) => {
-      const label = KNOWN_METHODS.has(`${service}/${method}`) ? method : 'other';
-      this.#callsTotal.inc({ method: label, code: CODE_NAMES.get(status) ?? 'other' });
-      this.#callSeconds.observe({ method: label }, ms / 1000);
-    },
-    bytes: (direction, count) => {
-      this.#relayBytes.inc({ direction }, count);
-      this.#callBytes.observe({ direction }, count);
-    },
+    callEnded: (service, method, status, ms) => this.#calls.callEnded(service, method, status, ms),
+    bytes: (direction, count) => this.#calls.bytes(direction, count),
     redialled: (ms, replayed, failed) => {
       this.#redials.inc({ result: 'ok' });
       this.#redialSeconds.observe(ms / 1000);

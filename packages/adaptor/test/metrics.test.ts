@@ -16,7 +16,7 @@ t.test("a caller's words never become a label", async t => {
   observer.bytes?.('request', 10);
   observer.bytes?.('response', 20);
   metrics.refused('wrong-name');
-  const text = await metrics.registry.metrics();
+  const text = await metrics.source.metrics();
   const calls = text.split('\n').filter(line => line.startsWith('peerpod_calls_total{'));
   t.strictSame(calls.toSorted(), [
     'peerpod_calls_total{method="Check",code="ok"} 1',
@@ -29,7 +29,13 @@ t.test("a caller's words never become a label", async t => {
   t.match(text, /peerpod_bytes_total\{direction="response"\} 20/);
   t.match(text, /peerpod_links 3/);
   t.match(text, /peerpod_call_duration_seconds_bucket\{le="0.0025",method="Check"\} 1/);
+  t.match(text, /peerpod_call_duration_seconds_bucket\{le="0.001",method="Check"\} 0/);
+  t.match(text, /peerpod_call_duration_seconds_bucket\{le="\+Inf",method="Check"\} 1/);
+  t.match(text, /peerpod_call_duration_seconds_sum\{method="Check"\} 0.002\n/);
+  t.match(text, /peerpod_transfer_bytes_bucket\{le="64",direction="request"\} 1/);
   t.match(text, /peerpod_sandboxes\{state="running"\} 0/);
+  for (const line of text.split('\n').filter(line => line !== ''))
+    t.match(line, /^(# (HELP|TYPE) \w+ .|\w+(\{[^{}]*\})? \S+$)/);
 });
 
 t.test('the first expiry of each kind counts, and a kind without certificates has no value', async t => {
@@ -43,7 +49,7 @@ t.test('the first expiry of each kind counts, and a kind without certificates ha
       { kind: 'client', subject: 'c', notAfter: at(-50) },
     ],
   });
-  const text = await metrics.registry.metrics();
+  const text = await metrics.source.metrics();
   t.match(text, /peerpod_certificate_expiry_seconds\{kind="bundle"\} (99\.|100)/);
   t.match(text, /peerpod_certificate_expiry_seconds\{kind="client"\} -50/);
   t.notMatch(text, /kind="ca"|kind="leaf"/);
