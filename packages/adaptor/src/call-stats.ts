@@ -91,8 +91,10 @@ export class CallStats {
 
   /** In Prometheus' text format 0.0.4; methods nobody called are left out. */
   text(): string {
-    const methods = [...this.#known.values()].flatMap(stats => [...stats.values()]);
-    const called = [...methods, this.#other].filter(({ codes }) => codes.some(count => count > 0));
+    const called: MethodStats[] = [];
+    for (const methods of [...this.#known.values(), new Map([[OTHER, this.#other]])]) {
+      for (const stats of methods.values()) if (stats.codes.some(count => count > 0)) called.push(stats);
+    }
     const directions = Object.entries(this.#directions);
     return [
       ...head('peerpod_calls_total', 'counter', 'Calls of shims that ended, by method and status.'),

@@ -16,6 +16,9 @@ const STATUS: Readonly<Record<string, number>> = {
   ERR_LINK_TLS_REFUSED: StatusCode.unauthenticated,
   ERR_LINK_PEER_REFUSED: StatusCode.unauthenticated,
   ERR_LINK_WRONG_NAME: StatusCode.unauthenticated,
+  ERR_LINK_NOT_TLS: StatusCode.failedPrecondition,
+  ERR_LINK_PEER_SPEAKS_TLS: StatusCode.failedPrecondition,
+  ERR_LINK_NO_COMMON_TLS: StatusCode.failedPrecondition,
 };
 
 export function alreadyExists(id: string): StatusError {

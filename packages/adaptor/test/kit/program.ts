@@ -21,7 +21,8 @@ export class Program {
   readonly #waiting = new Set<() => void>();
 
   constructor(argv: readonly string[], env: NodeJS.ProcessEnv = {}) {
-    this.child = spawn(process.execPath, [BIN, ...argv], {
+    // The test runner puts itself into NODE_OPTIONS of every descendant, a local pod VM's five included: not here.
+    this.child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, BIN, ...argv], {
       env: { PATH: process.env['PATH'], ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
