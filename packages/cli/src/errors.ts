@@ -36,3 +36,6 @@ export function codeOf(error: unknown): string | undefined {
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Whether a failure is only that nobody reads our output any more. */
+export const isBrokenPipe = (error: unknown): boolean => codeOf(error) === 'EPIPE';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `peerpod demo`: its flags and its end. The story in between is show.ts.
 import { type Command, ExitCode, jsonFlag, readCommandLine } from '../command.js';
-import { isBrokenPipe } from '../shim/container.js';
+import { isBrokenPipe } from '../errors.js';
 import { chooseCommand } from './command.js';
 import { Ending } from './ending.js';
 import { Place } from './place.js';
@@ -13,7 +13,7 @@ const flags = {
   command: {
     type: 'string',
     placeholder: 'TEXT',
-    describe: 'shell text to run in the pod instead of the demo its own',
+    describe: 'shell text to run in the pod instead of a few lines about where it is',
   },
   'keep-dir': {
     type: 'string',

@@ -42,6 +42,7 @@ export class TextStage implements Stage {
   /** A letter of several bytes may arrive in two pieces. */
   readonly #decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') };
   #lastLive = performance.now();
+  #closed = false;
 
   constructor(stream: TerminalStream, style: Style, tty: boolean) {
     this.#stream = stream;
@@ -57,7 +58,8 @@ export class TextStage implements Stage {
   }
 
   waiting(what: string): void {
-    if (!this.#tty) return;
+    // A story that is still unwinding after its stage was closed must not start to draw again.
+    if (!this.#tty || this.#closed) return;
     clearInterval(this.#ticker);
     const region = (this.#region ??= new LiveRegion(this.#stream));
     const draw = () =>
@@ -104,6 +106,7 @@ export class TextStage implements Stage {
   }
 
   live(lines: readonly string[], summary: string): void {
+    if (this.#closed) return;
     if (this.#tty) {
       clearInterval(this.#ticker);
       (this.#region ??= new LiveRegion(this.#stream)).draw(lines);
@@ -115,6 +118,7 @@ export class TextStage implements Stage {
 
   close(): void {
     this.#endWaiting();
+    this.#closed = true;
   }
 
   #endWaiting(): void {
@@ -129,6 +133,7 @@ export class TextStage implements Stage {
   }
 
   #print(lines: readonly string[]): void {
+    if (this.#closed) return;
     const text = lines.map(line => `${line.trimEnd()}\n`).join('');
     if (this.#region === null) this.#stream.write(text);
     else this.#region.print(text);

@@ -3,7 +3,6 @@
 import type { Readable, Writable } from 'node:stream';
 import { agentService } from '@peerpod-tls/agent-protocol';
 import { type TtrpcClient, type TypedClient, clientOf } from '@peerpod-tls/ttrpc';
-import { codeOf } from '../errors.js';
 import { callError, statusOf } from './call-error.js';
 
 export interface ContainerSpec {
@@ -182,6 +181,3 @@ function write(to: Writable, data: Uint8Array, signal: AbortSignal): Promise<voi
     });
   });
 }
-
-/** Whether a failure is only that nobody reads our output any more. */
-export const isBrokenPipe = (error: unknown): boolean => codeOf(error) === 'EPIPE';

@@ -10,11 +10,11 @@ import {
   jsonFlag,
   readCommandLine,
 } from '../command.js';
-import { CliError } from '../errors.js';
+import { CliError, isBrokenPipe } from '../errors.js';
 import { report } from '../report.js';
 import { span } from '../terminal/format.js';
 import { usageError } from '../usage.js';
-import { Container, type ContainerStreams, isBrokenPipe } from './container.js';
+import { Container, type ContainerStreams } from './container.js';
 import { socketFlag } from './flags.js';
 import { Interrupts } from './interrupts.js';
 import { type PodRequest, connectAgent, createVm, newSandboxId, startVm, stopVm } from './pod.js';
