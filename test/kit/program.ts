@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// Any program of the project as a real child process, started the way a user starts it and ended with its test.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+export type ProgramName =
+  'cloud-api-adaptor' | 'agent-protocol-forwarder' | 'process-user-data' | 'peerpod' | 'peerpod-dev-agent';
+
+export const PROGRAMS: readonly ProgramName[] = [
+  'cloud-api-adaptor',
+  'agent-protocol-forwarder',
+  'process-user-data',
+  'peerpod',
+  'peerpod-dev-agent',
+];
+
+/** What a test gives us to end things with. */
+export interface Teardown {
+  teardown(after: () => unknown): unknown;
+}
+
+export interface LogLine {
+  readonly level: string;
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+export interface ProgramOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  /** Runs it as this user (needs root), as `setpriv` does. */
+  readonly uid?: number;
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The launcher that npm links into `node_modules/.bin/`. */
+export function binOf(name: ProgramName): string {
+  return realpathSync(fileURLToPath(new URL(`../../node_modules/.bin/${name}`, import.meta.url)));
+}
+
+export class Program {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  stdout = '';
+  stderr = '';
+  readonly #looks = new Set<() => void>();
+
+  constructor(t: Teardown, name: ProgramName, argv: readonly string[], o: ProgramOptions = {}) {
+    const as =
+      o.uid === undefined ? [] : ['setpriv', `--reuid=${o.uid}`, `--regid=${o.uid}`, '--clear-groups'];
+    // The test runner's loaders travel in NODE_OPTIONS; a user has none.
+    const words = ['-u', 'NODE_OPTIONS', ...as, process.execPath, binOf(name), ...argv];
+    this.child = spawn('env', words, {
+      env: { PATH: process.env['PATH'], LANG: 'C.UTF-8', ...o.env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+      this.#look();
+    });
+    this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+      this.#look();
+    });
+    this.ended = new Promise(resolve => {
+      this.child.once('close', (code, signal) => {
+        resolve({ code, signal, stdout: this.stdout, stderr: this.stderr });
+        this.#look();
+      });
+    });
+    t.teardown(() => this.kill('SIGKILL'));
+  }
+
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
+  #look(): void {
+    for (const look of this.#looks) look();
+  }
+
+  lines(): LogLine[] {
+    return this.stderr
+      .split('\n')
+      .filter(line => line.startsWith('{') && line.endsWith('}'))
+      .map((line): LogLine => JSON.parse(line));
+  }
+
+  /** The first log line with this message that `also` accepts, now or later; rejects when the program ends without it. */
+  said(msg: string, also: (line: LogLine) => boolean = () => true): Promise<LogLine> {
+    return this.#until(
+      () => this.lines().find(line => line.msg === msg && also(line)),
+      `a line ${JSON.stringify(msg)}`,
+    );
+  }
+
+  /** What the first match of `pattern` in standard output is, now or later. */
+  printed(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#until(() => pattern.exec(this.stdout) ?? undefined, String(pattern));
+  }
+
+  async #until<T>(find: () => T | undefined, what: string): Promise<T> {
+    for (;;) {
+      const found = find();
+      if (found !== undefined) return found;
+      if (this.child.exitCode !== null || this.child.signalCode !== null) {
+        await this.ended;
+        const late = find();
+        if (late !== undefined) return late;
+        throw new Error(`the program ended without ${what}:\n${this.stdout}\n${this.stderr}`);
+      }
+      await new Promise<void>(resolve => {
+        const look = (): void => {
+          this.#looks.delete(look);
+          resolve();
+        };
+        this.#looks.add(look);
+      });
+    }
+  }
+
+  async kill(signal: NodeJS.Signals): Promise<Ended> {
+    this.child.kill(signal);
+    return this.ended;
+  }
+}
+
+/** Runs a program to its end. */
+export function run(
+  t: Teardown,
+  name: ProgramName,
+  argv: readonly string[],
+  o: ProgramOptions = {},
+): Promise<Ended> {
+  return new Program(t, name, argv, o).ended;
+}

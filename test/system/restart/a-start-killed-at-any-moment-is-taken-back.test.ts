@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// SIGKILL of the adaptor at ten moments of a StartVM. After the next start the sandbox is known and in a state that tells
+// the truth, no VM is left that nobody knows of, and StopVM takes away all of it.
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { startAdaptor, type RunningAdaptor } from '../../kit/adaptor-program.js';
+import { processesOf, temporary } from '../../kit/directory.js';
+import { leftovers, nothing, vmsIn } from '../../kit/leftovers.js';
+import { annotations } from '../../kit/shim.js';
+
+/** A line of the log, and how much later, in milliseconds. The 700 ms after the letter are the boot of the VM. */
+const MOMENTS: readonly (readonly [string, number])[] = [
+  ['sandbox created', 0],
+  ['certificate issued', 0],
+  ['user-data built', 0],
+  ['user-data built', 5],
+  ['user-data built', 60],
+  ['user-data built', 300],
+  ['instance created', 0],
+  ['link judged', 0],
+  ['agent answered', 0],
+  ['sandbox started', 0],
+];
+
+interface Shown {
+  readonly id: string;
+  readonly state: string;
+  readonly instance: string;
+}
+
+const shown = async (adaptor: RunningAdaptor, id: string): Promise<Shown | undefined> =>
+  JSON.parse(await adaptor.get('/sandboxes')).sandboxes.find((row: Shown) => row.id === id);
+
+t.test('ten moments, one after the other', { timeout: 120_000 }, async t => {
+  const directory = temporary(t);
+  let adaptor = await startAdaptor(t, directory);
+  for (const [index, [msg, ms]] of MOMENTS.entries()) {
+    const id = `moment${index}`;
+    const name = `${ms} ms after "${msg}"`;
+    const seen = adaptor.program.said(msg, line => line['sandbox'] === id);
+    await adaptor.hypervisor.CreateVM({ id, annotations: annotations('p'), networkNamespacePath: '' });
+    const starting = adaptor.hypervisor.StartVM({ id });
+    starting.catch(() => {});
+    await seen;
+    if (ms > 0) await sleep(ms);
+    await adaptor.program.kill('SIGKILL');
+    adaptor = await startAdaptor(t, directory);
+    let row = await shown(adaptor, id);
+    t.match(row?.state, /^(created|running|failed)$/, `${name}: it is remembered`);
+    if (row?.state === 'running') {
+      t.equal(vmsIn(directory).length, 1, `${name}: it runs`);
+    } else {
+      const end = Date.now() + 10_000;
+      while (vmsIn(directory).length > 0 && Date.now() < end) await sleep(20);
+      t.strictSame(vmsIn(directory), [], `${name}: its VM was taken back`);
+      t.strictSame(
+        processesOf(directory).filter(({ pid }) => pid !== adaptor.program.pid),
+        [],
+        `${name}: and its processes`,
+      );
+      do row = await shown(adaptor, id);
+      while (row?.state === 'failed' && row.instance !== '' && Date.now() < end);
+      if (index === 5) await t.resolves(adaptor.hypervisor.StartVM({ id }), 'and it can be started again');
+    }
+    await adaptor.hypervisor.StopVM({ id });
+    t.strictSame(vmsIn(directory), [], `${name}: StopVM leaves nothing`);
+    t.notOk(
+      adaptor.program.lines().some(line => line.msg === 'instance belongs to no sandbox'),
+      `${name}: no VM nobody knows`,
+    );
+  }
+  t.match(await adaptor.program.kill('SIGTERM'), { code: 0 });
+  t.strictSame(await leftovers(directory), nothing);
+});
