@@ -54,7 +54,7 @@ export const agent: Command = {
         examples: [
           ['peerpod agent list', 'every method'],
           ['peerpod agent list CreateContainer', 'the fields of its request and answer'],
-          ['peerpod agent Check -socket agent.ttrpc', 'is the agent there?'],
+          ['peerpod agent Check --socket agent.ttrpc', 'is the agent there?'],
           [`peerpod agent StatsContainer '{"container_id":"web"}' -socket agent.ttrpc`, 'a request in JSON'],
         ],
       },

@@ -99,7 +99,7 @@ export class AdaptorProcess {
       'ERR_CLI_ADAPTOR_DIED',
       `cloud-api-adaptor ended by itself (${how})${words === '' ? '' : `: ${words}`}`,
       {
-        hint: 'peerpod demo -keep-dir DIR keeps its log in DIR/adaptor.log',
+        hint: 'peerpod demo --keep-dir DIR keeps its log in DIR/adaptor.log',
       },
     );
   }

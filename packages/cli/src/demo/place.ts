@@ -35,7 +35,7 @@ export class Place {
   static make(keepDir: string | undefined): Place {
     if (keepDir === undefined) {
       const base = tmpdir().length <= LONGEST_DIRECTORY - '/pp-XXXXXX'.length ? tmpdir() : '/tmp';
-      return new Place(mkdtempSync(join(base, 'pp-')), false);
+      return new Place(makeTemporary(base), false);
     }
     const dir = resolve(keepDir);
     if (Buffer.byteLength(dir) > LONGEST_DIRECTORY) {
@@ -73,5 +73,15 @@ export class Place {
       await gone;
     }
     return killed;
+  }
+}
+
+function makeTemporary(base: string): string {
+  try {
+    return mkdtempSync(join(base, 'pp-'));
+  } catch (error) {
+    throw new CliError('ERR_CLI_BAD_INPUT', `no directory can be made under ${base}: ${messageOf(error)}`, {
+      hint: 'set TMPDIR to a directory that can be written to, or name one with -keep-dir',
+    });
   }
 }

@@ -109,7 +109,7 @@ export class Show {
           'ERR_CLI_ADAPTOR_SILENT',
           `cloud-api-adaptor did not start within ${span(START_MS)}`,
           {
-            hint: 'peerpod demo -keep-dir DIR keeps its log in DIR/adaptor.log',
+            hint: 'peerpod demo --keep-dir DIR keeps its log in DIR/adaptor.log',
           },
         );
       }),
@@ -214,9 +214,9 @@ export class Show {
     // In a clone, where npm start runs, the program is not on anybody's PATH.
     const program = io.env['npm_lifecycle_event'] === undefined ? 'peerpod' : 'npx peerpod';
     return [
-      `${program} ps -address ${this.#status}`,
-      `${program} agent GetGuestDetails -socket ${place.dir}/pods/${SANDBOX}/agent.ttrpc`,
-      `${program} run -socket ${adaptor.hypervisorSocket} -- uname -a`,
+      `${program} ps --address ${this.#status}`,
+      `${program} agent GetGuestDetails --socket ${place.dir}/pods/${SANDBOX}/agent.ttrpc`,
+      `${program} run --socket ${adaptor.hypervisorSocket} -- uname -a`,
     ];
   }
 

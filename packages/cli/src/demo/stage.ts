@@ -156,7 +156,12 @@ export class JsonStage implements Stage {
   waiting(): void {}
 
   step(step: Step, outcome: 'ok' | 'bad' = 'ok'): void {
-    this.#write({ t: 'step', step: step.name, ok: outcome === 'ok', ...step.fields });
+    this.#write({
+      t: 'step',
+      step: step.name.toLowerCase().replaceAll(' ', '-'),
+      ok: outcome === 'ok',
+      ...step.fields,
+    });
   }
 
   output(stream: 'stdout' | 'stderr', chunk: Buffer): void {

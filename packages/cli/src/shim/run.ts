@@ -200,7 +200,7 @@ class Run {
     } catch (error) {
       report(this.#io, 'peerpod run', error);
       this.#io.stderr.write(
-        `peerpod run: pod VM ${id} may still be there; try: peerpod stop ${id} -socket ${socket}\n`,
+        `peerpod run: pod VM ${id} may still be there; try: peerpod stop ${id} --socket ${socket}\n`,
       );
     }
   }

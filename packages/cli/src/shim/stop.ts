@@ -22,7 +22,7 @@ export const stop: Command = {
         words: { min: 1, max: 1000, missing: 'stop needs the id of a sandbox' },
         examples: [
           ['peerpod stop web-1f00c2aa', 'one sandbox'],
-          ['peerpod stop $(peerpod ps -quiet)', 'all of them'],
+          ['peerpod stop $(peerpod ps --quiet)', 'all of them'],
         ],
       },
       argv,

@@ -32,7 +32,7 @@ export const ps: Command = {
         flags,
         examples: [
           ['peerpod ps', 'the adaptor of this machine'],
-          ['peerpod stop $(peerpod ps -quiet)', 'stop every sandbox'],
+          ['peerpod stop $(peerpod ps --quiet)', 'stop every sandbox'],
         ],
       },
       argv,
