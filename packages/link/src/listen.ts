@@ -149,7 +149,7 @@ class Listener implements LinkListener {
     if (!this.#silent.delete(newcomer)) return;
     this.#speaking.add(newcomer);
     const head: unknown = raw.read();
-    if (!Buffer.isBuffer(head)) return this.#drop(newcomer);
+    if (!Buffer.isBuffer(head)) return this.#onGone(newcomer);
     const hello = classifyHello(head);
     if (hello !== null) return this.#refuse(newcomer, hello.rule, hello.text);
     raw.unshift(head);
