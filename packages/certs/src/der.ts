@@ -1,23 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // DER values in and out, through node-forge. It is here for ASN.1 alone: its keys, signatures and chain verification
 // are not used, OpenSSL does those. No meaning of any field is known in this file.
-import forge from 'node-forge';
-
-interface FromDerOptions {
-  strict: boolean;
-  parseAllBytes: boolean;
-  decodeBitStrings: boolean;
-  maxDepth: number;
-}
-
-declare module 'node-forge' {
-  // The options form is what node-forge offers since 1.0; its published types only know the boolean.
-  namespace asn1 {
-    function fromDer(bytes: string, options: FromDerOptions): Asn1;
-  }
-}
-
-const { asn1 } = forge;
+/// <reference path="./node-forge-asn1.d.ts" />
+import type forge from 'node-forge';
+import asn1 from 'node-forge/lib/asn1.js';
 
 /** One ASN.1 value. Primitive content is a string with one character per octet. */
 export type DerNode = forge.asn1.Asn1;
