@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The demo's story from the first process to the last: adaptor, pod VM, command, live view, and the end of all of it.
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Writable } from 'node:stream';
 import { type TtrpcClient } from '@peerpod-tls/ttrpc';
@@ -11,6 +12,7 @@ import { readSandboxes, takeSnapshot } from '../status/endpoint.js';
 import { waitingMethods } from '../status/status.js';
 import { summarize } from '../status/summary.js';
 import { span } from '../terminal/format.js';
+import { printable } from '../terminal/text.js';
 import type { Style } from '../terminal/style.js';
 import { AdaptorProcess } from './adaptor-process.js';
 import type { DemoCommand } from './command.js';
@@ -19,7 +21,9 @@ import { liveFields, liveLine, liveLines } from './live-view.js';
 import type { LogEvent } from './log-events.js';
 import type { Place } from './place.js';
 import type { Stage } from './stage.js';
-import { Story, remark } from './story.js';
+import { knock } from './stranger.js';
+import { Story, isRefusal, refusalRemark, remark } from './story.js';
+import { VmConsoles } from './vm-console.js';
 
 export interface ShowOptions {
   readonly place: Place;
@@ -45,12 +49,16 @@ export class Show {
   readonly #story = new Story();
   #adaptor: AdaptorProcess | null = null;
   #status = '';
+  /** host:port of the VM's forwarder. */
+  #vm = '';
+  readonly #consoles: VmConsoles;
   #serving = false;
   #stopping = false;
   #onStarted: () => void = () => {};
 
   constructor(options: ShowOptions) {
     this.#o = options;
+    this.#consoles = new VmConsoles(join(options.place.dir, 'vm'));
   }
 
   /** Tells the whole story and gives the exit code. */
@@ -67,8 +75,9 @@ export class Show {
       died.catch(() => {});
       const client = await Promise.race([died, this.#startPod(adaptor)]);
       try {
+        const kept = await Promise.race([died, this.#letStrangerTry()]);
         const exit = await Promise.race([died, this.#runCommand(client)]);
-        code = exit === 0 ? ExitCode.ok : ExitCode.failed;
+        code = exit === 0 && kept ? ExitCode.ok : ExitCode.failed;
         if (!once) await Promise.race([died, this.#serve(client, adaptor)]);
       } finally {
         client.close();
@@ -124,6 +133,7 @@ export class Show {
       this.#status = event.text('status');
       this.#onStarted();
     }
+    if (event.message === 'link judged') this.#vm ||= event.text('remote');
     if (this.#stopping) return;
     if (this.#serving) {
       const text = remark(event);
@@ -143,6 +153,32 @@ export class Show {
     stage.waiting('the pod VM starts');
     await startVm(adaptor.hypervisorSocket, SANDBOX, signal);
     return connectAgent(agentSocket, signal);
+  }
+
+  /** Knocks at the VM without a certificate, and shows both ends of the refusal; false if there was none. */
+  async #letStrangerTry(): Promise<boolean> {
+    const { stage, signal } = this.#o;
+    // In another mode than TLS there would be no link to judge, and everybody would be let in.
+    const { port, answered } = await knock(this.#vm, signal);
+    const words = answered ? '' : await this.#wordsOfRefusal(port);
+    const lines = answered
+      ? ['a call without a certificate was answered: anybody can drive this pod']
+      : ['a call without a certificate got no answer', ...(words === '' ? [] : [`the VM says: ${words}`])];
+    stage.step(
+      { name: 'stranger', lines: lines.map(printable), fields: { answered, words } },
+      answered ? 'bad' : 'ok',
+    );
+    return !answered;
+  }
+
+  /** What the forwarder logged about the caller from this port; the line may take a moment to get to the console. */
+  async #wordsOfRefusal(port: number): Promise<string> {
+    for (let i = 0; i < 20; i++) {
+      const found = this.#consoles.read().find(e => isRefusal(e) && e.text('remote').endsWith(`:${port}`));
+      if (found !== undefined) return found.text('text');
+      await sleep(50, undefined, { signal: this.#o.signal });
+    }
+    return '';
   }
 
   /** Runs the command in the pod and shows its output; gives its exit code. */
@@ -201,6 +237,9 @@ export class Show {
       const snapshot = await takeSnapshot(this.#status, signal).catch(() => undefined);
       signal.throwIfAborted();
       const summary = snapshot === undefined ? null : summarize(snapshot, before, waitingMethods);
+      for (const event of this.#consoles.read()) {
+        if (isRefusal(event)) stage.remark(refusalRemark(event));
+      }
       const sandboxes = snapshot?.sandboxes ?? [];
       const figures = { servingMs: performance.now() - began, heartbeat, summary, sandboxes, hints };
       stage.live(liveLines(figures, style, io.stdout.columns ?? 80), liveLine(figures), liveFields(figures));
@@ -216,6 +255,7 @@ export class Show {
     return [
       `${program} ps --address ${this.#status}`,
       `${program} agent GetGuestDetails --socket ${place.dir}/pods/${SANDBOX}/agent.ttrpc`,
+      `openssl s_client -connect ${this.#vm}`,
       `${program} run --socket ${adaptor.hypervisorSocket} -- uname -a`,
     ];
   }

@@ -186,3 +186,15 @@ function reasonOf(event: LogEvent): string {
   const reason = event.text('reason') || event.nested('err')?.text('message');
   return reason === undefined || reason === '' ? '' : `: ${reason}`;
 }
+
+/** Whether an event of the VM tells that somebody was not let in: for the certificate, or for not speaking TLS at all. */
+export function isRefusal(event: LogEvent): boolean {
+  return event.message === 'peer refused' || event.message === 'connection refused';
+}
+
+/** A refusal as the VM told it: who came, and why that was not enough. */
+export function refusalRemark(event: LogEvent): string {
+  const expected = event.list('expected').map(text => text.replace(/ sha256 .*$/u, ''));
+  const wanted = expected.length === 0 ? '' : `; it expects ${expected.join(', ')}`;
+  return printable(`the VM refused ${event.text('remote')}: ${event.text('text')}${wanted}`);
+}

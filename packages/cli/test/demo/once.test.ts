@@ -48,6 +48,10 @@ t.test(
     t.match(text, /podvm-hello-demo at 127\.\d+\.\d+\.\d+/);
     t.match(text, /TLSv1\.3 in .+ TLS_/);
     t.match(text, /the VM proved to be podvm-hello-demo\n +the adaptor proved to be O=cloud-api-adaptor/);
+    t.match(
+      text,
+      /a call without a certificate got no answer\n +the VM says: it spoke plain ttrpc to the TLS port/,
+    );
     t.match(text, /│ to stdout\n/);
     t.match(text, /│ to stderr\n/);
     t.match(text, /✓ exit +code 0/);

@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
+import { once } from 'node:events';
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
+import { healthService } from '@peerpod-tls/agent-protocol';
+import { TtrpcServer, implement } from '@peerpod-tls/ttrpc';
 import t from 'tap';
 import { parseLogLine, readLog } from '../../src/demo/log-events.js';
 import { picture } from '../../src/demo/picture.js';
 import { TextStage } from '../../src/demo/stage.js';
-import { Story, remark } from '../../src/demo/story.js';
+import { Story, isRefusal, refusalRemark, remark } from '../../src/demo/story.js';
+import { knock } from '../../src/demo/stranger.js';
+import { VmConsoles } from '../../src/demo/vm-console.js';
+import { shortDirectory } from '../support/program.js';
 import { styleFor } from '../../src/terminal/style.js';
 import { columnsOf } from '../../src/terminal/text.js';
 
@@ -61,6 +70,47 @@ t.test('while it serves, what a person should know is remarked upon', async t =>
     'the link of a is back after 250 ms: 1 call sent again, 2 answered Unavailable',
   );
   t.equal(remark(event({ msg: 'went wrong', level: 'error', err: { message: 'why' } })), 'went wrong: why');
+});
+
+t.test('refusals of the VM are read from its console and told with what it expects', async t => {
+  const dir = shortDirectory(t);
+  const vm = join(dir, 'adaptor', 'vm');
+  mkdirSync(vm, { recursive: true });
+  const consoles = new VmConsoles(dir);
+  t.same(consoles.read(), [], 'no console yet');
+  const line = (fields: object) => `2026-11-21T10:00:00Z forwarder: ${JSON.stringify(fields)}\n`;
+  const refused = {
+    msg: 'peer refused',
+    remote: '127.0.0.1:9',
+    text: 'no certificate',
+    expected: ['O=us sha256 ab'],
+  };
+  const text = `booting\n${line({ msg: 'link opened' })}${line(refused)}`;
+  writeFileSync(join(vm, 'console.log'), text.slice(0, -20));
+  t.same(consoles.read().filter(isRefusal), [], 'half a line is no line');
+  appendFileSync(join(vm, 'console.log'), text.slice(-20));
+  const [found, ...more] = consoles.read().filter(isRefusal);
+  t.same(more, []);
+  t.equal(found && refusalRemark(found), 'the VM refused 127.0.0.1:9: no certificate; it expects O=us');
+  t.same(consoles.read(), [], 'each line is read once');
+});
+
+t.test('a stranger is told apart from an agent that answers', async t => {
+  const open = createServer(socket =>
+    new TtrpcServer({ services: [implement(healthService, { Check: () => ({ status: 1 }) })] }).serve(socket),
+  );
+  const shut = createServer(socket => socket.destroy());
+  for (const [server, answered] of [
+    [open, true],
+    [shut, false],
+  ] as const) {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.teardown(() => server.close());
+    const address = server.address();
+    const port = typeof address === 'object' ? address?.port : 0;
+    t.equal((await knock(`127.0.0.1:${port}`, AbortSignal.timeout(5000))).answered, answered);
+  }
 });
 
 t.test('the picture fits into eighty columns, and into less as one line', async t => {
