@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads the few parts of a CreateContainer request that the sidecars act on. Changes nothing.
-import { StatusCode } from '@peerpod-tls/ttrpc';
+import { StatusCode } from '@peerpod-tls/ttrpc/relay';
 import type { Refused } from './edit-result.js';
 import { eachOccurrence, findSingle, lastText, whole, type KnownField } from './find-field.js';
 import * as known from './known-fields.js';

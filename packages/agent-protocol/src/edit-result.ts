@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an edit of a request comes to, and the two ways it can refuse. No bytes here.
-import { MAX_MESSAGE_LENGTH, StatusCode } from '@peerpod-tls/ttrpc';
+import { MAX_MESSAGE_LENGTH, StatusCode } from '@peerpod-tls/ttrpc/relay';
 
 /** The caller is answered with `status` and `reason` instead of having its request passed on. */
 export interface Refused {
