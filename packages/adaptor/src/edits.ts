@@ -14,7 +14,7 @@ const CDI = 'cdi.k8s.io/peer-pods';
 const CDI_ALL_GPUS = 'nvidia.com/gpu=all';
 
 /** Where the CSI driver leaves one directory per volume that a VM mounts by itself. */
-export const DIRECT_VOLUMES = '/run/kata-containers/shared/direct-volumes';
+const DIRECT_VOLUMES = '/run/kata-containers/shared/direct-volumes';
 const CSI = '/volumes/kubernetes.io~csi/';
 
 /** One rule: the annotations a container gets, from what its request says. */

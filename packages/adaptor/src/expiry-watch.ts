@@ -5,10 +5,10 @@ import type { Identity } from './identity.js';
 
 const DAY_MS = 86_400_000;
 /** Time to make certificates anew and to recreate pods, in days. */
-export const WARN_DAYS = 30;
+const WARN_DAYS = 30;
 
 /** Logs every certificate that has less than `WARN_DAYS` left. */
-export function reportExpiries(identity: Identity, log: Logger, now: Date = new Date()): void {
+function reportExpiries(identity: Identity, log: Logger, now: Date = new Date()): void {
   for (const { kind, subject, notAfter } of identity.expiries()) {
     const days = Math.floor((notAfter.getTime() - now.getTime()) / DAY_MS);
     if (days >= WARN_DAYS) continue;

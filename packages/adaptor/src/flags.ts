@@ -8,14 +8,7 @@ const VM = 'Pod VMs';
 const LATER = 'Accepted for compatibility, without effect in this version';
 const RUN = 'Running';
 
-export const KEY_ALGORITHMS = [
-  'ecdsa-p256',
-  'ecdsa-p384',
-  'ed25519',
-  'rsa-2048',
-  'rsa-3072',
-  'rsa-4096',
-] as const;
+const KEY_ALGORITHMS = ['ecdsa-p256', 'ecdsa-p384', 'ed25519', 'rsa-2048', 'rsa-3072', 'rsa-4096'] as const;
 
 export const commonFlags = {
   socket: {

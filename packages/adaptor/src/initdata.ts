@@ -4,7 +4,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { UsageError } from '@peerpod-tls/daemon';
 
 /** Largest TOML text accepted, in bytes. Clouds take far less; this keeps a bomb from being unpacked. */
-export const MAX_INITDATA_BYTES = 4 * 1024 * 1024;
+const MAX_INITDATA_BYTES = 4 * 1024 * 1024;
 
 /** Checks the value of `-initdata`: it must unpack to text. Throws a `UsageError`; gives the base64 without white space. */
 export function readGlobalInitdata(value: string): string {

@@ -5,9 +5,9 @@ import { createHash } from 'node:crypto';
 const PREFIX = 'podvm-';
 const ID_LENGTH = 8;
 /** Prefix, hyphen and eight characters of the id, without any of the pod's name: nothing shorter can be told apart. */
-export const SHORTEST_NAME = PREFIX.length + 1 + ID_LENGTH;
+const SHORTEST_NAME = PREFIX.length + 1 + ID_LENGTH;
 /** Longest DNS label (RFC 1035 section 2.3.4); the name is also the SAN of the certificate. */
-export const LONGEST_LABEL = 63;
+const LONGEST_LABEL = 63;
 
 /** Lower case, and every character outside `a-z0-9-` a hyphen. */
 function sanitize(text: string): string {

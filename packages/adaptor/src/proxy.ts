@@ -16,7 +16,7 @@ import { AdaptorError, codeOf } from './errors.js';
 import { refusalRule } from './refusal-rule.js';
 
 /** A shim's health check waits 30 s; a link that is replaced within this is one no pod notices. */
-export const REDIAL_BUDGET_MS = 20_000;
+const REDIAL_BUDGET_MS = 20_000;
 
 export interface ProxyOptions {
   readonly sandbox: string;

@@ -71,7 +71,7 @@ export function providerName(sandbox: Sandbox, provider: Provider): string {
 }
 
 /** Instances that belong to sandboxes other than `except`. */
-export function claimedIds(sandboxes: Iterable<Sandbox>, except = ''): ReadonlySet<string> {
+function claimedIds(sandboxes: Iterable<Sandbox>, except = ''): ReadonlySet<string> {
   const ids = new Set<string>();
   for (const sandbox of sandboxes) {
     const instance = sandbox.id === except ? null : instanceOf(sandbox);

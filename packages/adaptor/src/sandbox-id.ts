@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Judges a sandbox id before it meets a path: which characters, how long, and whether its socket path can be bound.
 import path from 'node:path';
+import { MAX_SOCKET_PATH } from '@peerpod-tls/daemon';
 import { AdaptorError } from './errors.js';
 
-/** Longest path a Unix socket can be bound to on Linux: `sun_path` is 108 bytes, one of them the final zero. */
-export const MAX_SOCKET_PATH = 107;
-
 /** Name of the socket in a sandbox's directory; the shim gets it in CreateVM's answer. */
-export const AGENT_SOCKET = 'agent.ttrpc';
+const AGENT_SOCKET = 'agent.ttrpc';
 
 const ALLOWED = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 const MAX_ID_LENGTH = 128;

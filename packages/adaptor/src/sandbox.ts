@@ -47,7 +47,7 @@ export type SandboxState =
       readonly trouble: string | null;
     };
 
-export type SandboxStateName = SandboxState['t'];
+type SandboxStateName = SandboxState['t'];
 export const SANDBOX_STATES: readonly SandboxStateName[] = [
   'created',
   'starting',

@@ -89,7 +89,8 @@ export class Sandboxes {
     if (sandbox.state.t === 'running') return;
     if (this.#starts.has(id))
       throw new StatusError(StatusCode.aborted, `sandbox ${id} is being started already`);
-    if (sandbox.state.t === 'stopping') {
+    // A stop marks its sandbox only once its turn has come; from its call on, nothing may start any more.
+    if (sandbox.state.t === 'stopping' || this.#stops.has(id)) {
       throw new StatusError(StatusCode.failedPrecondition, `sandbox ${id} is being stopped`);
     }
     if (instanceOf(sandbox) !== null || tokenOf(sandbox) !== null) {

@@ -37,7 +37,7 @@ export interface TlsOptions {
   readonly keyAlgorithm: KeyAlgorithm;
 }
 
-export const DEFAULT_KEY_ALGORITHM: KeyAlgorithm = 'ecdsa-p256';
+const DEFAULT_KEY_ALGORITHM: KeyAlgorithm = 'ecdsa-p256';
 
 /** Decides the mode; throws `ERR_ADAPTOR_TLS_OPTIONS`, or the profile's own error, naming what to add or leave out. */
 export function chooseTlsMode(o: TlsOptions): TlsMode {

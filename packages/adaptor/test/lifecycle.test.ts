@@ -356,3 +356,22 @@ t.test('twenty sandboxes at once each get their own VM, certificate and socket',
   t.equal(rig.provider.vms.size, 0);
   t.strictSame(records(rig), []);
 });
+
+t.test('StopVM and StartVM in one breath leave nothing, whichever comes first', async t => {
+  const rig = await startRig(t);
+  for (let at = 0; at < 10; at += 1) {
+    const id = `breath-${at}`;
+    await create(rig, id);
+    const calls = [
+      (): Promise<unknown> => rig.hypervisor.StopVM({ id }),
+      (): Promise<unknown> => rig.hypervisor.StartVM({ id }),
+    ];
+    const [stopped] = await Promise.allSettled(
+      (at % 2 === 0 ? calls : calls.toReversed()).map(call => call()),
+    );
+    if (at % 2 === 0) t.equal(stopped?.status, 'fulfilled');
+  }
+  t.equal(rig.provider.vms.size, 0);
+  t.strictSame(records(rig), []);
+  t.notMatch(rig.log.text(), /internal error/);
+});
