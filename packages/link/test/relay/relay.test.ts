@@ -198,7 +198,7 @@ t.test('a TLS alert from the back ends the relay and says so', async t => {
   const { relay, front, backs, watcher } = rig(t);
   front.write(requestFrame(1));
   const back = await backs.nth(1);
-  back.write(Buffer.from('15030100020228' + '00000000', 'hex'));
+  back.write(Buffer.from('1503010002022800000000', 'hex'));
   t.equal((await relay.closed).why, 'back-protocol');
   t.same(watcher.errors, ['the called side speaks TLS to a plain link']);
 });
