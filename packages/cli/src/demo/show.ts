@@ -255,8 +255,8 @@ export class Show {
     return [
       `${program} ps --address ${this.#status}`,
       `${program} agent GetGuestDetails --socket ${place.dir}/pods/${SANDBOX}/agent.ttrpc`,
-      `openssl s_client -connect ${this.#vm}`,
       `${program} run --socket ${adaptor.hypervisorSocket} -- uname -a`,
+      `openssl s_client -connect ${this.#vm}`,
     ];
   }
 

@@ -26,6 +26,7 @@ export interface Stage {
 const TIME = 8;
 const NAME = 12;
 const INDENT = TIME + 2 + NAME;
+const REMARK_INDENT = TIME + 2;
 /** How often a demo without a terminal says how it is. */
 const LIVE_LINE_MS = 10_000;
 const TICK_MS = 100;
@@ -71,8 +72,7 @@ export class TextStage implements Stage {
   step(step: Step, outcome: 'ok' | 'bad' = 'ok'): void {
     const { green, red, sign } = this.#style;
     const mark = outcome === 'ok' ? green(sign.ok) : red(sign.bad);
-    const room = Math.max(24, Math.min(100, (this.#tty ? (this.#stream.columns ?? 80) : 100) - INDENT - 1));
-    const [first = '', ...rest] = step.lines.flatMap(line => wrap(line, room));
+    const [first = '', ...rest] = step.lines.flatMap(line => wrap(line, this.#room(INDENT)));
     const name = this.#style.bold(pad(step.name, NAME));
     this.#print([this.#line(mark, name + first), ...rest.map(line => ' '.repeat(INDENT) + line)]);
   }
@@ -102,7 +102,15 @@ export class TextStage implements Stage {
   }
 
   remark(text: string): void {
-    this.#print([this.#line(this.#style.yellow(this.#style.sign.dot), text)]);
+    const [first = '', ...rest] = wrap(text, this.#room(REMARK_INDENT));
+    const mark = this.#style.yellow(this.#style.sign.dot);
+    this.#print([this.#line(mark, first), ...rest.map(line => ' '.repeat(REMARK_INDENT) + line)]);
+  }
+
+  /** Columns for text behind an indentation; very wide windows are not filled, for the eye's sake. */
+  #room(indent: number): number {
+    const columns = this.#tty ? (this.#stream.columns ?? 80) : 120;
+    return Math.max(24, Math.min(120, columns) - indent - 1);
   }
 
   live(lines: readonly string[], summary: string): void {

@@ -132,7 +132,7 @@ class Run {
     const { socket } = this.#line.values;
     const { id } = this.#request;
     const began = performance.now();
-    const agentSocket = await createVm(socket, this.#request, this.#interrupts.signal);
+    const agentSocket = await this.#create(socket);
     let keep = false;
     try {
       await startVm(socket, id, this.#interrupts.signal);
@@ -142,6 +142,19 @@ class Run {
       return code;
     } finally {
       if (!keep) await this.#stop(socket, id);
+    }
+  }
+
+  /** CreateVM. Given up in the middle, it may have happened or not; what happened is undone. */
+  async #create(socket: string): Promise<string> {
+    try {
+      return await createVm(socket, this.#request, this.#interrupts.signal);
+    } catch (error) {
+      // An id that the user chose may be somebody else's sandbox: that one is not ours to stop.
+      if (this.#interrupts.signal.aborted && this.#line.values.id === undefined) {
+        await stopVm(socket, this.#request.id).catch(() => {});
+      }
+      throw error;
     }
   }
 
