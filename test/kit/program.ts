@@ -30,6 +30,8 @@ export interface ProgramOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Runs it as this user (needs root), as `setpriv` does. */
   readonly uid?: number;
+  /** Leads a process group of its own, so that {@link Program.interrupt} reaches all of it as a terminal's Ctrl-C does. */
+  readonly group?: boolean;
 }
 
 export interface Ended {
@@ -59,6 +61,7 @@ export class Program {
     this.child = spawn('env', words, {
       env: { PATH: process.env['PATH'], LANG: 'C.UTF-8', ...o.env },
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: o.group === true,
     });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
@@ -122,6 +125,15 @@ export class Program {
         };
         this.#looks.add(look);
       });
+    }
+  }
+
+  /** Ctrl-C: SIGINT to the whole process group. */
+  interrupt(): void {
+    try {
+      process.kill(-this.pid, 'SIGINT');
+    } catch {
+      // It ended before.
     }
   }
 
