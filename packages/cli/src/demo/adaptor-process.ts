@@ -3,9 +3,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { CliError } from '../errors.js';
 import { type LogEvent, parseLogLine, readLog } from './log-events.js';
+import { adaptorProgram } from './programs.js';
 import { MARK } from './sweep.js';
 
 export interface AdaptorProcessOptions {
@@ -31,7 +31,7 @@ export class AdaptorProcess {
     const { dir } = options;
     this.hypervisorSocket = join(dir, 'hypervisor.sock');
     this.logFile = join(dir, 'adaptor.log');
-    const program = fileURLToPath(import.meta.resolve('@peerpod-tls/adaptor/bin'));
+    const program = adaptorProgram();
     const args = ['local', '-socket', this.hypervisorSocket, '-status-address', '127.0.0.1:0'];
     for (const what of ['pods', 'state']) args.push(`-${what}-dir`, join(dir, what));
     args.push('-data-dir', join(dir, 'vm'));

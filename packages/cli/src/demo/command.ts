@@ -16,7 +16,7 @@ while [ "$p" -gt 1 ]; do
   name=$(basename "$1")
   [ "$name" = node ] && name=$(basename "$2")
   echo "  $p  $name"
-  [ "$name" = local-vm.js ] && break
+  case $name in *local-vm.*) break ;; esac
   while read -r key value; do [ "$key" = PPid: ] && p=$value; done < /proc/$p/status
 done
 echo "on addresses of pod VMs listen"

@@ -4,8 +4,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { CliError, codeOf, messageOf } from '../errors.js';
+import { reaperProgram } from './programs.js';
 import { sweep } from './sweep.js';
 
 /** Sockets lie up to 60 bytes below the directory, and a socket path has 107 at most. */
@@ -16,12 +16,11 @@ export class Place {
   readonly keep: boolean;
   readonly #reaper: ChildProcess;
 
-  private constructor(dir: string, keep: boolean) {
+  private constructor(dir: string, keep: boolean, reaper: string) {
     this.dir = dir;
     this.keep = keep;
-    const program = fileURLToPath(new URL('reaper.js', import.meta.url));
     // Its own session: what ends the demo's terminal must not end the one who cleans up.
-    this.#reaper = spawn(process.execPath, [program, dir, keep ? 'keep' : 'remove'], {
+    this.#reaper = spawn(process.execPath, [reaper, dir, keep ? 'keep' : 'remove'], {
       cwd: '/',
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore'],
@@ -33,9 +32,11 @@ export class Place {
 
   /** A new directory under the system's temporary one, or the given one, which must be new or empty. */
   static make(keepDir: string | undefined): Place {
+    // Found before anything is made that it would have to clean up.
+    const reaper = reaperProgram();
     if (keepDir === undefined) {
       const base = tmpdir().length <= LONGEST_DIRECTORY - '/pp-XXXXXX'.length ? tmpdir() : '/tmp';
-      return new Place(makeTemporary(base), false);
+      return new Place(makeTemporary(base), false, reaper);
     }
     const dir = resolve(keepDir);
     if (Buffer.byteLength(dir) > LONGEST_DIRECTORY) {
@@ -56,7 +57,7 @@ export class Place {
         cause: error,
       });
     }
-    return new Place(dir, true);
+    return new Place(dir, true, reaper);
   }
 
   /** Ends what still carries the demo's mark, removes the directory, and lets the reaper go. Gives how many were ended. */

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the programs are that the demo starts: in the workspace, or as single files beside the bundled peerpod.
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { CliError } from '../errors.js';
+
+/** The file to run for cloud-api-adaptor. */
+export function adaptorProgram(): string {
+  return (
+    bundled('cloud-api-adaptor.mjs') ??
+    inWorkspace(
+      '@peerpod-tls/adaptor/bin',
+      'cloud-api-adaptor is not beside peerpod, so there is nothing to show',
+    )
+  );
+}
+
+/** The file to run as the demo's reaper. */
+export function reaperProgram(): string {
+  return (
+    bundled('peerpod-demo-reaper.mjs') ??
+    inWorkspace(
+      '@peerpod-tls/cli/demo-reaper',
+      'peerpod-demo-reaper is not beside peerpod, so nobody would clean up',
+    )
+  );
+}
+
+/** A bundle holds this module too, so what lies beside the bundle lies beside `import.meta.url`. */
+function bundled(name: string): string | undefined {
+  const file = fileURLToPath(new URL(name, import.meta.url));
+  return existsSync(file) ? file : undefined;
+}
+
+function inWorkspace(specifier: string, missing: string): string {
+  try {
+    return fileURLToPath(import.meta.resolve(specifier));
+  } catch (error) {
+    throw new CliError('ERR_CLI_ADAPTOR_SILENT', missing, {
+      hint: 'put the files of the bundle into one directory, or run peerpod from the workspace',
+      cause: error,
+    });
+  }
+}
