@@ -12,6 +12,9 @@ const programs = {
   'agent-protocol-forwarder': 'packages/forwarder/dist/bin.js',
   'process-user-data': 'packages/user-data/dist/bin.js',
   'peerpod-dev-agent': 'packages/dev-agent/dist/bin.js',
+  peerpod: 'packages/cli/dist/bin.js',
+  // Cleans up after a demo that was killed; started by it from beside its own file.
+  'peerpod-demo-reaper': 'packages/cli/dist/demo/reaper.js',
   // Leads a pod VM of the adaptor's `local` provider; looked for beside the adaptor's file.
   'peerpod-local-vm': 'packages/adaptor/dist/providers/local-vm.js',
 };
