@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gives each local pod VM a loopback address of its own and remembers who has which. Linux routes all of 127.0.0.0/8
 // to the loopback interface, so nothing has to be configured.
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { open, readFile, readdir, rm } from 'node:fs/promises';
+import { link, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
@@ -85,18 +85,20 @@ export async function isFree(address: string, port: number): Promise<boolean> {
 
 async function reserve(file: string, directory: string): Promise<boolean> {
   for (let attempt = 0; attempt < 2; attempt += 1) {
+    // Written aside and then given its name: with a full disk, or a crash in between, no nameless reservation stays.
+    const aside = `${file}.${randomUUID()}`;
     try {
-      const handle = await open(file, 'wx', 0o600);
-      await handle.writeFile(directory);
-      await handle.close();
+      await writeFile(aside, directory, { flag: 'wx', mode: 0o600 });
+      await link(aside, file);
       return true;
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error;
       const owner = await holder(file);
       if (owner === directory) return true;
-      // Empty: reserved this very moment by another adaptor.
-      if (owner === '' || existsSync(owner)) return false;
+      if (owner !== '' && existsSync(owner)) return false;
       await rm(file, { force: true });
+    } finally {
+      await rm(aside, { force: true });
     }
   }
   return false;
