@@ -12,18 +12,11 @@ import { endSoon } from './end-stream.js';
 import { Flow, Hold } from './flow.js';
 import { RequestSide } from './request-side.js';
 import { ResponseSide } from './response-side.js';
+import { Outlet } from './outlet.js';
+import { Park } from './park.js';
 import { FrameScanner } from './scanner.js';
 import type { CloseReason, InFlightCall, Relay, RelayObserver, RelayOptions } from './types.js';
 
-/** A stream's write queue, in bytes, above which its source is not read until it is empty again. */
-const FULL_BYTES = 256 * 1024;
-/**
- * Longest plaintext of a TLS record (RFC 8446 section 5.1), which is how it comes out of a TLS socket. Such a chunk is
- * seldom the last one of a read: its bytes wait for the rest of them, and one system call takes all.
- */
-const TLS_RECORD_BYTES = 16_384;
-/** Bytes of new calls taken from the front while there is no back; a front that hangs up is still noticed below it. */
-const PARKED_BYTES = 256 * 1024;
 /** Bytes of requests under slow edits, above which the front is not read. */
 const EDITING_BYTES = 16 * 1024 * 1024;
 /** How long a back may take to end after the front has, in milliseconds. */
@@ -38,6 +31,7 @@ export function startRelay(options: RelayOptions): Relay {
 
 interface Back {
   readonly stream: Duplex;
+  readonly outlet: Outlet;
   readonly judgedPeer: JudgedPeer | null;
   readonly since: number;
   readonly flow: Flow;
@@ -49,6 +43,7 @@ class FrameRelay implements Relay {
   readonly closed: Promise<CloseReason>;
   readonly #front: Duplex;
   readonly #frontFlow: Flow;
+  readonly #frontOutlet: Outlet;
   readonly #table: CallTable;
   readonly #requests: FrameScanner;
   readonly #requestSide: RequestSide;
@@ -59,31 +54,22 @@ class FrameRelay implements Relay {
   readonly #observer: RelayObserver;
   readonly #log: Logger;
   readonly #abort = new AbortController();
+  readonly #park = new Park();
   readonly #resolveClosed: (reason: CloseReason) => void;
   #responses: FrameScanner;
   #back: Back | null = null;
-  /** Whether the last bytes written to this stream end inside a frame. */
-  #backMid = false;
-  #frontMid = false;
-  /** Streams corked for the chunk at hand. */
-  #backCorked = false;
-  #frontCorked = false;
-  #uncorkSoon: NodeJS.Immediate | null = null;
   #frontEnded = false;
   #ended: CloseReason | null = null;
   #draining = false;
   #editingBytes = 0;
-  #parkedBytes = 0;
-  #parked: Buffer[] = [];
   /** Requests that were held up by an edit and wait for a place between two frames, or for a back. */
   #later: { call: Call; frame: Buffer }[] = [];
-  /** Statuses that wait for the end of the response that is being written to the front. */
-  #answers: Buffer[] = [];
   #halfCloseTimer: NodeJS.Timeout | null = null;
 
   constructor(o: RelayOptions) {
     this.#front = streamOf(o.front);
     this.#frontFlow = new Flow(this.#front);
+    this.#frontOutlet = new Outlet(this.#front);
     this.#canRedial = o.redial !== null;
     this.#backName = o.backName ?? 'the link to the pod VM';
     this.#observer = o.observer ?? {};
@@ -149,18 +135,19 @@ class FrameRelay implements Relay {
     this.#ended = reason;
     this.#requests.stop();
     this.#responses.stop();
-    this.#uncork();
     if (this.#halfCloseTimer !== null) clearTimeout(this.#halfCloseTimer);
-    this.#parked = [];
+    this.#park.empty();
     this.#later = [];
     const back = this.#back;
     this.#back = null;
+    this.#frontOutlet.flush();
+    back?.outlet.flush();
     // Edits and dials under way end by this signal; the calls that are open end with the streams.
     this.#abort.abort(new LinkError('ERR_LINK_CLOSED', `the relay closed: ${reason.why}`));
     for (const call of this.#table.all()) this.#forget(call, StatusCode.canceled);
     if (back !== null) endSoon(back.stream);
     // A response that cannot be completed must not look like one: the front is cut, not ended.
-    if (this.#frontMid) this.#front.destroy();
+    if (this.#frontOutlet.midFrame) this.#front.destroy();
     else endSoon(this.#front);
     void Promise.all([gone(this.#front), back === null ? null : gone(back.stream)]).then(() =>
       this.#resolveClosed(reason),
@@ -184,74 +171,40 @@ class FrameRelay implements Relay {
     if (this.#ended !== null) return;
     const back = this.#back;
     if (back === null) {
-      this.#parked.push(chunk);
-      this.#parkedBytes += chunk.length;
-      if (this.#parkedBytes > PARKED_BYTES) this.#frontFlow.hold(Hold.parked);
+      this.#park.add(chunk);
+      if (this.#park.full) this.#frontFlow.hold(Hold.parked);
       return;
     }
-    if (chunk.length === TLS_RECORD_BYTES) this.#corkBack(back);
+    back.outlet.begin(chunk);
+    this.#requestSide.now = performance.now();
     this.#requests.feed(chunk);
-    if (this.#backCorked) this.#uncorkAfter(chunk);
+    back.outlet.end(chunk);
     if (this.#later.length > 0) this.#sendLater();
-    if (isFull(back.stream)) this.#frontFlow.hold(Hold.full);
-    if (isFull(this.#front)) this.#frontFlow.hold(Hold.answers);
+    if (back.outlet.full) this.#frontFlow.hold(Hold.full);
+    if (this.#frontOutlet.full || this.#frontOutlet.crowded) this.#frontFlow.hold(Hold.answers);
   }
 
   #onResponseBytes(back: Back, chunk: Buffer): void {
     if (this.#back !== back) return;
     back.answered = true;
-    if (chunk.length === TLS_RECORD_BYTES) this.#corkFront();
+    const outlet = this.#frontOutlet;
+    outlet.begin(chunk);
     this.#responses.feed(chunk);
-    if (this.#frontCorked) this.#uncorkAfter(chunk);
-    if (isFull(this.#front)) back.flow.hold(Hold.full);
+    outlet.end(chunk);
+    if (outlet.full) back.flow.hold(Hold.full);
+    else if (!outlet.crowded) this.#frontFlow.release(Hold.answers);
     if (this.#draining) this.#checkDrain();
   }
 
   #toBack(bytes: Buffer, whole: boolean, more: boolean): void {
-    const back = this.#back;
-    if (back === null) return;
-    this.#backMid = !whole;
-    if (more) this.#corkBack(back);
-    back.stream.write(bytes);
+    if (this.#back === null) return;
+    this.#back.outlet.pass(bytes, whole, more);
     this.#observer.bytes?.('request', bytes.length);
   }
 
   #toFront(bytes: Buffer, whole: boolean, more: boolean): void {
-    this.#frontMid = !whole;
-    if (more) this.#corkFront();
-    this.#front.write(bytes);
+    this.#frontOutlet.pass(bytes, whole, more);
     this.#observer.bytes?.('response', bytes.length);
-    if (whole && this.#answers.length > 0) {
-      for (const answer of this.#answers) this.#front.write(answer);
-      this.#answers = [];
-    }
-  }
-
-  #corkBack(back: Back): void {
-    if (this.#backCorked) return;
-    this.#backCorked = true;
-    back.stream.cork();
-  }
-
-  #corkFront(): void {
-    if (this.#frontCorked) return;
-    this.#frontCorked = true;
-    this.#front.cork();
-  }
-
-  /** Lets what the chunk brought go out: now, or after this turn's reads when more of the same is about to come. */
-  #uncorkAfter(chunk: Buffer): void {
-    if (chunk.length !== TLS_RECORD_BYTES) return this.#uncork();
-    this.#uncorkSoon ??= setImmediate(() => this.#uncork());
-  }
-
-  #uncork(): void {
-    if (this.#uncorkSoon !== null) clearImmediate(this.#uncorkSoon);
-    this.#uncorkSoon = null;
-    if (this.#backCorked) this.#back?.stream.uncork();
-    if (this.#frontCorked) this.#front.uncork();
-    this.#backCorked = false;
-    this.#frontCorked = false;
   }
 
   #answer(frontId: number, status: number, text: string): void {
@@ -261,13 +214,12 @@ class FrameRelay implements Relay {
       payload: new Uint8Array(0),
     });
     const frame = encodeFrame({ streamId: frontId, type: FrameType.response }, response);
-    if (this.#frontMid) this.#answers.push(frame);
-    else this.#front.write(frame);
+    this.#frontOutlet.insert(frame);
     if (this.#draining) queueMicrotask(() => this.#checkDrain());
   }
 
   #sendLater(): void {
-    while (this.#later.length > 0 && this.#back !== null && !this.#backMid) {
+    while (this.#later.length > 0 && this.#back !== null && !this.#back.outlet.midFrame) {
       const next = this.#later.shift();
       if (next === undefined) return;
       const backId = this.#requestSide.nextBackId(next.call.frontId);
@@ -298,8 +250,8 @@ class FrameRelay implements Relay {
       this.#log.debug('the calling side hung up inside a frame');
     }
     const back = this.#back;
-    const waiting = this.#table.size > 0 && this.#requests.clean && this.#later.length === 0;
-    if (back === null || !waiting) return this.close({ why: 'front-closed' });
+    const waiting = this.#table.size > 0 && this.#table.all().every(call => call.sent);
+    if (back === null || !waiting || !this.#requests.clean) return this.close({ why: 'front-closed' });
     // The front may still read: let the back see the end, answer what it will, and end in its turn.
     back.stream.end();
     this.#halfCloseTimer = setTimeout(() => this.close({ why: 'front-closed' }), HALF_CLOSE_MS);
@@ -326,23 +278,21 @@ class FrameRelay implements Relay {
       this.#observer.redialled?.(ms, replayed, failed);
       this.#log.info({ ms: Math.round(ms), replayed, failed }, 'link redialled');
     }
-    const parked = this.#parked;
-    this.#parked = [];
-    this.#parkedBytes = 0;
-    for (const chunk of parked) this.#onRequestBytes(chunk);
+    for (const chunk of this.#park.empty()) this.#onRequestBytes(chunk);
     this.#frontFlow.release(Hold.parked);
   }
 
   /** Answers the calls that came while there was no back with why there never will be one. */
   #refuseParked(text: string): void {
     this.#requestSide.refusal = text;
-    for (const chunk of this.#parked.splice(0)) this.#requests.feed(chunk);
+    for (const chunk of this.#park.empty()) this.#requests.feed(chunk);
   }
 
   #attach(opened: Duplex | JudgedPeer): void {
     const stream = streamOf(opened);
     const back: Back = {
       stream,
+      outlet: new Outlet(stream),
       judgedPeer: 'peer' in opened ? opened : null,
       since: performance.now(),
       flow: new Flow(stream),
@@ -350,7 +300,6 @@ class FrameRelay implements Relay {
       error: null,
     };
     this.#back = back;
-    this.#backMid = false;
     this.#responses = new FrameScanner(this.#responseSide);
     stream.on('data', (chunk: Buffer) => this.#onResponseBytes(back, chunk));
     stream.on('drain', () => {
@@ -379,12 +328,13 @@ class FrameRelay implements Relay {
 
   #onBackLost(back: Back): void {
     if (this.#back !== back || this.#ended !== null) return;
-    this.#uncork();
+    this.#frontOutlet.flush();
+    back.outlet.flush();
     this.#back = null;
     back.stream.destroy();
     if (back.answered || performance.now() - back.since >= PROVED_MS) this.#opener.settled();
     const error = back.judgedPeer?.failure() ?? back.error;
-    if (this.#frontMid) {
+    if (this.#frontOutlet.midFrame) {
       return this.close({
         why: 'cut-response',
         error: new LinkError('ERR_LINK_CLOSED', 'the back was lost inside an answer that was under way'),
@@ -393,16 +343,12 @@ class FrameRelay implements Relay {
     if (this.#frontEnded) return this.close({ why: 'front-closed' });
     this.#requests.dropRest();
     this.#frontFlow.release(Hold.full);
-    if (!this.#canRedial || isPermanent(error)) {
-      const failed = this.#failOpenCalls(() => true);
-      this.#log.debug({ failed, error: error === null ? undefined : textOf(error) }, 'back lost');
+    // A shim takes a closed connection for what it is, and a status on a call it would make again for something else.
+    const failed = this.#failOpenCalls(call => !this.#canRedial || (call.sent && call.kept === null));
+    const open = this.#table.size;
+    this.#log.info({ failed, open, error: error === null ? undefined : textOf(error) }, 'link lost');
+    if (!this.#canRedial || isPermanent(error))
       return this.close({ why: 'back-lost', ...(error === null ? {} : { error }) });
-    }
-    const failed = this.#failOpenCalls(call => call.sent && call.kept === null);
-    this.#log.info(
-      { failed, open: this.#table.size, error: error === null ? undefined : textOf(error) },
-      'link lost',
-    );
     void this.#openBack(failed, performance.now());
   }
 
@@ -427,7 +373,7 @@ class FrameRelay implements Relay {
   }
 
   #checkDrain(): void {
-    if (!this.#draining || this.#ended !== null || this.#frontMid) return;
+    if (!this.#draining || this.#ended !== null || this.#frontOutlet.midFrame) return;
     if (this.#table.all().every(call => call.plan.traits.blocks)) this.close({ why: 'drained' });
   }
 }
@@ -441,11 +387,6 @@ function streamOf(end: Duplex | JudgedPeer): Duplex {
     );
   }
   return stream;
-}
-
-/** Whether enough waits in a stream's write queue. Only a stream that will say 'drain' may be waited for. */
-function isFull(stream: Duplex): boolean {
-  return stream.writableNeedDrain && stream.writableLength > FULL_BYTES;
 }
 
 function gone(stream: Duplex): Promise<void> {

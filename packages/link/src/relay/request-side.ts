@@ -9,6 +9,7 @@ import {
   MAX_MESSAGE_LENGTH,
   peekRequestTarget,
   StatusCode,
+  type RequestTarget,
 } from '@peerpod-tls/ttrpc/relay';
 import { MAX_CALLS, type Call, type CallTable, type MethodPlan } from './call-table.js';
 import { editFrame, type EditedFrame } from './edit-frame.js';
@@ -35,6 +36,8 @@ const HEAD_GUESS = 256;
 /** When the names are not in this many bytes, the request is collected whole to find them. */
 const HEAD_LIMIT = 4096;
 const LARGEST_ID = 0xffffffff;
+/** Whom an envelope is for that is none. */
+const NOBODY: RequestTarget = { service: '', method: '' };
 
 export class RequestSide implements FrameJudge {
   readonly #port: RequestPort;
@@ -46,6 +49,11 @@ export class RequestSide implements FrameJudge {
   #lastBackId = 0;
   /** Set once, when the relay drains: the text new calls are answered with. */
   refusal: string | null = null;
+  /** `performance.now()` at the chunk being judged: one reading of the clock for all its requests. */
+  now = 0;
+  /** The last target seen and its plan: most requests on a connection follow one of their own kind. */
+  #lastTarget: RequestTarget | null = null;
+  #lastPlan: MethodPlan | null = null;
 
   constructor(port: RequestPort, table: CallTable, observer: RelayObserver, signal: AbortSignal) {
     this.#port = port;
@@ -77,8 +85,7 @@ export class RequestSide implements FrameJudge {
   take(frame: Buffer): void {
     const id = frame.readUInt32BE(4);
     const result = peekRequestTarget(frame.subarray(HEADER_LENGTH), true);
-    const target = result.t === 'target' ? result.target : { service: '', method: '' };
-    const plan = this.#table.plan(target.service, target.method);
+    const plan = this.#planOf(result.t === 'target' ? result.target : NOBODY);
     this.#lastFrontId = id;
     // Until it is sent it has no id at the back; a negative one keeps it apart from those that have.
     const call: Call = { plan, frontId: id, backId: -id, since: performance.now(), kept: null, sent: false };
@@ -127,10 +134,7 @@ export class RequestSide implements FrameJudge {
       return Math.min(total, wanted);
     }
     // Bytes that are no request are the server's to refuse; its answer finds its way back by the table.
-    const plan =
-      result.t === 'target'
-        ? this.#table.plan(result.target.service, result.target.method)
-        : this.#table.plan('', '');
+    const plan = this.#planOf(result.t === 'target' ? result.target : NOBODY);
     if (plan.edit !== null) return complete ? TAKE : total;
     const keep =
       this.#table.wouldKeep(plan, total) && ((bytes[offset + 9] ?? 0) & FrameFlag.remoteOpen) === 0;
@@ -139,9 +143,16 @@ export class RequestSide implements FrameJudge {
     const backId = this.nextBackId(id);
     if (backId !== id) bytes.writeUInt32BE(backId, offset + 4);
     const kept = keep ? Buffer.from(bytes.subarray(offset, offset + total)) : null;
-    this.#table.add({ plan, frontId: id, backId, since: performance.now(), kept, sent: true });
+    this.#table.add({ plan, frontId: id, backId, since: this.now, kept, sent: true });
     this.#observer.callStarted?.(plan.service, plan.method);
     return PASS;
+  }
+
+  #planOf(target: RequestTarget): MethodPlan {
+    if (target === this.#lastTarget && this.#lastPlan !== null) return this.#lastPlan;
+    this.#lastTarget = target;
+    this.#lastPlan = this.#table.plan(target.service, target.method);
+    return this.#lastPlan;
   }
 
   #data(bytes: Buffer, offset: number, id: number): number {
