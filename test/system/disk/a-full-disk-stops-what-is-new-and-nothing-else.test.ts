@@ -81,7 +81,10 @@ t.test('the disk under the pod VMs', { skip, timeout: 60_000 }, async t => {
   const adaptor = await startAdaptor(t, directory);
   disk.fill();
   await adaptor.hypervisor.CreateVM(request('full'));
-  await t.rejects(adaptor.hypervisor.StartVM({ id: 'full' }), status(2, /pod VM \S+ was not made: ENOSPC: no space left on device/));
+  await t.rejects(
+    adaptor.hypervisor.StartVM({ id: 'full' }),
+    status(2, /pod VM \S+ was not made: ENOSPC: no space left on device/),
+  );
   t.notMatch(adaptor.program.stderr, /PRIVATE KEY/);
   disk.free();
   await t.resolves(adaptor.hypervisor.StartVM({ id: 'full' }), 'with room again it starts');
