@@ -37,6 +37,7 @@ export async function dialUntilHealthy(o: DialUntilHealthyOptions): Promise<Heal
   const signal = AbortSignal.any([o.signal, deadline]);
   let waitMs = FIRST_WAIT_MS;
   let closedAtOnce = 0;
+  let before: LinkError | null = null;
   for (let attempts = 1; ; attempts++) {
     let failed: LinkError;
     try {
@@ -54,8 +55,10 @@ export async function dialUntilHealthy(o: DialUntilHealthyOptions): Promise<Heal
     if (isPermanent(failed) || closedAtOnce >= CLOSED_AT_ONCE_LIMIT) throw failed;
     const pause = waitMs + Math.random() * JITTER_MS;
     waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);
-    if (deadline.aborted || performance.now() - started + pause >= o.deadlineMs)
-      throw over(o, attempts, failed);
+    // A try that the deadline cut short knows less than the one before it.
+    if (deadline.aborted) throw over(o, attempts, before ?? failed);
+    if (performance.now() - started + pause >= o.deadlineMs) throw over(o, attempts, failed);
+    before = failed;
     await sleep(pause, undefined, { signal: o.signal }).catch(() => {});
   }
 }

@@ -186,6 +186,24 @@ t.test('an answer of the relay waits for the end of the answer that is being wri
   );
 });
 
+t.test('a front that piles up answers behind one that is under way is not read any more', async t => {
+  const { front, backs } = rig(t);
+  front.write(requestFrame(1));
+  const back = await backs.nth(1);
+  await back.frameCount(1);
+  const big = responseFrame(1, Buffer.alloc(WHOLE_RESPONSE_BYTES * 2, 3));
+  back.write(big.subarray(0, 100_000));
+  await front.byteCount(100_000);
+  const wrong = Buffer.concat(Array.from({ length: 500 }, () => requestFrame(2)));
+  for (let i = 0; i < 100; i++) {
+    front.write(wrong);
+    await turn();
+  }
+  t.ok(front.stream.writableLength > wrong.length * 90, 'most of it stays with the sender');
+  back.write(big.subarray(100_000));
+  t.equal((await front.frameCount(1 + 500 * 100)).length, 50_001, 'and is answered once there is room');
+});
+
 t.test('a TLS hello on a plain front ends the relay and says so', async t => {
   const { relay, front, watcher } = rig(t);
   front.write(Buffer.from('16030100c8010000c40303', 'hex'));
