@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// The public names: adding one is a visible act.
+import t from 'tap';
+import * as link from '../src/index.js';
+
+t.test('the package exports these names and no others', async t => {
+  t.same(Object.keys(link).sort(), [
+    'LinkError',
+    'checkHealth',
+    'dialLink',
+    'dialUntilHealthy',
+    'isPermanent',
+    'listenLink',
+    'startRelay',
+  ]);
+});
