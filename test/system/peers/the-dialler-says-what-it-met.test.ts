@@ -110,7 +110,7 @@ t.test('each kind of VM that cannot be used is told by its own words', { timeout
     },
     {
       what: 'a plain port',
-      status: 2,
+      status: 9,
       text: /does not speak TLS .*is -disable-tls set on the other side/,
       atOnce: true,
       options: { forwarderFlags: ['-disable-tls'] },
