@@ -74,6 +74,8 @@ async function runProvider<T extends Readonly<Record<string, Flag>>>(
     io.stderr.write(parsed.text);
     return 0;
   }
+  // A banner that cannot be written, as on a full disk, stops no daemon.
+  io.stdout.on('error', () => {});
   io.stdout.write(
     `${versionBlock(PROGRAM)}${PROGRAM}: starting Cloud API Adaptor daemon for "${module.name}"\n`,
   );

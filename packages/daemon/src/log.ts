@@ -68,8 +68,18 @@ export function createLogger(options: LoggerOptions): Logger {
       redact: { paths: [...SECRET_FIELDS, ...SECRET_FIELDS.map(field => `*.${field}`)], censor: redact },
       hooks: { streamWrite: withoutPrivateKeys },
     },
-    options.destination ?? pino.destination({ dest: 2, sync: true }),
+    options.destination ?? standardError(),
   );
+}
+
+/** Lines kept while they cannot be written, in bytes; later ones are dropped. */
+const UNWRITTEN_BYTES = 1 << 20;
+
+/** A full disk under the log costs lines, which are written when there is room again, and never the program. */
+function standardError(): DestinationStream {
+  const stream = pino.destination({ dest: 2, sync: true, maxLength: UNWRITTEN_BYTES });
+  stream.on('error', () => {});
+  return stream;
 }
 
 /** `key` is also what a certificate's summary calls the kind of its key, which is worth reading. */
