@@ -25,7 +25,7 @@ await SandboxProxy.open({
   serverName: place.serverName,
   security: { t: 'tls', material: () => material, profile },
   edits: adaptorEdits(),
-  observer: metrics.observer(() => {}),
+  observer: metrics.observer,
   onRefused: () => {},
   onRedialFailed: () => {},
   log: createLogger({ name: 'bench-front', level: 'warn' }),
