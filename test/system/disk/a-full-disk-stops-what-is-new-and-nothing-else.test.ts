@@ -22,7 +22,12 @@ const skip = canMount() ? false : 'needs root, to mount a small file system';
 function smallDisk(t: Test, directory: string): { fill(): void; free(): void } {
   mkdirSync(directory, { mode: 0o700 });
   const { status: code, stderr } = spawnSync('mount', [
-    ...['-t', 'tmpfs', '-o', 'size=512k,mode=700', 'none', directory],
+    '-t',
+    'tmpfs',
+    '-o',
+    'size=512k,mode=700',
+    'none',
+    directory,
   ]);
   if (code !== 0) throw new Error(String(stderr));
   t.teardown(() => spawnSync('umount', ['-l', directory]));
@@ -31,7 +36,7 @@ function smallDisk(t: Test, directory: string): { fill(): void; free(): void } {
     fill: () => {
       for (const size of [65_536, 4_096, 1]) {
         try {
-          for (let n = 0; ; n += 1) writeFileSync(filler, Buffer.alloc(size), { flag: 'a' });
+          for (;;) writeFileSync(filler, Buffer.alloc(size), { flag: 'a' });
         } catch {
           // Full to this grain.
         }

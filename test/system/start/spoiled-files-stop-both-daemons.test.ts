@@ -91,7 +91,7 @@ for (const program of ['cloud-api-adaptor', 'agent-protocol-forwarder'] as const
     (of: keyof Files, content: string): Spoil =>
     files =>
       writeFileSync(files[of], content);
-  const everyFile = (['ca', 'cert', 'key'] as const).flatMap((of): Row[] => [
+  const onEachFile = (of: keyof Files): Row[] => [
     {
       what: 'missing',
       of,
@@ -129,7 +129,8 @@ for (const program of ['cloud-api-adaptor', 'agent-protocol-forwarder'] as const
           },
         ]
       : []),
-  ]);
+  ];
+  const everyFile = [...onEachFile('ca'), ...onEachFile('cert'), ...onEachFile('key')];
   // Both daemons read files by the same code; every kind on every file is tried with one of them, and with both when slow.
   const kinds = everyFile.length / 3;
   const thorough = isSlowRun || program === 'agent-protocol-forwarder';
