@@ -46,6 +46,12 @@ export function binOf(name: ProgramName): string {
   return realpathSync(fileURLToPath(new URL(`../../node_modules/.bin/${name}`, import.meta.url)));
 }
 
+/** A test that is cut off by its time limit runs no teardown: whatever it started ends with its process. */
+const alive = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of alive) child.kill('SIGKILL');
+});
+
 export class Program {
   readonly child: ChildProcess;
   readonly ended: Promise<Ended>;
@@ -73,10 +79,12 @@ export class Program {
     });
     this.ended = new Promise(resolve => {
       this.child.once('close', (code, signal) => {
+        alive.delete(this.child);
         resolve({ code, signal, stdout: this.stdout, stderr: this.stderr });
         this.#look();
       });
     });
+    alive.add(this.child);
     t.teardown(() => this.kill('SIGKILL'));
   }
 
