@@ -34,6 +34,17 @@ const yargsParserAlone = {
   },
 };
 
+/** docker-modem reaches ssh:// hosts through ssh2, whose native parts no file can hold; the docker provider refuses such hosts. */
+const dockerWithoutSsh = {
+  name: 'docker-without-ssh',
+  setup(bundler) {
+    bundler.onLoad({ filter: /[/\\]docker-modem[/\\]lib[/\\]ssh\.js$/ }, () => ({
+      contents: "module.exports = () => { throw new Error('ssh is not spoken here'); };",
+      loader: 'js',
+    }));
+  },
+};
+
 /** Short name of the commit being bundled, for the version block; unknown outside a checkout. */
 function commit() {
   const git = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' });
@@ -52,7 +63,7 @@ const outcome = await build({
   sourcemap: true,
   sourcesContent: false,
   metafile: true,
-  plugins: [yargsParserAlone],
+  plugins: [yargsParserAlone, dockerWithoutSsh],
   define: { PEERPOD_COMMIT: JSON.stringify(commit()) },
   logLevel: 'warning',
   banner: {
