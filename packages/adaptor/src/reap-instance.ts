@@ -58,7 +58,7 @@ async function findByToken(
 /** By token where the platform keeps one, else by name, which is unique among our sandboxes. */
 function madeFor(instance: Instance, sandbox: Sandbox, token: string, provider: Provider): boolean {
   if (instance.token !== undefined) return instance.token === token;
-  return instance.name === providerName(sandbox, provider);
+  return instance.id === provider.idOf?.(token) || instance.name === providerName(sandbox, provider);
 }
 
 /** The name an instance gets: the sandbox's, cut to what the platform takes. */

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // SIGKILL of the adaptor at ten moments of a StartVM. After the next start the sandbox is known and in a state that tells
 // the truth, no VM is left that nobody knows of, and StopVM takes away all of it.
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { startAdaptor, type RunningAdaptor } from '../../kit/adaptor-program.js';
 import { processesOf, temporary } from '../../kit/directory.js';
 import { leftovers, nothing, vmsIn } from '../../kit/leftovers.js';
-import { annotations } from '../../kit/shim.js';
+import { annotations, startPod } from '../../kit/shim.js';
 
 /** A line of the log, and how much later, in milliseconds. The 700 ms after the letter are the boot of the VM. */
 const MOMENTS: readonly (readonly [string, number])[] = [
@@ -70,5 +73,27 @@ t.test('ten moments, one after the other', { timeout: 120_000 }, async t => {
     );
   }
   t.match(await adaptor.program.kill('SIGTERM'), { code: 0 });
+  t.strictSame(await leftovers(directory), nothing);
+});
+
+t.test('a VM of which there is no more than an empty directory is taken back too', async t => {
+  const directory = temporary(t);
+  const first = await startAdaptor(t, directory);
+  await startPod(first.hypervisor, 'whole');
+  const [owner = ''] = readdirSync(join(directory, 'vms')).filter(name => name !== 'addresses');
+  await first.hypervisor.CreateVM({ id: 'early', annotations: annotations('p'), networkNamespacePath: '' });
+  const seen = first.program.said('certificate issued', line => line['sandbox'] === 'early');
+  first.hypervisor.StartVM({ id: 'early' }).catch(() => {});
+  await seen;
+  await first.program.kill('SIGKILL');
+  // The crash may have come a moment later, between the making of the directory and the first file in it.
+  const id = createHash('sha256').update('early.1').digest('hex').slice(0, 12);
+  rmSync(join(directory, 'vms', owner, id), { recursive: true, force: true });
+  mkdirSync(join(directory, 'vms', owner, id), { mode: 0o700 });
+  const second = await startAdaptor(t, directory);
+  t.match(await second.program.said('instance deleted'), { sandbox: 'early', instance: id });
+  t.equal(vmsIn(directory).length, 1, 'and only that one');
+  for (const sandbox of ['early', 'whole']) await second.hypervisor.StopVM({ id: sandbox });
+  await second.program.kill('SIGTERM');
   t.strictSame(await leftovers(directory), nothing);
 });

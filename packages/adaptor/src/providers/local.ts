@@ -141,6 +141,10 @@ class LocalProvider implements Provider {
     );
   }
 
+  idOf(token: string): string {
+    return store.idOfToken(token);
+  }
+
   /** Whether the VM's leading process lives, and the last lines of its console. */
   async diagnose(id: string): Promise<{ readonly alive: boolean; readonly console: string }> {
     if (!store.isId(id)) return { alive: false, console: '' };

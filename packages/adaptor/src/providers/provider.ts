@@ -63,6 +63,11 @@ export interface Provider {
   deleteInstance(id: string, signal: AbortSignal): Promise<void>;
   /** Everything on the platform that this adaptor made, for finding orphans. */
   listInstances(signal: AbortSignal): Promise<readonly Instance[]>;
+  /**
+   * The id an instance made with this token has, where that is known beforehand: finds one whose making was cut short
+   * so early that nothing on the platform tells its token.
+   */
+  idOf?(token: string): string;
   /** How an instance is doing, where the platform can tell: a start stops waiting for one that is dead. */
   diagnose?(id: string, signal: AbortSignal): Promise<Diagnosis>;
   /** Releases what the provider object holds; touches no instance. */
