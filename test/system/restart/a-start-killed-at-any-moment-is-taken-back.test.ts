@@ -80,7 +80,7 @@ t.test('a VM of which there is no more than an empty directory is taken back too
   const directory = temporary(t);
   const first = await startAdaptor(t, directory);
   await startPod(first.hypervisor, 'whole');
-  const [owner = ''] = readdirSync(join(directory, 'vms')).filter(name => name !== 'addresses');
+  const owner = readdirSync(join(directory, 'vms')).find(name => name !== 'addresses') ?? '';
   await first.hypervisor.CreateVM({ id: 'early', annotations: annotations('p'), networkNamespacePath: '' });
   const seen = first.program.said('certificate issued', line => line['sandbox'] === 'early');
   first.hypervisor.StartVM({ id: 'early' }).catch(() => {});
