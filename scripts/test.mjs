@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs one suite under tap and ends with a line `N passed, N failed, N skipped`. Suites: `fast` (the default, needs Node
-// alone) and the heavier ones, which skip with a reason where what they need is absent. Further arguments go to tap.
+// Runs one suite under tap and ends with a line `N passed, N failed, N skipped`. Suites: `fast` (the default) and
+// `system` need Node alone; the heavier ones skip with a reason where what they need is absent. Further arguments go to tap.
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { must, root, run, tool } from './steps.mjs';
 
-const suites = ['fast', 'interop', 'docker', 'vm'];
+const suites = ['fast', 'system', 'interop', 'docker', 'vm'];
 const args = process.argv.slice(2);
 const at = args.indexOf('--suite');
 const suite = at === -1 ? 'fast' : (args.splice(at, 2)[1] ?? '');
