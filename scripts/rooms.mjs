@@ -50,7 +50,7 @@ function filesBelow(folder, endings, into = []) {
 /** Module names that a source text imports, statically or dynamically, and the programs (`…/bin`) it names. */
 export function importsOf(text) {
   const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
-  const imports = code.matchAll(/(?:\bfrom|\bimport|\bimport\()\s*['"]([^'"]+)['"]/g);
+  const imports = code.matchAll(/(?:\bfrom|\bimport|\bimport\()\s*['"]([^'"\s]+)['"]/g);
   const programs = code.matchAll(/['"](@peerpod-tls\/[\w-]+\/bin)['"]/g);
   return [...imports, ...programs].map(match => match[1]);
 }
