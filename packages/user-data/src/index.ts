@@ -13,6 +13,7 @@ export {
   type Initdata,
   type InitdataAlgorithm,
 } from './initdata.js';
+export { initdataFiles, type InitdataFiles } from './initdata-files.js';
 export { measureLetter, sizesInWords, type LetterSize } from './letter-size.js';
 export { provisionFiles, type ProvisionOptions, type ProvisionReport } from './provision.js';
 export { fileSource, type FileSourceOptions } from './sources/file.js';

@@ -13,6 +13,7 @@ t.test('the public names are these', async t => {
     'SEED_FILE',
     'UserDataError',
     'fileSource',
+    'initdataFiles',
     'measureLetter',
     'mergeAuth',
     'parseApf',
