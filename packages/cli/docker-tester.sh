@@ -20,6 +20,8 @@ echo "exit code $code"
 say 'a pod VM that stays, and what the adaptor says of it'
 id=$(peerpod run --name compose --detach --no-stdin --quiet -- sleep 60)
 peerpod ps
+node -e "fetch('http://127.0.0.1:8000/sandboxes').then(a => a.json()).then(({ sandboxes: [{ tls, serverName, leaf }] }) =>
+  console.log('TLS: ' + tls + (serverName ? ', server name ' + serverName : '') + (leaf ? ', certificate ' + leaf.subject + ' until ' + leaf.notAfter : '')))"
 peerpod status || [ "$?" -eq 1 ]
 peerpod stop "$id"
 

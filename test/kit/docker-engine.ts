@@ -106,13 +106,24 @@ async function startDaemon(
   const log = path.join(directory, 'dockerd.log');
   writeFileSync(config, '{}');
   const out = openSync(log, 'w');
-  const args = [
-    ...['--config-file', config, '--data-root', path.join(directory, 'data')],
-    ...['--exec-root', path.join(directory, 'exec'), '--pidfile', path.join(directory, 'pid'), '-H', host],
-    // No bridge and no rule of its own: the machine's network stays as it is, networks are made by the tests.
-    ...['--bridge=none', '--iptables=false', '--ip6tables=false', '--ip-forward=false', '--ip-masq=false'],
+  const places = ['--config-file', config, '--data-root', path.join(directory, 'data')];
+  const running = [
+    '--exec-root',
+    path.join(directory, 'exec'),
+    '--pidfile',
+    path.join(directory, 'pid'),
+    '-H',
+    host,
   ];
-  const daemon = spawn('dockerd', args, { stdio: ['ignore', out, out] });
+  // No bridge and no rule of its own: the machine's network stays as it is, networks are made by the tests.
+  const network = [
+    '--bridge=none',
+    '--iptables=false',
+    '--ip6tables=false',
+    '--ip-forward=false',
+    '--ip-masq=false',
+  ];
+  const daemon = spawn('dockerd', [...places, ...running, ...network], { stdio: ['ignore', out, out] });
   closeSync(out);
   const ended = new Promise<void>(resolve => {
     daemon.once('exit', () => resolve());
