@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { parseApf } from './apf.js';
 import { awaitLetter, decodeText } from './await-letter.js';
 import { parseCloudConfig, type LetterFile } from './cloud-config.js';
+import { UserDataError } from './errors.js';
 import { GUEST_PATHS, LETTER_PATHS } from './guest-paths.js';
 import { initdataFiles, type InitdataFiles } from './initdata-files.js';
 import type { UserDataSource } from './sources/source.js';
@@ -51,6 +52,7 @@ export async function provisionFiles(options: ProvisionOptions): Promise<Provisi
   );
   const skipped = letter.map(file => file.path).filter(path => !LETTER_PATHS.includes(path));
   if (source !== null) checkApf(files.get(GUEST_PATHS.apf), log);
+  checkAuth(files.get(GUEST_PATHS.auth) ?? '');
   for (const path of skipped)
     log.warn({ path: path.slice(0, 200) }, 'file left out, a letter may not write it');
 
@@ -112,4 +114,16 @@ function checkApf(content: string | undefined, log: Logger): void {
   if (unknownKeys.length > 0)
     log.warn({ keys: unknownKeys.slice(0, 20) }, 'unknown keys in the forwarder configuration');
   if (trailingBytes > 0) log.warn({ trailingBytes }, 'text after the forwarder configuration');
+}
+
+/** Credentials cut on the way would otherwise show as a registry that lets nobody in. Empty ones are an image's own. */
+function checkAuth(content: string): void {
+  if (content.trim() === '') return;
+  try {
+    JSON.parse(content);
+  } catch {
+    throw new UserDataError('ERR_USER_DATA_AUTH', `${GUEST_PATHS.auth} in the letter is not JSON`, {
+      hint: 'the letter may have been cut on the way',
+    });
+  }
 }

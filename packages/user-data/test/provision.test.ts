@@ -96,6 +96,7 @@ t.test('a letter with anything wrong writes nothing', async t => {
     [`${renderCloudConfig([good])}  - path: /run/../etc/x\n`, 'ERR_USER_DATA_PATH'],
     [`${renderCloudConfig([good])}  - path: ${good.path}\n`, 'ERR_USER_DATA_PATH'],
     ['', 'ERR_USER_DATA_FORMAT'],
+    [renderCloudConfig([{ path: GUEST_PATHS.auth, content: '{"auths":{"h"' }]), 'ERR_USER_DATA_AUTH'],
     [
       renderCloudConfig([good, { path: GUEST_PATHS.initdata, content: 'bm8gZ3ppcA==' }]),
       'ERR_USER_DATA_INITDATA',
@@ -132,6 +133,35 @@ t.test('a letter without apf.json is written, with a warning', async t => {
   await run(renderCloudConfig([{ path: GUEST_PATHS.auth, content: '{}' }]));
   t.ok(existsSync(join(root, GUEST_PATHS.auth)));
   t.match(lines.join(''), /letter without forwarder configuration/);
+});
+
+t.test('wherever a letter is cut, no file has a part of its content', async t => {
+  const whole: Readonly<Record<string, string>> = {
+    [GUEST_PATHS.apf]: `${apf}\n`,
+    [GUEST_PATHS.auth]: `${JSON.stringify({ auths: { h: { auth: 'dTpw' } } })}\n`,
+    [GUEST_PATHS.initdata]: `${renderInitdata(`${EMPTY_INITDATA}# of a pod\n`)}\n`,
+  };
+  const letter = renderCloudConfig(Object.entries(whole).map(([path, content]) => ({ path, content })));
+  const { root, run } = setUp(t);
+  let refused = 0;
+  for (let length = letter.length - 1; length >= 0; length -= 3) {
+    let report: Awaited<ReturnType<typeof run>>;
+    try {
+      report = await run(letter.slice(0, length));
+    } catch (error) {
+      t.match(error, { code: /^ERR_USER_DATA_/ });
+      refused += 1;
+      continue;
+    }
+    for (const { path, bytes } of report.written.filter(file => file.path in whole && file.bytes > 0)) {
+      // What no longer is in the letter is written anew, as a stand-in.
+      if (path === GUEST_PATHS.initdata && !letter.slice(0, length).includes(path)) continue;
+      const found = readFileSync(join(root, path), 'utf8').trimEnd();
+      t.equal(found, whole[path]?.trimEnd(), `${path} at ${length}, ${bytes} bytes`);
+    }
+    rmSync(join(root, 'run'), { recursive: true });
+  }
+  t.ok(refused > letter.length / 6, `${refused} cuts were refused`);
 });
 
 t.test('when nothing comes in time, it says from where and what to do', async t => {
