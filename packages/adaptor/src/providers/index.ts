@@ -3,6 +3,7 @@
 import { docker } from './docker.js';
 import { exec } from './exec.js';
 import { local } from './local.js';
+import { qemu } from './qemu.js';
 import type { ProviderModule } from './provider.js';
 
-export const providers: readonly ProviderModule[] = [local, exec, docker];
+export const providers: readonly ProviderModule[] = [local, exec, docker, qemu];
