@@ -12,6 +12,9 @@ const programs = {
   'agent-protocol-forwarder': 'packages/forwarder/dist/bin.js',
   'process-user-data': 'packages/user-data/dist/bin.js',
   'peerpod-dev-agent': 'packages/dev-agent/dist/bin.js',
+  peerpod: 'packages/cli/dist/bin.js',
+  // Cleans up after a demo that was killed; started by it from beside its own file.
+  'peerpod-demo-reaper': 'packages/cli/dist/demo/reaper.js',
   // Leads a pod VM of the adaptor's `local` provider; looked for beside the adaptor's file.
   'peerpod-local-vm': 'packages/adaptor/dist/providers/local-vm.js',
 };
@@ -27,6 +30,17 @@ const yargsParserAlone = {
     bundler.onLoad({ filter: /[/\\]yargs[/\\]helpers[/\\]helpers\.mjs$/ }, ({ path }) => ({
       contents: "export { default as Parser } from 'yargs-parser';",
       resolveDir: dirname(path),
+    }));
+  },
+};
+
+/** docker-modem reaches ssh:// hosts through ssh2, whose native parts no file can hold; the docker provider refuses such hosts. */
+const dockerWithoutSsh = {
+  name: 'docker-without-ssh',
+  setup(bundler) {
+    bundler.onLoad({ filter: /[/\\]docker-modem[/\\]lib[/\\]ssh\.js$/ }, () => ({
+      contents: "module.exports = () => { throw new Error('ssh is not spoken here'); };",
+      loader: 'js',
     }));
   },
 };
@@ -49,7 +63,7 @@ const outcome = await build({
   sourcemap: true,
   sourcesContent: false,
   metafile: true,
-  plugins: [yargsParserAlone],
+  plugins: [yargsParserAlone, dockerWithoutSsh],
   define: { PEERPOD_COMMIT: JSON.stringify(commit()) },
   logLevel: 'warning',
   banner: {
