@@ -51,11 +51,10 @@ export async function ran(
   args: readonly string[],
   o: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string; readonly timeoutMs?: number } = {},
 ): Promise<Ran> {
-  const env = { ...process.env, ...o.env };
-  delete env['NODE_OPTIONS'];
   try {
-    const { stdout, stderr } = await runFile(command, args, {
-      env,
+    // The test runner puts its loaders into NODE_OPTIONS of whatever is started; env takes them out again.
+    const { stdout, stderr } = await runFile('env', ['-u', 'NODE_OPTIONS', command, ...args], {
+      env: { ...process.env, ...o.env },
       cwd: o.cwd,
       timeout: o.timeoutMs ?? 120_000,
       maxBuffer: 64 << 20,
