@@ -125,13 +125,9 @@ export async function connectEngine(settings: EngineSettings): Promise<DockerEng
   }
 }
 
-/** Not a literal in the import below: what the client brings for ssh cannot go into a single-file program. */
-const CLIENT = 'docker-modem';
-
 async function loadClient(): Promise<typeof DockerModem> {
   try {
-    const module: { readonly default: typeof DockerModem } = await import(CLIENT);
-    return module.default;
+    return (await import('docker-modem')).default;
   } catch (error) {
     throw refuse(
       'the docker provider needs the npm package docker-modem, which is not installed here',
