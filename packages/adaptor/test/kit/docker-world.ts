@@ -22,14 +22,18 @@ export class DockerWorld {
 
   static async start(): Promise<DockerWorld> {
     const engine = await startEngine();
-    const network = `ppt-${process.pid}`;
-    const block = (process.pid % 250) + 1;
-    const subnet = `10.213.${block}.0/24`;
-    const made = await engine.docker('network', 'create', '--subnet', subnet, network);
-    if (made.code !== 0) throw new Error(made.stderr);
-    await makeBundle();
-    await buildImage(engine, PODVM_IMAGE, 'podvm-files/Dockerfile');
-    return new DockerWorld(engine, network);
+    try {
+      const network = `ppt-${process.pid}`;
+      const subnet = `10.213.${(process.pid % 250) + 1}.0/24`;
+      const made = await engine.docker('network', 'create', '--subnet', subnet, network);
+      if (made.code !== 0) throw new Error(made.stderr);
+      await makeBundle();
+      await buildImage(engine, PODVM_IMAGE, 'podvm-files/Dockerfile');
+      return new DockerWorld(engine, network);
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
