@@ -44,10 +44,13 @@ t.test('scripts of three lines', async t => {
 t.test('the shipped example, with a list command', async t => {
   const world = makeExecWorld(t);
   const machines = join(world.directory, 'm');
-  const examples = fileURLToPath(new URL('../examples/exec/processes', import.meta.url));
+  const examples = fileURLToPath(new URL('../examples/exec', import.meta.url));
   process.env['PEERPOD_EXAMPLE_DIR'] = machines;
   t.teardown(() => delete process.env['PEERPOD_EXAMPLE_DIR']);
-  const failing = world.script('failing', `${examples}/create.sh; echo "the quota is used up" >&2; exit 3\n`);
+  const failing = world.script(
+    'failing',
+    `${examples}/create-processes.sh; echo "the quota is used up" >&2; exit 3\n`,
+  );
   const port = await freePort();
   const make = (create: string) => (log: Logger, podsDir?: string) =>
     world.provider(
@@ -58,7 +61,7 @@ t.test('the shipped example, with a list command', async t => {
       ],
       { log, ...(podsDir === undefined ? {} : { podsDir }) },
     );
-  const sound = make(`${examples}/create.sh`);
+  const sound = make(`${examples}/create-processes.sh`);
   await conformance(t, {
     userData,
     secret,

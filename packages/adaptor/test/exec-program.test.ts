@@ -31,11 +31,11 @@ const hypervisorOf = async (world: ExecWorld) =>
 t.test('a pod on the shipped example: its agent answers over mutual TLS, and nothing stays', async t => {
   const world = makeExecWorld(t);
   const machines = path.join(world.directory, 'm');
-  const examples = fileURLToPath(new URL('../examples/exec/processes', import.meta.url));
+  const examples = fileURLToPath(new URL('../examples/exec', import.meta.url));
   const program = new Program(
     flagsOf(
       world,
-      `env -u NODE_OPTIONS ${examples}/create.sh`,
+      `env -u NODE_OPTIONS ${examples}/create-processes.sh`,
       `env -u NODE_OPTIONS ${examples}/delete.sh`,
       `-list-command=env -u NODE_OPTIONS ${examples}/list.sh`,
       `-forwarder-port=${await freePort()}`,

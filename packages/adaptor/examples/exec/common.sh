@@ -1,13 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-# What create.sh, delete.sh and list.sh share. Read by them, not run.
+# What the scripts beside this one share. Read by them, not run.
 # shellcheck shell=sh disable=SC2154
 state=${PEERPOD_EXAMPLE_DIR:-/run/peerpod-example}
 node=${PEERPOD_NODE:-node}
 
 fail() {
-  tail -n 5 "$dir/console.log" >&2 || true
+  tail -n 5 "$dir/console.log" >&2 2>/dev/null || true
   echo "$1" >&2
   exit 1
+}
+
+# Ends well, with the answer, when the token was asked for before; else makes the machine's directory anew. A directory
+# without an answer is a machine that was never finished.
+begin_machine() {
+  if [ -f "$dir/answer.json" ]; then
+    cat "$dir/answer.json"
+    exit 0
+  fi
+  remove_machine "$id"
+  mkdir -p "$dir"
+  field owner >"$dir/owner"
+  field name >"$dir/name"
+  field token >"$dir/token"
+  # What every process of the machine inherits, and is found by.
+  export PEERPOD_LOCAL_VM="$dir"
+}
+
+# Prints the answer, and keeps it for the next time.
+finish_machine() {
+  printf '{"id":"%s","name":"%s","ips":["%s"]}\n' "$id" "$(cat "$dir/name")" "$1" >"$dir/answer.new"
+  mv "$dir/answer.new" "$dir/answer.json"
+  cat "$dir/answer.json"
 }
 
 # A field of the document on standard input. The document holds a private key, so it is handed on through a pipe.
@@ -16,6 +39,14 @@ field() {
     const value = JSON.parse(require("node:fs").readFileSync(0, "utf8"))[process.argv[1]];
     if (typeof value !== "string") throw new Error(`the document has no ${process.argv[1]}`);
     process.stdout.write(value);' "$1"
+}
+
+# A number of the document.
+number() {
+  printf '%s' "$document" | "$node" -e '
+    const value = JSON.parse(require("node:fs").readFileSync(0, "utf8"))[process.argv[1]];
+    if (!Number.isSafeInteger(value)) throw new Error(`the document has no number ${process.argv[1]}`);
+    process.stdout.write(String(value));' "$1"
 }
 
 # The id of a machine: the same for the same owner and token, so that it can be found without having been told.
@@ -75,6 +106,6 @@ program() {
   if [ -n "${PEERPOD_PROGRAMS:-}" ]; then
     echo "$PEERPOD_PROGRAMS/$2.mjs"
   else
-    echo "$here/../../../../$1/bin/$2.js"
+    echo "$here/../../../$1/bin/$2.js"
   fi
 }

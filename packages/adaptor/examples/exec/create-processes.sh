@@ -11,26 +11,15 @@ here=$(dirname "$(readlink -f "$0")")
 . "$here/common.sh"
 
 document=$(cat)
-token=$(field token)
-id=$(machine_of "$(field owner)" "$token")
+id=$(machine_of "$(field owner)" "$(field token)")
 dir=$state/$id
-
-# The same token means the same machine. A directory without an answer is a machine that was never finished.
-if [ -f "$dir/answer.json" ]; then
-  cat "$dir/answer.json"
-  exit 0
-fi
-remove_machine "$id"
+begin_machine
 
 mkdir -p "$dir/fs/media/cidata"
-field owner >"$dir/owner"
-field name >"$dir/name"
-printf '%s' "$token" >"$dir/token"
 # The letter goes from memory into a file that only this user can read, and never through an argument.
 field userData >"$dir/fs/media/cidata/user-data"
 
 address=$(reserve_address "$id")
-export PEERPOD_LOCAL_VM="$dir"
 start() {
   setsid "$@" </dev/null >>"$dir/console.log" 2>&1 &
 }
@@ -52,6 +41,4 @@ until grep -q 'forwarder listened' "$dir/console.log"; do
   sleep 0.05
 done
 
-printf '{"id":"%s","name":"%s","ips":["%s"]}\n' "$id" "$(cat "$dir/name")" "$address" >"$dir/answer.new"
-mv "$dir/answer.new" "$dir/answer.json"
-cat "$dir/answer.json"
+finish_machine "$address"
