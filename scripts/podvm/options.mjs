@@ -16,7 +16,7 @@ Builds a pod VM image: disk.img (or disk.qcow2), vmlinuz, initrd.img and manifes
   --node FILE         the Node to put in (default: the one that runs this)
   --files DIR         the guest's tree (default podvm-files)
   --certificates DIR  tls.crt, tls.key and ca.crt for manual TLS, instead of those in the tree's etc/certificates
-  --forwarder-options TEXT  further flags for the forwarder, for example -disable-tls (testing only)
+  --forwarder-options=TEXT  further flags for the forwarder, for example =-disable-tls (testing only)
   --programs DIR      single-file programs made by npm run bundle (default: made now)
   --format NAME       raw (default) or qcow2
   --size MIB          size of the disk (default 1024)

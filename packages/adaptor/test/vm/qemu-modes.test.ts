@@ -84,7 +84,7 @@ t.test(
 
 t.test('an image without TLS works with an adaptor without TLS, and only with one', { skip }, async t => {
   const directory = world(t);
-  const image = buildImage(path.join(directory, 'image'), '--forwarder-options', '-disable-tls');
+  const image = buildImage(path.join(directory, 'image'), '--forwarder-options=-disable-tls');
   const adaptor = await startAdaptor(t, directory, image, '-disable-tls');
   const shim = await openSandbox(await adaptor.start('plain'));
   t.match(await runIn(shim.agent, 'c', 'exit 9'), { code: 9 });
