@@ -100,7 +100,7 @@ export class DockerEngine {
         },
       );
     }
-    const [text, hint] = unreachable(this.#host, textIn(error, 'code'), String(error));
+    const [text, hint] = unreachable(this.#host, textIn(error, 'code'), reasonOf(error));
     return new ProviderError(code, text, { hint, cause: error });
   }
 }
@@ -118,7 +118,7 @@ export async function connectEngine(settings: EngineSettings): Promise<DockerEng
   } catch (error) {
     // The client reads DOCKER_HOST and DOCKER_CERT_PATH by itself, before it looks at what we give.
     throw refuse(
-      `the Docker client refused its settings: ${error instanceof Error ? error.message : String(error)}`,
+      `the Docker client refused its settings: ${reasonOf(error)}`,
       'correct or unset DOCKER_HOST and DOCKER_CERT_PATH',
       error,
     );
@@ -235,11 +235,13 @@ function unreachable(host: string, code: string, text: string): readonly [string
   }
 }
 
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 /** The engine's own sentence, without the client's frame around it. */
 function engineWords(error: unknown): string {
   const json = field(error, 'json');
   const message = textIn(json, 'message');
-  const text = message === '' ? (error instanceof Error ? error.message : String(error)) : message;
+  const text = message === '' ? reasonOf(error) : message;
   return text.trim().slice(0, 1000);
 }
 
