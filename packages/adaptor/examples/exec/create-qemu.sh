@@ -25,12 +25,6 @@ rm -r "$dir/seed"
 
 vcpus=$(number vcpus)
 memory=$(number memoryMiB)
-accel=tcg,thread=multi
-cpu=max
-if [ -w /dev/kvm ]; then
-  accel=kvm
-  cpu=host
-fi
 format=raw
 [ "$(head -c 3 "$image")" != QFI ] || format=qcow2
 set --
@@ -44,16 +38,23 @@ fi
 address=$(reserve_address "$id")
 
 # qemu returns when it has opened everything; its own words would hold our standard output open.
-qemu-system-x86_64 -name "$id" -nodefaults -no-user-config -display none -no-reboot -daemonize \
-  -machine pc -accel "$accel" -cpu "$cpu" -smp "$([ "$vcpus" -gt 0 ] && echo "$vcpus" || echo 1)" \
-  -m "$([ "$memory" -gt 0 ] && echo "$memory" || echo 1024)" "$@" \
-  -drive "file=$image,if=virtio,format=$format,snapshot=on,cache=unsafe" \
-  -drive "file=$dir/seed.iso,if=virtio,format=raw,readonly=on" \
-  -netdev "user,id=net,restrict=on,hostfwd=tcp:$address:$port-:$port" -device virtio-net-pci,netdev=net,romfile= \
-  -device virtio-rng-pci -serial "file:$dir/console.log" </dev/null >>"$dir/qemu.log" 2>&1 || {
-  cat "$dir/qemu.log" >&2
-  fail "qemu did not start"
+start() {
+  qemu-system-x86_64 -name "$id" -nodefaults -no-user-config -display none -no-reboot -daemonize -machine pc "$@" \
+    -smp "$([ "$vcpus" -gt 0 ] && echo "$vcpus" || echo 1)" \
+    -m "$([ "$memory" -gt 0 ] && echo "$memory" || echo 1024)" \
+    -drive "file=$image,if=virtio,format=$format,snapshot=on,cache=unsafe" \
+    -drive "file=$dir/seed.iso,if=virtio,format=raw,readonly=on" \
+    -netdev "user,id=net,restrict=on,hostfwd=tcp:$address:$port-:$port" -device virtio-net-pci,netdev=net,romfile= \
+    -device virtio-rng-pci -serial "file:$dir/console.log" </dev/null >>"$dir/qemu.log" 2>&1
 }
+
+# A machine may offer KVM and not be able to run anything with it; emulation always can.
+if ! { [ -w /dev/kvm ] && start -accel kvm -cpu host "$@"; }; then
+  start -accel tcg,thread=multi -cpu max "$@" || {
+    tail -n 5 "$dir/qemu.log" >&2
+    fail "qemu did not start"
+  }
+fi
 # qemu has it open; no name of it has to stay.
 rm "$dir/seed.iso"
 finish_machine "$address"
