@@ -34,6 +34,7 @@ export const seams = {
   long: ['ttrpc', 'agent-protocol'],
   yargs: ['daemon'],
   yaml: ['user-data'],
+  'docker-modem': ['adaptor'],
   'prom-client': ['daemon', 'adaptor'],
 };
 

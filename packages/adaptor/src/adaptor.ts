@@ -19,14 +19,15 @@ import { openIdentity } from './identity-files.js';
 import { automaticIdentity, disabledIdentity, manualIdentity, type Identity } from './identity.js';
 import { LiveMaterial } from './live-material.js';
 import { Metrics } from './metrics.js';
+import { operatorServices } from './operator.js';
 import type { AdaptorOptions } from './options.js';
+import { Orphans } from './orphans.js';
 import type { Provider } from './providers/provider.js';
-import { findOrphans } from './reap-instance.js';
 import { SandboxStore } from './sandbox-store.js';
 import { SandboxTable } from './sandbox-table.js';
 import { Sandboxes } from './sandboxes.js';
 import { lockStateDir, type StateLock } from './state-lock.js';
-import { readyCheck, sandboxViews, startupCheck, type Phase } from './status.js';
+import { orphansView, readyCheck, sandboxViews, startupCheck, type Phase } from './status.js';
 
 export interface AdaptorParts {
   readonly options: AdaptorOptions;
@@ -37,8 +38,6 @@ export interface AdaptorParts {
   readonly edits?: AdaptorEditOptions;
 }
 
-/** How often the platform is searched for instances that nobody knows. */
-const ORPHAN_SEARCH_MS = 600_000;
 const PROVIDER_CHECK_MS = 60_000;
 
 /** One adaptor: a service to be run, and the addresses it has while it runs. */
@@ -53,6 +52,7 @@ export class Adaptor implements Service {
   #live: LiveMaterial | null = null;
   #table: SandboxTable | null = null;
   #sandboxes: Sandboxes | null = null;
+  #orphans: Orphans | null = null;
   #statusAddress = '';
 
   constructor(parts: AdaptorParts) {
@@ -84,8 +84,11 @@ export class Adaptor implements Service {
     this.#own('sandboxes', () => sandboxes.close(AbortSignal.timeout(this.#drainMs())));
     await sandboxes.resume();
     signal.throwIfAborted();
-    await this.#openHypervisor(sandboxes, table);
-    this.#searchOrphans(deps);
+    const orphans = new Orphans(deps);
+    this.#orphans = orphans;
+    this.#own('orphan search', () => orphans.close());
+    await this.#openHypervisor(sandboxes, table, orphans);
+    orphans.watch();
     this.#phase = 'serving';
     this.#log.info(
       { provider: provider.name, socket: options.socket, status: status.address, mode: options.tls.t },
@@ -143,6 +146,7 @@ export class Adaptor implements Service {
       routes: {
         '/sandboxes': () =>
           this.#table === null ? { sandboxes: [] } : sandboxViews(this.#table, options.podsDir),
+        '/orphans': () => orphansView(this.#orphans?.report ?? null, this.#parts.provider.name),
       },
       log: this.#log,
     });
@@ -217,8 +221,11 @@ export class Adaptor implements Service {
     };
   }
 
-  async #openHypervisor(sandboxes: Sandboxes, table: SandboxTable): Promise<void> {
-    const server = new TtrpcServer({ services: hypervisorServices(sandboxes, table), log: this.#log });
+  async #openHypervisor(sandboxes: Sandboxes, table: SandboxTable, orphans: Orphans): Promise<void> {
+    const server = new TtrpcServer({
+      services: [...hypervisorServices(sandboxes, table), ...operatorServices(orphans)],
+      log: this.#log,
+    });
     const listener: UnixListener = await listenUnixSocket({
       path: this.#parts.options.socket,
       onConnection: socket => void server.serve(socket),
@@ -234,35 +241,6 @@ export class Adaptor implements Service {
   }
 
   #draining: Promise<void> = Promise.resolve();
-
-  #searchOrphans(deps: SandboxDeps): void {
-    const { provider } = this.#parts;
-    const stopping = new AbortController();
-    const search = async (): Promise<void> => {
-      try {
-        const orphans = await findOrphans(
-          deps,
-          AbortSignal.any([stopping.signal, AbortSignal.timeout(PROVIDER_CHECK_MS)]),
-        );
-        deps.metrics.orphans(orphans.length);
-        for (const { id, name, addresses } of orphans) {
-          this.#log.warn(
-            { provider: provider.name, instance: id, instanceName: name, addresses },
-            'instance belongs to no sandbox',
-          );
-        }
-      } catch (err) {
-        if (!stopping.signal.aborted)
-          this.#log.warn({ err, provider: provider.name }, 'instances not listed');
-      }
-    };
-    const timer = setInterval(() => void search(), ORPHAN_SEARCH_MS).unref();
-    void search();
-    this.#own('orphan search', async () => {
-      clearInterval(timer);
-      stopping.abort();
-    });
-  }
 
   /** SIGHUP: the certificates users bring are read again. The other modes have nothing to read. */
   async reload(): Promise<void> {

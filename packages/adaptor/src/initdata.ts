@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
-// Initdata on its way into a letter: base64 of gzipped TOML. What the TOML says is for the guest to judge.
-import { gunzipSync, gzipSync } from 'node:zlib';
+// Initdata on its way into a letter. What it must look like is read by the code that reads it in the guest, so that what a
+// guest would refuse is refused before there is one.
 import { UsageError } from '@peerpod-tls/daemon';
+import { initdataFiles, renderInitdata } from '@peerpod-tls/user-data';
+import { AdaptorError, codeOf, reasonOf } from './errors.js';
 
-/** Largest TOML text accepted, in bytes. Clouds take far less; this keeps a bomb from being unpacked. */
-const MAX_INITDATA_BYTES = 4 * 1024 * 1024;
-
-/** Checks the value of `-initdata`: it must unpack to text. Throws a `UsageError`; gives the base64 without white space. */
+/** Checks the value of `-initdata`; gives the base64 without white space. Throws a `UsageError`. */
 export function readGlobalInitdata(value: string): string {
   const compact = value.replaceAll(/\s+/g, '');
   if (compact === '') return '';
-  const hint = 'make it with: gzip -c initdata.toml | base64 -w0';
-  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(compact))
-    throw new UsageError('-initdata (INITDATA) is not base64', hint);
-  let toml: Buffer;
   try {
-    toml = gunzipSync(Buffer.from(compact, 'base64'), { maxOutputLength: MAX_INITDATA_BYTES });
-  } catch {
+    initdataFiles(compact);
+  } catch (error) {
+    if (!codeOf(error).startsWith('ERR_USER_DATA_')) throw error;
     throw new UsageError(
-      `-initdata (INITDATA) does not unpack with gzip to at most ${MAX_INITDATA_BYTES} bytes`,
-      hint,
+      `-initdata (INITDATA): ${reasonOf(error)}`,
+      'write TOML with algorithm, version and data, and pack it with: gzip -c initdata.toml | base64 -w0',
     );
-  }
-  try {
-    new TextDecoder('utf-8', { fatal: true }).decode(toml);
-  } catch {
-    throw new UsageError('-initdata (INITDATA) unpacks to something that is no text', hint);
   }
   return compact;
 }
 
-/** Packs the text a shim handed over the way the guest expects it in its file. */
+/** Packs the text a shim handed over the way the guest expects it in its file. Throws `ERR_ADAPTOR_INITDATA`. */
 export function packInitdata(toml: string): string {
-  return gzipSync(Buffer.from(toml, 'utf8')).toString('base64');
+  const packed = renderInitdata(toml);
+  try {
+    initdataFiles(packed);
+  } catch (error) {
+    if (!codeOf(error).startsWith('ERR_USER_DATA_')) throw error;
+    throw new AdaptorError('ERR_ADAPTOR_INITDATA', `the pod cannot be started: ${reasonOf(error)}`, {
+      hint: 'the annotation io.katacontainers.config.hypervisor.cc_init_data brings it',
+    });
+  }
+  return packed;
 }

@@ -71,7 +71,7 @@ export function providerName(sandbox: Sandbox, provider: Provider): string {
 }
 
 /** Instances that belong to sandboxes other than `except`. */
-function claimedIds(sandboxes: Iterable<Sandbox>, except = ''): ReadonlySet<string> {
+export function claimedIds(sandboxes: Iterable<Sandbox>, except = ''): ReadonlySet<string> {
   const ids = new Set<string>();
   for (const sandbox of sandboxes) {
     const instance = sandbox.id === except ? null : instanceOf(sandbox);
@@ -80,10 +80,14 @@ function claimedIds(sandboxes: Iterable<Sandbox>, except = ''): ReadonlySet<stri
   return ids;
 }
 
-/** Instances on the platform that no sandbox accounts for, neither by id nor as one that is being made. */
+/**
+ * Instances on the platform that no sandbox accounts for, neither by id nor as one that is being made. Sandboxes known
+ * before the platform was asked count as well: one that was stopped meanwhile may still be in its answer.
+ */
 export async function findOrphans(deps: SandboxDeps, signal: AbortSignal): Promise<readonly Instance[]> {
+  const before = [...deps.table.values()];
   const all = await deps.provider.listInstances(signal);
-  const sandboxes = [...deps.table.values()];
+  const sandboxes = [...before, ...deps.table.values()];
   const claimed = claimedIds(sandboxes);
   return all.filter(
     instance =>

@@ -5,8 +5,10 @@
 //              look at pods, so a restart of the adaptor never waits for pods to be restarted.
 //   /readyz    200 while the hypervisor socket takes calls and no certificate of ours has expired.
 //   /sandboxes the table, for people and tools; no secret is in it.
+//   /orphans   instances that belong to no sandbox, as last looked at.
 import type { CheckResult } from '@peerpod-tls/daemon';
 import type { Identity } from './identity.js';
+import type { OrphanReport } from './orphans.js';
 import { agentSocketPath } from './sandbox-id.js';
 import type { SandboxTable } from './sandbox-table.js';
 import { instanceOf, troubleOf, type LeafFacts } from './sandbox.js';
@@ -77,4 +79,9 @@ export function sandboxViews(
     };
   });
   return { sandboxes };
+}
+
+/** `GET /orphans`; null before the sandboxes of an earlier run are known, when nobody can tell what is an orphan. */
+export function orphansView(report: OrphanReport | null, provider: string): OrphanReport {
+  return report ?? { provider, checkedAt: null, error: '', orphans: [] };
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The letter to a VM: read back by the code that reads it in the guest.
+import { randomUUID } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import t from 'tap';
 import { parseApf, parseCloudConfig } from '@peerpod-tls/user-data';
@@ -23,7 +24,7 @@ function letter(o: Partial<LetterOptions> = {}, more: Record<string, string> = {
     generation: 1,
     state: { t: 'created', since },
   };
-  return writeLetter({ sandbox, tls: {}, initdata: '', scratchSpace: false, maxBytes: 65_536, ...o });
+  return writeLetter({ sandbox, tls: {}, initdata: '', scratchSpace: false, maxBytes: 1_048_576, ...o });
 }
 
 t.test(
@@ -66,6 +67,35 @@ t.test("initdata of the pod goes before the adaptor's own; both arrive packed", 
 t.test('a letter the platform would not take is refused with its size', async t => {
   t.throws(() => letter({ maxBytes: 100 }), {
     code: 'ERR_ADAPTOR_LETTER_TOO_BIG',
-    message: /bytes, the provider takes 100/,
+    message: /has \d+ bytes, the provider takes 100: \/run\/peerpod\/apf\.json \d+ bytes$/,
   });
+  const noise = Array.from({ length: 2000 }, () => randomUUID()).join('');
+  const toml = `algorithm = "sha256"\nversion = "0.1.0"\n[data]\n"aa.toml" = "${noise}"\n`;
+  t.throws(() => letter({ maxBytes: 16_384 }, { [INITDATA]: toml }), {
+    message: /takes 16384: \/run\/peerpod\/initdata \d{5} bytes, \/run\/peerpod\/apf\.json \d{3} bytes$/,
+    hint: /shorten the initdata/,
+  });
+  const { bytes } = letter({}, { [INITDATA]: toml });
+  t.equal(letter({ maxBytes: bytes }, { [INITDATA]: toml }).bytes, bytes);
+  t.throws(() => letter({ maxBytes: bytes - 1 }, { [INITDATA]: toml }), {
+    code: 'ERR_ADAPTOR_LETTER_TOO_BIG',
+  });
+});
+
+t.test('initdata that the guest would refuse is refused before there is a guest', async t => {
+  for (const [toml, message] of [
+    ['algorithm = "md5"\nversion = "0.1.0"\n', /algorithm "md5"/],
+    ['algorithm = "sha256"\nversion = "9"\n', /version "9"; it must be 0\.1\.0/],
+    ['S3CR3T', /not TOML/],
+    [
+      'algorithm = "sha256"\nversion = "0.1.0"\n[data]\n"aa.toml" = ""\n"./aa.toml" = ""\n',
+      /two entries for \/run\/peerpod\/aa\.toml/,
+    ],
+  ] as const) {
+    t.throws(() => letter({}, { [INITDATA]: toml }), {
+      code: 'ERR_ADAPTOR_INITDATA',
+      message,
+      hint: /cc_init_data/,
+    });
+  }
 });

@@ -9,7 +9,7 @@ const pbjs = promisify(cli.pbjs.main);
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 mkdirSync('gen', { recursive: true });
 
-const sources = ['hypervisor', 'podvminfo', 'health', 'agent'].map(name => `proto/${name}.proto`);
+const sources = ['hypervisor', 'podvminfo', 'operator', 'health', 'agent'].map(name => `proto/${name}.proto`);
 // A root of our own: two packages generated into protobufjs's default root overwrite each other's types.
 const shape = ['-t', 'static-module', '-w', 'esm', '-r', 'peerpod_agent', '-p', 'proto', '--force-long'];
 const lean = ['create', 'delimited', 'typeurl', 'service', 'verify', 'convert'].map(part => `--no-${part}`);

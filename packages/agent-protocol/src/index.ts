@@ -11,6 +11,7 @@ export {
   google,
   grpc,
   hypervisor,
+  peerpod,
   podvminfo,
   types,
   type CreateContainerRequest,
@@ -35,4 +36,10 @@ export {
 } from './method-traits.js';
 export { findMethod, listMethods, type FieldInfo, type MethodInfo } from './methods.js';
 export { withoutSandboxDns } from './sandbox-edits.js';
-export { agentService, healthService, hypervisorService, podVmInfoService } from './services.js';
+export {
+  agentService,
+  healthService,
+  hypervisorService,
+  operatorService,
+  podVmInfoService,
+} from './services.js';

@@ -2,7 +2,7 @@
 // The generated message classes under the names of their protobuf packages, and short names for those in daily use.
 import type { grpc, hypervisor, podvminfo, types } from '../gen/messages.js';
 
-export { google, grpc, hypervisor, podvminfo, types } from '../gen/messages.js';
+export { google, grpc, hypervisor, peerpod, podvminfo, types } from '../gen/messages.js';
 
 export type CreateVMRequest = hypervisor.CreateVMRequest;
 export type CreateVMResponse = hypervisor.CreateVMResponse;

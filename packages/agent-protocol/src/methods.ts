@@ -19,7 +19,13 @@ export interface FieldInfo {
 }
 
 /** A bare name that several services have means the first of these. */
-const precedence = ['grpc.AgentService', 'grpc.Health', 'hypervisor.Hypervisor', 'podvminfo.PodVMInfo'];
+const precedence = [
+  'grpc.AgentService',
+  'grpc.Health',
+  'hypervisor.Hypervisor',
+  'podvminfo.PodVMInfo',
+  'peerpod.Operator',
+];
 
 /**
  * The method of that name: bare (`CreateContainer`), or with its service (`grpc.Health/Version`).

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The four services of a peer pod as typed descriptors for ttrpc servers and clients. No logic.
+// The services of a peer pod as typed descriptors for ttrpc servers and clients. No logic.
 import { defineService, unary } from '@peerpod-tls/ttrpc';
-import { google, grpc, hypervisor, podvminfo, types } from '../gen/messages.js';
+import { google, grpc, hypervisor, peerpod, podvminfo, types } from '../gen/messages.js';
 import { agentServiceName, healthServiceName } from './method-traits.js';
 
 /** What a kata shim calls to have a pod VM made, started and stopped; the adaptor serves it. */
@@ -15,6 +15,12 @@ export const hypervisorService = defineService('hypervisor.Hypervisor', {
 /** Tells which VM carries a pod; served on the same socket as the hypervisor service. */
 export const podVmInfoService = defineService('podvminfo.PodVMInfo', {
   GetInfo: unary(podvminfo.GetInfoRequest, podvminfo.GetInfoResponse),
+});
+
+/** What a person asks an adaptor for; ours, served on the same socket as the hypervisor service. */
+export const operatorService = defineService('peerpod.Operator', {
+  ListOrphans: unary(peerpod.ListOrphansRequest, peerpod.ListOrphansResponse),
+  DeleteOrphan: unary(peerpod.DeleteOrphanRequest, peerpod.DeleteOrphanResponse),
 });
 
 /** The agent in the VM. */

@@ -35,6 +35,8 @@ t.test('the public names are these', async t => {
       'jsonToMessage',
       'listMethods',
       'messageToJson',
+      'operatorService',
+      'peerpod',
       'podVmInfoService',
       'podvminfo',
       'types',

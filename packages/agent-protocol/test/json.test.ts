@@ -205,6 +205,6 @@ t.test(
       code: 'ERR_AGENT_UNKNOWN_METHOD',
       hint: /the agent has CreateContainer, /,
     });
-    t.equal(listMethods().length, 49);
+    t.equal(listMethods().length, 51);
   },
 );

@@ -58,6 +58,11 @@ export const groups: readonly CommandGroup[] = [
         summary: 'readiness, links, calls and certificate expiry of an adaptor',
         load: async () => (await import('./status/status.js')).status,
       },
+      {
+        name: 'orphans',
+        summary: 'list instances that belong to no sandbox, and delete those you name',
+        load: async () => (await import('./orphans/orphans.js')).orphans,
+      },
     ],
   },
   {

@@ -28,16 +28,19 @@ export function renderCloudConfig(files: readonly LetterFile[]): string {
   checkPaths(files.map(file => file.path));
   const lines = [HEADER];
   if (files.length > 0) lines.push('', 'write_files:');
-  for (const { path, content } of files) {
-    if (/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(path + content)) {
-      throw new UserDataError('ERR_USER_DATA_CONTENT', `the content for ${path} is not well-formed Unicode`);
-    }
-    lines.push(`  - path: ${/^[\w./-]+$/.test(path) ? path : quoted(path)}`);
-    if (content !== '') lines.push(...contentLines(`${content.replace(/\n+$/, '')}\n`));
-  }
+  for (const file of files) lines.push(...renderFileLines(file));
   const text = `${lines.join('\n')}\n`;
   checkSize(Buffer.byteLength(text));
   return text;
+}
+
+/** One file's lines. Throws `ERR_USER_DATA_CONTENT`. */
+export function renderFileLines({ path, content }: LetterFile): string[] {
+  if (/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(path + content)) {
+    throw new UserDataError('ERR_USER_DATA_CONTENT', `the content for ${path} is not well-formed Unicode`);
+  }
+  const head = `  - path: ${/^[\w./-]+$/.test(path) ? path : quoted(path)}`;
+  return content === '' ? [head] : [head, ...contentLines(`${content.replace(/\n+$/, '')}\n`)];
 }
 
 /**
@@ -116,7 +119,9 @@ function checkHeader(text: string): void {
     ? 'it looks like a web page'
     : first.includes('\0') || first.startsWith('\u001f')
       ? 'it looks compressed'
-      : 'its first line is another';
+      : /^(?:I2Nsb3VkLWNvbmZp|H4sI)/.test(first)
+        ? 'it looks like base64, which this source should have undone'
+        : 'its first line is another';
   throw new UserDataError('ERR_USER_DATA_FORMAT', `the user-data does not begin with ${HEADER}: ${seen}`, {
     hint: 'the source may be somebody else\u2019s, or the letter was cut or encoded on the way',
   });

@@ -18,6 +18,10 @@ export type UserDataErrorCode =
   | 'ERR_USER_DATA_CONTENT'
   /** apf.json is not what a forwarder reads. */
   | 'ERR_USER_DATA_APF'
+  /** Initdata that cannot be unpacked or read. */
+  | 'ERR_USER_DATA_INITDATA'
+  /** Registry credentials that are none. */
+  | 'ERR_USER_DATA_AUTH'
   /** A link, a foreign directory or no regular file on the way to a file. */
   | 'ERR_USER_DATA_UNSAFE_PATH'
   | 'ERR_USER_DATA_WRITE';

@@ -28,5 +28,8 @@ export const LETTER_PATHS: readonly string[] = [
   GUEST_PATHS.scratchSpace,
 ];
 
+/** What an entry of initdata may become. */
+export const INITDATA_PATHS: readonly string[] = [GUEST_PATHS.aa, GUEST_PATHS.cdh, GUEST_PATHS.policy];
+
 /** Where providers that hand over a file or a seed disk put the letter. */
 export const SEED_FILE = '/media/cidata/user-data';

@@ -1,8 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public names of the package: the letter from adaptor to pod VM.
 export { parseApf, renderApf, type ApfConfig, type ParsedApf } from './apf.js';
+export { mergeAuth, MAX_AUTH_BYTES } from './auth.js';
 export { parseCloudConfig, renderCloudConfig, type LetterFile } from './cloud-config.js';
 export { UserDataError, type UserDataErrorCode } from './errors.js';
-export { GUEST_PATHS, LETTER_PATHS, SEED_FILE } from './guest-paths.js';
+export { GUEST_PATHS, INITDATA_PATHS, LETTER_PATHS, SEED_FILE } from './guest-paths.js';
+export {
+  MAX_INITDATA_BYTES,
+  parseInitdata,
+  renderInitdata,
+  unpackInitdata,
+  type Initdata,
+  type InitdataAlgorithm,
+} from './initdata.js';
+export { initdataFiles, type InitdataFiles } from './initdata-files.js';
+export { measureLetter, sizesInWords, type LetterSize } from './letter-size.js';
 export { provisionFiles, type ProvisionOptions, type ProvisionReport } from './provision.js';
-export { fileSource, type FileSourceOptions, type UserDataSource } from './source.js';
+export { fileSource, type FileSourceOptions } from './sources/file.js';
+export type { UserDataSource } from './sources/source.js';

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The commands of process-user-data, as upstream has them: provision-files and version. No command is help.
-import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import {
   createLogger,
@@ -11,14 +10,15 @@ import {
   versionBlock,
   type Flag,
 } from '@peerpod-tls/daemon';
+import type { Logger } from 'pino';
+import { SOURCE_NAMES } from './detect.js';
 import { SEED_FILE } from './guest-paths.js';
 import { provisionFiles } from './provision.js';
-import { fileSource } from './source.js';
+import { detect, sourceNamed } from './sources/by-name.js';
+import { fileSource } from './sources/file.js';
+import type { UserDataSource } from './sources/source.js';
 
 const PROGRAM = 'process-user-data';
-
-/** An upload into the seed directory shows the file before its content; this long without a change means complete. */
-const SEED_SETTLED_MS = 300;
 
 const HELP = `Usage: ${PROGRAM} provision-files [flags] | version | help
 
@@ -43,8 +43,18 @@ const flags = {
   },
   source: {
     type: 'string',
-    placeholder: 'PATH',
-    describe: `file with the user-data, or a directory with a file user-data in it; left out: ${SEED_FILE} below -root`,
+    default: 'auto',
+    placeholder: 'NAME|PATH',
+    describe:
+      `where the user-data is: auto (${SEED_FILE}, or the cloud the machine says it is in), ` +
+      `${SOURCE_NAMES.join(', ')}, none (cloud-init has written it: only initdata is handled), ` +
+      'or a path to a file or to a directory with a file user-data in it',
+  },
+  'metadata-endpoint': {
+    type: 'string',
+    hidden: true,
+    placeholder: 'URL',
+    describe: 'asked instead of the address of the cloud\u2019s metadata service, for tests',
   },
   root: {
     type: 'string',
@@ -119,17 +129,13 @@ async function provision(argv: readonly string[], env: NodeJS.ProcessEnv, stream
   }
   const { values } = parsed;
   const log = createLogger({ name: PROGRAM, level: values['log-level'] });
-  const source =
-    values.source === undefined
-      ? fileSource(join(values.root, SEED_FILE), { settledMs: SEED_SETTLED_MS })
-      : fileSource(values.source);
   const stop = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void =>
     stop.abort(new UsageError(`stopped by ${signal} while waiting for the user-data`, 'no file was written'));
   process.once('SIGTERM', onSignal).once('SIGINT', onSignal);
   try {
     await provisionFiles({
-      source,
+      source: await chooseSource(values.source, values.root, readEndpoint(values['metadata-endpoint']), log),
       root: values.root,
       log,
       signal: stop.signal,
@@ -139,4 +145,32 @@ async function provision(argv: readonly string[], env: NodeJS.ProcessEnv, stream
   } finally {
     process.off('SIGTERM', onSignal).off('SIGINT', onSignal);
   }
+}
+
+/** Null for `none`. A word that names no source is a path; `./aws` is a file of that name. */
+async function chooseSource(
+  source: string,
+  root: string,
+  endpoint: URL | undefined,
+  log: Logger,
+): Promise<UserDataSource | null> {
+  if (source === 'none') return null;
+  if (source === 'auto') {
+    const detected = await detect(root);
+    log.info(detected, 'source detected');
+    return sourceNamed(detected.source, root, { endpoint });
+  }
+  const name = SOURCE_NAMES.find(known => known === source);
+  return name === undefined ? fileSource(source) : sourceNamed(name, root, { endpoint });
+}
+
+function readEndpoint(text: string | undefined): URL | undefined {
+  if (text === undefined) return undefined;
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url?.protocol === 'http:' && url.pathname === '/' && url.search === '' && url.username === '')
+    return url;
+  throw new UsageError(
+    `-metadata-endpoint is ${JSON.stringify(text)}, not http://host:port`,
+    'leave it out to ask the cloud itself',
+  );
 }

@@ -3,8 +3,9 @@
 // gets its own. The only writer in the guest. What is in the files is the caller's.
 import { randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { lstat, mkdir, open, readdir, realpath, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, open, readFile, readdir, realpath, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { MAX_LETTER_BYTES } from './cloud-config.js';
 import { UserDataError } from './errors.js';
 
 export interface StagedFile {
@@ -45,6 +46,29 @@ export async function writeStaged(root: string, files: readonly StagedFile[]): P
   }
   for (const directory of new Set(staged.map(({ path }) => dirname(path)))) {
     await within('the directory', directory, () => syncDirectory(directory));
+  }
+}
+
+/**
+ * A file that is below `root` already, as text, or null when there is none. No link is followed on the last step.
+ *
+ * @throws UserDataError `ERR_USER_DATA_UNSAFE_PATH`, `ERR_USER_DATA_TOO_LARGE`, `ERR_USER_DATA_SOURCE`
+ */
+export async function readStaged(root: string, path: string): Promise<string | null> {
+  const full = join(root, path);
+  const found = await statOrNull(full);
+  if (found === null) return null;
+  await checkReplaceable(full, path);
+  if (found.size > MAX_LETTER_BYTES)
+    throw new UserDataError(
+      'ERR_USER_DATA_TOO_LARGE',
+      `${path} has ${found.size} bytes, ${MAX_LETTER_BYTES} are allowed`,
+    );
+  try {
+    return await readFile(full, { encoding: 'utf8', flag: constants.O_RDONLY | constants.O_NOFOLLOW });
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
+    throw new UserDataError('ERR_USER_DATA_SOURCE', `cannot read ${path} (${code})`, { cause });
   }
 }
 

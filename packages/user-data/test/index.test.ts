@@ -6,14 +6,24 @@ import * as userData from '../src/index.js';
 t.test('the public names are these', async t => {
   t.strictSame(Object.keys(userData).sort(), [
     'GUEST_PATHS',
+    'INITDATA_PATHS',
     'LETTER_PATHS',
+    'MAX_AUTH_BYTES',
+    'MAX_INITDATA_BYTES',
     'SEED_FILE',
     'UserDataError',
     'fileSource',
+    'initdataFiles',
+    'measureLetter',
+    'mergeAuth',
     'parseApf',
     'parseCloudConfig',
+    'parseInitdata',
     'provisionFiles',
     'renderApf',
     'renderCloudConfig',
+    'renderInitdata',
+    'sizesInWords',
+    'unpackInitdata',
   ]);
 });

@@ -7,6 +7,7 @@ import { PassThrough } from 'node:stream';
 import t from 'tap';
 import { renderCloudConfig } from '../src/cloud-config.js';
 import { main } from '../src/main.js';
+import { serve } from './kit/metadata-server.js';
 
 async function run(...argv: readonly string[]) {
   const streams = { stdout: new PassThrough(), stderr: new PassThrough() };
@@ -48,6 +49,52 @@ t.test('left out, the source is the seed file below the root', async t => {
   t.ok(existsSync(join(root, 'run/peerpod/auth.json')));
 });
 
+t.test('the machine says which cloud to ask; -source says it instead', async t => {
+  const letter = renderCloudConfig([{ path: '/run/peerpod/auth.json', content: '{}' }]);
+  const { endpoint, seen } = await serve(t, ({ method }, response) => {
+    response.end(method === 'PUT' ? 'token' : letter);
+  });
+  const at = ['-metadata-endpoint', endpoint.href];
+  const detected = directory();
+  mkdirSync(join(detected, 'sys/class/dmi/id'), { recursive: true });
+  writeFileSync(join(detected, 'sys/class/dmi/id/sys_vendor'), 'Amazon EC2\n');
+  t.match(await run('provision-files', '-root', detected, ...at), { code: 0 });
+  t.ok(existsSync(join(detected, 'run/peerpod/auth.json')));
+  t.strictSame(
+    seen.map(({ method }) => method),
+    ['PUT', 'GET'],
+  );
+
+  const told = directory();
+  t.match(await run('provision-files', '-source', 'alibaba', '-root', told, ...at), { code: 0 });
+  t.ok(existsSync(join(told, 'run/peerpod/auth.json')));
+
+  const none = directory();
+  t.match(await run('provision-files', '-source', 'none', '-root', none, ...at), { code: 0 });
+  t.ok(existsSync(join(none, 'run/peerpod/initdata.digest')));
+  t.equal(seen.length, 3);
+});
+
+t.test('a service that stays down is named with its last answer when the time is over', async t => {
+  const { endpoint } = await serve(t, (_, response) => void response.writeHead(500).end());
+  t.match(
+    await run(
+      'provision-files',
+      '-source=gcp',
+      '-t=1',
+      '-root',
+      directory(),
+      '-metadata-endpoint',
+      endpoint.href,
+    ),
+    {
+      code: 1,
+      stderr:
+        /no user-data came from the GCP metadata server \(.*\) within 1 s; at last user-data: answered 500\n/,
+    },
+  );
+});
+
 t.test('each mistake ends with 1, one line for the fact and one for the way out', async t => {
   const dir = directory();
   writeFileSync(join(dir, 'bad'), '#cloud-config\nruncmd: [x]\n');
@@ -59,6 +106,8 @@ t.test('each mistake ends with 1, one line for the fact and one for the way out'
     ],
     [['provision-files', '-t=0'], /out of range/],
     [['provision-files', '-source='], /-source is empty\n {2}give it a value or leave it out/],
+    [['provision-files', '-metadata-endpoint', 'https://a'], /"https:\/\/a", not http:\/\/host:port/],
+    [['provision-files', '-metadata-endpoint', 'x'], /not http:/],
     [['provision-files', 'x'], /"x" belongs to no flag/],
     [
       ['provision-files', '-source', join(dir, 'bad'), '-root', dir],

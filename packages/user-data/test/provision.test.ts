@@ -1,16 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a letter to files: all of it is checked before any of it is written.
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gunzipSync } from 'node:zlib';
 import { createLogger } from '@peerpod-tls/daemon';
 import t from 'tap';
 import { renderApf } from '../src/apf.js';
 import { renderCloudConfig } from '../src/cloud-config.js';
 import { GUEST_PATHS } from '../src/guest-paths.js';
 import { provisionFiles } from '../src/provision.js';
-import { fileSource, type UserDataSource } from '../src/source.js';
+import { EMPTY_INITDATA, renderInitdata } from '../src/initdata.js';
+import { fileSource } from '../src/sources/file.js';
+import type { UserDataSource } from '../src/sources/source.js';
 
 interface Scope {
   teardown(fn: () => unknown): void;
@@ -26,7 +40,7 @@ function setUp(t: Scope) {
     destination: { write: line => void lines.push(line) },
   });
   const run = (
-    letter: string | UserDataSource,
+    letter: string | UserDataSource | null,
     timeoutMs = 10_000,
     signal = new AbortController().signal,
   ) => {
@@ -54,14 +68,19 @@ t.test('listed files are written, others left out and named, the one that starts
   t.strictSame(report.written, [
     { path: GUEST_PATHS.apf, bytes: apf.length + 1 },
     { path: GUEST_PATHS.scratchSpace, bytes: 0 },
+    { path: GUEST_PATHS.digest, bytes: 64 },
+    { path: GUEST_PATHS.initdata, bytes: renderInitdata(EMPTY_INITDATA).length },
     { path: GUEST_PATHS.aa, bytes: 3 },
   ]);
+  t.equal(readFileSync(join(root, GUEST_PATHS.aa), 'utf8'), 'aa\n', 'not emptied for want of initdata');
   t.strictSame(report.skipped, ['/etc/passwd', GUEST_PATHS.policy, GUEST_PATHS.digest]);
   t.equal(readFileSync(join(root, GUEST_PATHS.apf), 'utf8'), `${apf}\n`);
   t.strictSame(readdirSync(root), ['run']);
   t.strictSame(readdirSync(join(root, 'run/peerpod')).sort(), [
     'aa.toml',
     'apf.json',
+    'initdata',
+    'initdata.digest',
     'scratch-space.marker',
   ]);
   t.equal(lines.filter(line => line.includes('file left out')).length, 3);
@@ -77,6 +96,21 @@ t.test('a letter with anything wrong writes nothing', async t => {
     [`${renderCloudConfig([good])}  - path: /run/../etc/x\n`, 'ERR_USER_DATA_PATH'],
     [`${renderCloudConfig([good])}  - path: ${good.path}\n`, 'ERR_USER_DATA_PATH'],
     ['', 'ERR_USER_DATA_FORMAT'],
+    [renderCloudConfig([{ path: GUEST_PATHS.auth, content: '{"auths":{"h"' }]), 'ERR_USER_DATA_AUTH'],
+    [
+      renderCloudConfig([good, { path: GUEST_PATHS.initdata, content: 'bm8gZ3ppcA==' }]),
+      'ERR_USER_DATA_INITDATA',
+    ],
+    [
+      renderCloudConfig([
+        good,
+        {
+          path: GUEST_PATHS.initdata,
+          content: renderInitdata(`${EMPTY_INITDATA}"./aa.toml" = ""\n`),
+        },
+      ]),
+      'ERR_USER_DATA_PATH',
+    ],
     [Buffer.from([0x23, 0xff, 0xfe]), 'ERR_USER_DATA_FORMAT'],
     [Buffer.alloc(2_000_000, '#'), 'ERR_USER_DATA_TOO_LARGE'],
   ];
@@ -101,6 +135,35 @@ t.test('a letter without apf.json is written, with a warning', async t => {
   t.match(lines.join(''), /letter without forwarder configuration/);
 });
 
+t.test('wherever a letter is cut, no file has a part of its content', async t => {
+  const whole: Readonly<Record<string, string>> = {
+    [GUEST_PATHS.apf]: `${apf}\n`,
+    [GUEST_PATHS.auth]: `${JSON.stringify({ auths: { h: { auth: 'dTpw' } } })}\n`,
+    [GUEST_PATHS.initdata]: `${renderInitdata(`${EMPTY_INITDATA}# of a pod\n`)}\n`,
+  };
+  const letter = renderCloudConfig(Object.entries(whole).map(([path, content]) => ({ path, content })));
+  const { root, run } = setUp(t);
+  let refused = 0;
+  for (let length = letter.length - 1; length >= 0; length -= 3) {
+    let report: Awaited<ReturnType<typeof run>>;
+    try {
+      report = await run(letter.slice(0, length));
+    } catch (error) {
+      t.match(error, { code: /^ERR_USER_DATA_/ });
+      refused += 1;
+      continue;
+    }
+    for (const { path, bytes } of report.written.filter(file => file.path in whole && file.bytes > 0)) {
+      // What no longer is in the letter is written anew, as a stand-in.
+      if (path === GUEST_PATHS.initdata && !letter.slice(0, length).includes(path)) continue;
+      const found = readFileSync(join(root, path), 'utf8').trimEnd();
+      t.equal(found, whole[path]?.trimEnd(), `${path} at ${length}, ${bytes} bytes`);
+    }
+    rmSync(join(root, 'run'), { recursive: true });
+  }
+  t.ok(refused > letter.length / 6, `${refused} cuts were refused`);
+});
+
 t.test('when nothing comes in time, it says from where and what to do', async t => {
   const { root, run } = setUp(t);
   const path = join(root, 'never');
@@ -116,7 +179,7 @@ t.test('a letter that comes late is written', async t => {
   const running = run(fileSource(join(root, 'letter')));
   await sleep(150);
   writeFileSync(join(root, 'letter'), renderCloudConfig([{ path: GUEST_PATHS.apf, content: apf }]));
-  t.equal((await running).written.length, 1);
+  t.equal((await running).written[0]?.path, GUEST_PATHS.apf);
 });
 
 t.test('told to stop, it stops with that reason and writes nothing', async t => {
@@ -127,3 +190,117 @@ t.test('told to stop, it stops with that reason and writes nothing', async t => 
   await t.rejects(running, { message: 'told to' });
   t.strictSame(readdirSync(root), []);
 });
+
+const withInitdata = (data: string, version = '0.1.0'): string =>
+  renderInitdata(`algorithm = "sha384"\nversion = "${version}"\n\n[data]\n${data}`);
+
+t.test('initdata becomes its files and its digest, and goes before files of the letter', async t => {
+  const { root, lines, run } = setUp(t);
+  const packed = withInitdata(
+    `"aa.toml" = "kbc"\n"cdh.toml" = '''\nSECRET\n'''\n"policy.rego" = "allow"\n"../../etc/passwd" = "x"\n`,
+  );
+  const report = await run(
+    renderCloudConfig([
+      { path: GUEST_PATHS.aa, content: 'other' },
+      { path: GUEST_PATHS.initdata, content: packed.replaceAll(/.{40}/g, '$&\n') },
+      { path: GUEST_PATHS.apf, content: apf },
+    ]),
+  );
+  const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+  t.equal(read(GUEST_PATHS.aa), 'kbc');
+  t.equal(read(GUEST_PATHS.cdh), 'SECRET\n');
+  t.equal(read(GUEST_PATHS.policy), 'allow');
+  t.equal(read(GUEST_PATHS.initdata).replaceAll('\n', ''), packed);
+  const toml = gunzipSync(Buffer.from(packed, 'base64'));
+  t.equal(read(GUEST_PATHS.digest), createHash('sha384').update(toml).digest('hex'));
+  t.equal(report.digest, read(GUEST_PATHS.digest));
+  t.equal(report.written.at(-1)?.path, GUEST_PATHS.aa);
+  t.strictSame(readdirSync(root), ['run']);
+  t.match(lines.join(''), /"entries":\["..\/..\/etc\/passwd"\].*left out/);
+  t.match(lines.join(''), /aa.toml".*replaced by that of the initdata/);
+  t.notMatch(lines.join(''), /SECRET|kbc/);
+});
+
+t.test(
+  'initdata without aa.toml is reported, and an empty one keeps the boot from waiting for ever',
+  async t => {
+    const { root, lines, run } = setUp(t);
+    await run(
+      renderCloudConfig([{ path: GUEST_PATHS.initdata, content: withInitdata('"cdh.toml" = "x"\n') }]),
+    );
+    t.equal(readFileSync(join(root, GUEST_PATHS.aa), 'utf8'), '');
+    t.match(lines.join(''), /initdata without aa.toml/);
+  },
+);
+
+t.test('initdata that is bad leaves a good letter unwritten', async t => {
+  for (const content of [withInitdata('', '0.2.0'), renderInitdata(Buffer.alloc(5_000_000)), 'H4sI']) {
+    const { root, run } = setUp(t);
+    await t.rejects(
+      run(
+        renderCloudConfig([
+          { path: GUEST_PATHS.apf, content: apf },
+          { path: GUEST_PATHS.initdata, content },
+        ]),
+      ),
+      { code: /ERR_USER_DATA_(?:INITDATA|TOO_LARGE)/ },
+    );
+    t.strictSame(readdirSync(root), []);
+  }
+});
+
+t.test('a second run finds what the first has written, and changes nothing', async t => {
+  const { root, run } = setUp(t);
+  const letter = renderCloudConfig([
+    { path: GUEST_PATHS.apf, content: apf },
+    { path: GUEST_PATHS.aa, content: 'mine' },
+  ]);
+  const all = (): string[] =>
+    readdirSync(join(root, 'run/peerpod')).map(
+      name => `${name}: ${readFileSync(join(root, 'run/peerpod', name), 'utf8')}`,
+    );
+  await run(letter);
+  const first = all();
+  await run(letter);
+  t.strictSame(all(), first);
+  t.ok(first.includes('aa.toml: mine\n'));
+});
+
+t.test('where cloud-init has written the files, initdata alone is handled', async t => {
+  const { root, lines, run } = setUp(t);
+  mkdirSync(join(root, 'run/peerpod'), { recursive: true });
+  writeFileSync(join(root, GUEST_PATHS.apf), apf);
+  writeFileSync(join(root, GUEST_PATHS.initdata), `${withInitdata('"aa.toml" = "kbc"\n')}\n`);
+  await run(null);
+  t.equal(readFileSync(join(root, GUEST_PATHS.apf), 'utf8'), apf);
+  t.equal(readFileSync(join(root, GUEST_PATHS.aa), 'utf8'), 'kbc');
+  t.match(readFileSync(join(root, GUEST_PATHS.digest), 'utf8'), /^[\da-f]{96}$/);
+  t.notMatch(lines.join(''), /without forwarder configuration/);
+
+  rmSync(join(root, GUEST_PATHS.initdata));
+  symlinkSync('/etc/passwd', join(root, GUEST_PATHS.initdata));
+  await t.rejects(run(null), { code: 'ERR_USER_DATA_UNSAFE_PATH' });
+  rmSync(join(root, GUEST_PATHS.initdata));
+  writeFileSync(join(root, GUEST_PATHS.initdata), Buffer.alloc(1_048_577, 'A'));
+  await t.rejects(run(null), { code: 'ERR_USER_DATA_TOO_LARGE', message: /initdata has 1048577/ });
+});
+
+t.test(
+  'what a source says on the way is logged once each, and is in the message when time is over',
+  async t => {
+    const { lines, run } = setUp(t);
+    const source: UserDataSource = {
+      describe: 'a cloud',
+      async read(signal, onTrouble) {
+        for (const trouble of ['a', 'a', 'b', 'b']) onTrouble?.(`answered ${trouble}`);
+        await once(signal, 'abort');
+        throw signal.reason;
+      },
+    };
+    await t.rejects(run(source, 50), {
+      code: 'ERR_USER_DATA_TIMEOUT',
+      message: 'no user-data came from a cloud within 0.05 s; at last answered b',
+    });
+    t.equal(lines.filter(line => line.includes('"level":"warn"')).length, 2);
+  },
+);

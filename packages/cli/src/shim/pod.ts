@@ -93,7 +93,8 @@ async function hypervisorCall<T>(
   }
 }
 
-async function connectHypervisor(socket: string): Promise<TtrpcClient> {
+/** A connection to the adaptor's socket; throws ERR_CLI_HYPERVISOR_UNREACHABLE. */
+export async function connectHypervisor(socket: string): Promise<TtrpcClient> {
   try {
     return await connectUnix(socket, { timeoutMs: 5_000 });
   } catch (error) {

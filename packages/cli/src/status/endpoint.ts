@@ -84,6 +84,70 @@ export async function readSandboxes(address: string, signal?: AbortSignal): Prom
   );
 }
 
+/** An instance that belongs to no sandbox. Fields that an adaptor leaves out are empty. */
+export interface OrphanRow {
+  readonly id: string;
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly token: string;
+}
+
+/** What `GET /orphans` tells. */
+export interface OrphanList {
+  readonly provider: string;
+  /** When the adaptor last looked at its platform with success; null: it has not. */
+  readonly checkedAt: Date | null;
+  /** Why the last look failed; empty when it did not. */
+  readonly error: string;
+  readonly orphans: readonly OrphanRow[];
+}
+
+/** Reads the list of orphans. */
+export async function readOrphans(address: string, signal?: AbortSignal): Promise<OrphanList> {
+  const answer = await request(address, '/orphans', signal);
+  const list = answer.status === 200 ? parseOrphans(answer.body) : null;
+  if (list !== null) return list;
+  throw new CliError(
+    'ERR_CLI_STATUS_ANSWER',
+    `${address} answered GET /orphans with something else (status ${answer.status})`,
+    {
+      hint: 'is this the status address of a cloud-api-adaptor of this project, and of a version that tells orphans?',
+    },
+  );
+}
+
+/** A `/orphans` document, or null when it is none. */
+export function parseOrphans(text: string): OrphanList | null {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  const list = fieldOf(document, 'orphans');
+  if (!Array.isArray(list)) return null;
+  const checkedAt = new Date(textOf(document, 'checkedAt'));
+  return {
+    provider: textOf(document, 'provider'),
+    checkedAt: Number.isNaN(checkedAt.getTime()) ? null : checkedAt,
+    error: textOf(document, 'error'),
+    orphans: list.map((value: unknown) => {
+      const addresses = fieldOf(value, 'addresses');
+      return {
+        id: textOf(value, 'id'),
+        name: textOf(value, 'name'),
+        addresses: Array.isArray(addresses) ? addresses.filter(a => typeof a === 'string') : [],
+        token: textOf(value, 'token'),
+      };
+    }),
+  };
+}
+
+function textOf(value: unknown, name: string): string {
+  const field = fieldOf(value, name);
+  return typeof field === 'string' ? field : '';
+}
+
 /** The rows of a `/sandboxes` document, or null when it is none. */
 export function parseSandboxes(text: string): readonly SandboxRow[] | null {
   let document: unknown;

@@ -5,8 +5,8 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, wr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { MAX_LETTER_BYTES } from '../src/cloud-config.js';
-import { fileSource } from '../src/source.js';
+import { MAX_LETTER_BYTES } from '../../src/cloud-config.js';
+import { fileSource } from '../../src/sources/file.js';
 
 interface Scope {
   teardown(fn: () => unknown): void;

@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a letter comes from. One interface for every cloud; here are the file and the seed directory. Knows nothing of
-// what is in the letter.
+// A file, or a NoCloud seed directory. Providers with seed disks, mounts and uploads put the letter there.
 import { constants } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MAX_LETTER_BYTES } from './cloud-config.js';
-import { UserDataError } from './errors.js';
-
-export interface UserDataSource {
-  /** For messages and logs, like `the file /media/cidata/user-data`. */
-  readonly describe: string;
-  /**
-   * Waits until the letter is there and complete, and gives its bytes. Rejects with a UserDataError, or with the
-   * signal's reason.
-   */
-  read(signal: AbortSignal): Promise<Uint8Array>;
-}
+import { MAX_LETTER_BYTES } from '../cloud-config.js';
+import { UserDataError } from '../errors.js';
+import type { UserDataSource } from './source.js';
 
 export interface FileSourceOptions {
   /**

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// One thing at a time per key: what is asked for an instance waits for what was asked before. No timers, no state else.
+
+export class Turns {
+  readonly #last = new Map<string, Promise<unknown>>();
+
+  /** Runs `action` after everything that was asked for `key` before, whatever came of it. */
+  async run<T>(key: string, action: () => Promise<T>): Promise<T> {
+    const before = this.#last.get(key) ?? Promise.resolve();
+    const turn = before.then(action, action);
+    const settled = turn.catch(() => {});
+    this.#last.set(key, settled);
+    try {
+      return await turn;
+    } finally {
+      if (this.#last.get(key) === settled) this.#last.delete(key);
+    }
+  }
+
+  /** Resolves when nothing that was asked is under way any more. */
+  async idle(): Promise<void> {
+    while (this.#last.size > 0) await Promise.allSettled(this.#last.values());
+  }
+}

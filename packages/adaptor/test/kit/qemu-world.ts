@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Real virtual machines for the vm suite: what is missing for them here, images built once, and an adaptor with the
+// qemu provider as a process.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import { hypervisorService } from '@peerpod-tls/agent-protocol';
+import { clientOf, connectUnix, type TypedClient } from '@peerpod-tls/ttrpc';
+import { processesOf } from '../../src/providers/local-process.js';
+import { annotations, dialAgent, type ShimAgent } from './adaptor.js';
+import { Program } from './program.js';
+
+const root = fileURLToPath(new URL('../../../..', import.meta.url));
+
+/** Node's time-outs for one test, in seconds: an emulated boot on a busy machine takes most of it. */
+export const VM_TEST_SECONDS = 240;
+
+/** Why no virtual machine can be tried here, or false. */
+export function vmsMissing(): string | false {
+  const missing = ['qemu-system-x86_64', 'mmdebstrap', 'mke2fs', 'debugfs'].filter(
+    name => spawnSync('sh', ['-c', `PATH=$PATH:/usr/sbin:/sbin command -v ${name}`]).status !== 0,
+  );
+  if (missing.length > 0) return `needs ${missing.join(', ')} (Debian: qemu-system-x86 mmdebstrap e2fsprogs)`;
+  if (process.getuid?.() !== 0) return 'needs root, to build the image';
+  return process.arch === 'x64' ? false : `needs an amd64 machine, this is ${process.arch}`;
+}
+
+/** Builds an image with these options of the build script, and gives its disk. Debian's part comes from a cache. */
+export function buildImage(directory: string, ...options: readonly string[]): string {
+  const cache = process.env['PEERPOD_VM_CACHE'];
+  const args = ['scripts/build-podvm-image.mjs', '--output', directory, ...options];
+  if (cache !== undefined && cache !== '') args.push('--cache', cache);
+  const { NODE_OPTIONS: _, ...env } = process.env;
+  const built = spawnSync('env', ['-u', 'NODE_OPTIONS', process.execPath, ...args], {
+    cwd: root,
+    encoding: 'utf8',
+    env,
+  });
+  if (built.status !== 0) throw new Error(`no image: ${built.stderr}${built.stdout}`);
+  return path.join(directory, 'disk.img');
+}
+
+/** A short directory that goes with the test, after every virtual machine in it. */
+export function world(t: Test): string {
+  const directory = mkdtempSync(path.join(tmpdir(), 'ppq-'));
+  t.teardown(() => {
+    for (const vm of vmDirectories(directory)) {
+      for (const pid of processesOf(vm)) process.kill(pid, 'SIGKILL');
+    }
+    rmSync(directory, { recursive: true, force: true });
+  });
+  return directory;
+}
+
+/** Directories of the virtual machines that there are. */
+export function vmDirectories(directory: string): string[] {
+  const data = path.join(directory, 'vms');
+  if (!existsSync(data)) return [];
+  return readdirSync(data)
+    .filter(name => name !== 'addresses')
+    .flatMap(home => readdirSync(path.join(data, home)).map(id => path.join(data, home, id)));
+}
+
+export function consoleOf(vm: string): string {
+  return readFileSync(path.join(vm, 'console.log'), 'utf8').replaceAll('\r', '');
+}
+
+/** The adaptor's own CA certificate, PEM. */
+export function authorityOf(directory: string): string {
+  return readFileSync(path.join(directory, 'pods', '.state', 'identity', 'ca.crt'), 'utf8');
+}
+
+export interface QemuAdaptor {
+  readonly program: Program;
+  readonly hypervisor: TypedClient<typeof hypervisorService>;
+  /** CreateVM and StartVM; gives the path of the agent's socket. */
+  start(id: string): Promise<string>;
+}
+
+/** An adaptor whose state lives in `directory`; a second call with the same one is the adaptor after a restart. */
+export async function startAdaptor(
+  t: Test,
+  directory: string,
+  image: string,
+  ...flags: readonly string[]
+): Promise<QemuAdaptor> {
+  const program = new Program([
+    'qemu',
+    `-qemu-image=${image}`,
+    '-qemu-accel=auto',
+    `-socket=${path.join(directory, 'h.sock')}`,
+    `-pods-dir=${path.join(directory, 'pods')}`,
+    `-data-dir=${path.join(directory, 'vms')}`,
+    '-status-address=127.0.0.1:0',
+    '-drain-timeout=5s',
+    '-proxy-timeout=3m',
+    ...flags,
+  ]);
+  t.teardown(() => program.child.kill('SIGKILL'));
+  await program.next('adaptor started');
+  const client = await connectUnix(path.join(directory, 'h.sock'));
+  t.teardown(() => client.close());
+  const hypervisor = clientOf(hypervisorService, client);
+  return {
+    program,
+    hypervisor,
+    start: async id => {
+      const memory = { 'io.katacontainers.config.hypervisor.default_memory': '768' };
+      const { agentSocketPath } = await hypervisor.CreateVM({
+        id,
+        annotations: annotations('nginx', 'default', memory),
+        networkNamespacePath: '/run/netns/none',
+      });
+      await hypervisor.StartVM({ id });
+      return agentSocketPath;
+    },
+  };
+}
+
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+}
+
+/** Runs a command in a new container in the guest, as a shim does, and waits for its end. */
+export async function runIn(agent: ShimAgent['agent'], containerId: string, script: string): Promise<Ran> {
+  await begin(agent, containerId, script);
+  const { status } = await agent.WaitProcess({ containerId, execId: '' });
+  let stdout = '';
+  try {
+    for (;;) {
+      const { data } = await agent.ReadStdout({ containerId, execId: '', len: 65_536 });
+      stdout += Buffer.from(data).toString();
+    }
+  } catch (error) {
+    // The agent says with an error that there is no more.
+    if (!(error instanceof Error && error.message.includes('eof'))) throw error;
+  }
+  return { code: status, stdout };
+}
+
+export async function begin(agent: ShimAgent['agent'], containerId: string, script: string): Promise<void> {
+  await agent.CreateContainer({
+    containerId,
+    execId: containerId,
+    OCI: {
+      Process: { Args: ['/bin/sh', '-c', script], Cwd: '/', Env: ['PATH=/usr/sbin:/usr/bin:/sbin:/bin'] },
+      Linux: {},
+      Root: { Path: '/' },
+      Mounts: [
+        { destination: '/data', source: '/var/lib/kubelet/pods/1/volumes/empty', type: 'bind' },
+        { destination: '/odd', source: '/srv/elsewhere', type: 'bind' },
+      ],
+    },
+  });
+  await agent.StartContainer({ containerId });
+}
+
+/** Connects as a shim and opens the sandbox. */
+export async function openSandbox(socket: string): Promise<ShimAgent> {
+  const shim = await dialAgent(socket);
+  await shim.agent.CreateSandbox({ sandboxId: 's', hostname: 'guest' });
+  return shim;
+}

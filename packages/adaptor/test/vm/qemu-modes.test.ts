@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Images of the other kinds: certificates of their own, no TLS, cloud-init as the reader; and boots that must fail and
+// say why. One short life of a virtual machine each.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import t from 'tap';
+import { manualSet, flagsOf } from '../kit/certificates.js';
+import {
+  VM_TEST_SECONDS,
+  buildImage,
+  consoleOf,
+  openSandbox,
+  runIn,
+  startAdaptor,
+  vmDirectories,
+  vmsMissing,
+  world,
+} from '../kit/qemu-world.js';
+
+t.setTimeout(2 * VM_TEST_SECONDS * 1000);
+
+const skip = vmsMissing();
+
+t.test(
+  'an image with certificates of its own serves who they trust, and refuses the rest aloud',
+  { skip },
+  async t => {
+    const directory = world(t);
+    const folder = (name: string): string => {
+      mkdirSync(path.join(directory, name), { mode: 0o700 });
+      return path.join(directory, name);
+    };
+    const ours = await manualSet(folder('ours'));
+    const others = await manualSet(folder('others'));
+    const server = await ours.authority.issue('server', { names: ['podvm-server'] });
+    const certificates = folder('certificates');
+    writeFileSync(path.join(certificates, 'tls.crt'), server.certPem);
+    writeFileSync(path.join(certificates, 'tls.key'), server.keyPem, { mode: 0o600 });
+    writeFileSync(path.join(certificates, 'ca.crt'), others.ca);
+    const wrong = path.join(directory, 'wrong');
+    const right = path.join(directory, 'right');
+    t.throws(() => buildImage(wrong, '--certificates', folder('empty')), /holds none of tls.crt/);
+    const imageOfOthers = buildImage(wrong, '--certificates', certificates);
+    writeFileSync(path.join(certificates, 'ca.crt'), ours.ca);
+    const image = buildImage(right, '--certificates', certificates);
+
+    await t.test(
+      'the guest trusts another CA: StartVM fails at once, its console names the reason',
+      async t => {
+        const adaptor = await startAdaptor(t, directory, imageOfOthers, ...flagsOf(ours.files));
+        // A failed start takes its machine away, and the console with it: it is read while it is there.
+        let said = '';
+        const reading = setInterval(() => {
+          for (const vm of vmDirectories(directory)) {
+            try {
+              said = consoleOf(vm);
+            } catch {
+              // Not there yet, or gone.
+            }
+          }
+        }, 50);
+        await t
+          .rejects(adaptor.start('wrong'), { message: /refused|certificate/ })
+          .finally(() => clearInterval(reading));
+        t.match(said, /(unknown-issuer|not signed by|self-signed|unknown issuer)/i);
+        await adaptor.hypervisor.StopVM({ id: 'wrong' });
+        t.same(vmDirectories(directory), []);
+        await adaptor.program.kill('SIGTERM');
+      },
+    );
+
+    await t.test('the guest trusts our CA: the pod runs', async t => {
+      const adaptor = await startAdaptor(t, directory, image, ...flagsOf(ours.files));
+      const shim = await openSandbox(await adaptor.start('manual'));
+      const look =
+        "stat -c %U:%a /etc/certificates/tls.key; grep -c 'PRIVATE KEY' /run/peerpod/apf.json; exit 5";
+      t.same(await runIn(shim.agent, 'c', look), { code: 5, stdout: 'peerpod-forwarder:400\n0\n' });
+      shim.client.close();
+      await adaptor.hypervisor.StopVM({ id: 'manual' });
+      await adaptor.program.kill('SIGTERM');
+    });
+  },
+);
+
+t.test('an image without TLS works with an adaptor without TLS, and only with one', { skip }, async t => {
+  const directory = world(t);
+  const image = buildImage(path.join(directory, 'image'), '--forwarder-options=-disable-tls');
+  const adaptor = await startAdaptor(t, directory, image, '-disable-tls');
+  const shim = await openSandbox(await adaptor.start('plain'));
+  t.match(await runIn(shim.agent, 'c', 'exit 9'), { code: 9 });
+  t.match(await adaptor.program.next('link judged'), { protocol: 'plain' });
+  shim.client.close();
+  await adaptor.hypervisor.StopVM({ id: 'plain' });
+  t.same(vmDirectories(directory), []);
+  await adaptor.program.kill('SIGTERM');
+});
+
+t.test(
+  'a forwarder that cannot start ends the machine, and StartVM says what its console said',
+  { skip },
+  async t => {
+    const directory = world(t);
+    // The letter of an adaptor without TLS holds no certificate, which this image's forwarder insists on.
+    const image = buildImage(path.join(directory, 'image'));
+    const adaptor = await startAdaptor(t, directory, image, '-disable-tls');
+    await t.rejects(adaptor.start('bare'), { message: /died|no server certificate|TLS/ });
+    await adaptor.hypervisor.StopVM({ id: 'bare' });
+    t.match(adaptor.program.output, /no server certificate/, "the console's last words are in the log");
+    await adaptor.program.kill('SIGTERM');
+  },
+);

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Orphans of a real adaptor: its table is lost, its VM runs on, and a person decides.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { parseLogLine, readLog } from '../../src/demo/log-events.js';
+import { MARK, sweep } from '../../src/demo/sweep.js';
+import { parseOrphans, readOrphans } from '../../src/status/endpoint.js';
+import { call } from '../support/in-process.js';
+import { peerpod, shortDirectory } from '../support/program.js';
+
+const dir = shortDirectory(t);
+const socket = `${dir}/hypervisor.sock`;
+const running: ChildProcess[] = [];
+t.teardown(() => sweep(dir, { keep: false }));
+
+/** The adaptor with the local provider; resolves with its status address once it has looked for orphans. */
+async function start(): Promise<string> {
+  const program = fileURLToPath(import.meta.resolve('@peerpod-tls/adaptor/bin'));
+  const flags = [
+    `-socket=${socket}`,
+    `-pods-dir=${dir}/pods`,
+    `-data-dir=${dir}/vm`,
+    '-status-address=127.0.0.1:0',
+  ];
+  const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, program, 'local', ...flags], {
+    env: { PATH: process.env['PATH'], [MARK]: dir },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  running.push(child);
+  return new Promise((resolve, reject) => {
+    void once(child, 'close').then(() => reject(new Error('the adaptor did not start')));
+    void readLog(child.stderr, line => {
+      const event = parseLogLine(line);
+      if (event?.message === 'adaptor started') resolve(event.text('status'));
+    });
+  });
+}
+
+/** kill -9, as a machine that lost its state has it. */
+async function kill(): Promise<void> {
+  const child = running.pop();
+  if (child === undefined) throw new Error('nothing runs');
+  const ended = once(child, 'close');
+  child.kill('SIGKILL');
+  await ended;
+}
+
+t.test('a VM whose sandbox was forgotten is listed, and deleted only by its id', async t => {
+  await start();
+  const detached = await peerpod(t, [
+    'run',
+    '-detach',
+    '-socket',
+    socket,
+    '-name',
+    'web',
+    '--',
+    'sleep',
+    '60',
+  ]);
+  t.equal(detached.code, 0, detached.stderr);
+  await kill();
+  rmSync(`${dir}/pods/.state/sandboxes`, { recursive: true });
+  const address = await start();
+  const now = await peerpod(t, ['orphans', '-fresh', '-socket', socket, '-quiet']);
+  const id = now.stdout.trim();
+  t.match(id, /^[0-9a-f]{12}$/, now.stderr);
+  const listed = await peerpod(t, ['orphans', '-address', address]);
+  t.match(
+    listed.stdout,
+    new RegExp(`ID +NAME +ADDRESS +TOKEN\\n${id} +podvm-web-web-\\S+ +127\\.\\S+ +web-`),
+  );
+  t.equal(listed.stderr, '');
+  t.match(JSON.parse((await call(['orphans', '-json', '-address', address])).stdout), {
+    provider: 'local',
+    orphans: [{ id }],
+  });
+  const other = await peerpod(t, ['orphans', 'delete', 'aaaaaaaaaaaa', '-json', '-socket', socket]);
+  t.equal(other.code, 1);
+  t.match(JSON.parse(other.stdout), {
+    orphans: [{ deleted: false, error: /no instance "aaaaaaaaaaaa" with/ }],
+  });
+  t.same((await readOrphans(address)).orphans.length, 1);
+  const deleted = await peerpod(t, ['orphans', 'delete', id, '-socket', socket]);
+  t.match(deleted, { code: 0, stdout: `${id}\n`, stderr: '' });
+  t.same((await readOrphans(address)).orphans, []);
+  t.match(await call(['orphans', '-address', address]), { code: 0, stdout: '', stderr: 'no orphans\n' });
+  const home = readdirSync(`${dir}/vm`).find(name => name !== 'addresses') ?? '';
+  t.same(readdirSync(`${dir}/vm/${home}`), [], 'nothing of it is left');
+  // A VM with a sandbox is out of reach, by this way.
+  await peerpod(t, ['run', '-detach', '-socket', socket, '-name', 'kept', '--', 'sleep', '60']);
+  const [kept = ''] = readdirSync(`${dir}/vm/${home}`);
+  const refused = await peerpod(t, ['orphans', 'delete', kept, '-socket', socket]);
+  t.match(refused, { code: 1, stderr: /FailedPrecondition \(9\).* belongs to a sandbox; stop the sandbox/ });
+  t.same(readdirSync(`${dir}/vm/${home}`), [kept]);
+  await kill();
+});
+
+t.test('a wrong word, no id, and nobody there are said with the way out', async t => {
+  t.match(await call(['orphans', 'delet']), { code: 2, stderr: /did you mean peerpod orphans delete\?/ });
+  t.match(await call(['orphans', 'everything']), { code: 2, stderr: /leave it out to list/ });
+  t.match(await call(['orphans', 'delete']), {
+    code: 2,
+    stderr: /needs the id[^]*peerpod orphans lists them/,
+  });
+  t.match(await call(['orphans', 'delete', 'x', '-socket', `${dir}/none`]), {
+    code: 1,
+    stderr: /peerpod orphans delete x: no adaptor at .*none: ENOENT/,
+  });
+  t.match(await call(['orphans', '-address', '127.0.0.1:1']), { code: 1, stderr: /nothing listens there/ });
+});
+
+t.test('what was seen long ago, and why it is not newer, is told apart from nothing', async t => {
+  const pages = [
+    '{"provider":"x","checkedAt":null,"error":"the cloud is away","orphans":[]}',
+    `{"provider":"x","checkedAt":"${new Date(Date.now() - 7_200_000).toISOString()}","error":"the cloud\\u001b[31m is away","orphans":[{"id":"i-1","addresses":[4]}]}`,
+    '[]',
+  ];
+  const server = createServer((_request, response) => response.end(pages.shift())).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const ask = () => call(['orphans', '-address', `127.0.0.1:${port}`]);
+  t.match(await ask(), {
+    code: 0,
+    stdout: '',
+    stderr: /has not looked .* yet\n.*failed: the cloud is away\n/,
+  });
+  const old = await ask();
+  t.match(old, { stdout: /i-1/, stderr: /failed: the cloud.*; this is (2 hours|120 min)/ });
+  t.notMatch(old.stderr, '\u001b');
+  t.match(await ask(), { code: 1, stderr: /something else \(status 200\)/ });
+  t.equal(parseOrphans('nonsense'), null);
+  t.equal(parseOrphans('{"orphans":3}'), null);
+});
