@@ -12,6 +12,8 @@ here=$(dirname "$(readlink -f "$0")")
 
 image=${PEERPOD_IMAGE:?is the disk of the pod VMs}
 port=${PEERPOD_FORWARDER_PORT:-15150}
+# Where the forwarder listens in the guest, which is the image's affair.
+guest_port=${PEERPOD_GUEST_PORT:-15150}
 document=$(cat)
 id=$(machine_of "$(field owner)" "$(field token)")
 dir=$state/$id
@@ -44,7 +46,7 @@ start() {
     -m "$([ "$memory" -gt 0 ] && echo "$memory" || echo 1024)" \
     -drive "file=$image,if=virtio,format=$format,snapshot=on,cache=unsafe" \
     -drive "file=$dir/seed.iso,if=virtio,format=raw,readonly=on" \
-    -netdev "user,id=net,restrict=on,hostfwd=tcp:$address:$port-:$port" -device virtio-net-pci,netdev=net,romfile= \
+    -netdev "user,id=net,restrict=on,hostfwd=tcp:$address:$port-:$guest_port" -device virtio-net-pci,netdev=net,romfile= \
     -device virtio-rng-pci -serial "file:$dir/console.log" </dev/null >>"$dir/qemu.log" 2>&1
 }
 
