@@ -54,7 +54,8 @@ const counts = {
   skip: 0,
   ...summary(existsSync(output) ? readFileSync(output, 'utf8') : ''),
 };
-process.stdout.write(`${counts.pass} passed, ${counts.fail} failed, ${counts.skip} skipped\n`);
+// tap may end on a terminal code without a line end: the counts start a line of their own.
+process.stdout.write(`\n${counts.pass} passed, ${counts.fail} failed, ${counts.skip} skipped\n`);
 process.exit(code === 0 && counts.pass + counts.skip === 0 ? 1 : code);
 
 /** Numbers of the last summary line of a TAP stream, `# { total: 9, pass: 8, skip: 1 }`. */
