@@ -172,7 +172,12 @@ async function awaitAgent(
       'link judged',
     );
     log.info(
-      { sandbox: sandbox.id, attempts: healthy.attempts, ms: Math.round(healthy.ms) },
+      {
+        sandbox: sandbox.id,
+        attempts: healthy.attempts,
+        ms: Math.round(healthy.ms),
+        lastTryMs: Math.round(healthy.lastTryMs),
+      },
       'agent answered',
     );
   } catch (error) {
