@@ -24,10 +24,12 @@ export interface HealthyLink {
   readonly lastTryMs: number;
 }
 
-const FIRST_WAIT_MS = 200;
-/** A boot ends between two tries, so a pod waits half of this for nothing; a refused connect costs next to nothing. */
+/** Between two tries: this part of the time gone so far, which is then what a pod that is ready waits for nothing. */
+const WAIT_PART = 1 / 10;
+const SHORTEST_WAIT_MS = 20;
 const LONGEST_WAIT_MS = 500;
-const JITTER_MS = 100;
+/** After a refusal: time for a forwarder that restarts. */
+const REFUSED_WAIT_MS = 200;
 /** So often in a row a link may close right after its handshake before that is taken for a refusal. */
 const CLOSED_AT_ONCE_LIMIT = 2;
 
@@ -39,7 +41,6 @@ export async function dialUntilHealthy(o: DialUntilHealthyOptions): Promise<Heal
   const started = performance.now();
   const deadline = AbortSignal.timeout(Math.ceil(o.deadlineMs));
   const signal = AbortSignal.any([o.signal, deadline]);
-  let waitMs = FIRST_WAIT_MS;
   let closedAtOnce = 0;
   let before: LinkError | null = null;
   for (let attempts = 1; ; attempts++) {
@@ -59,14 +60,19 @@ export async function dialUntilHealthy(o: DialUntilHealthyOptions): Promise<Heal
     if (o.signal.aborted) throw new LinkError('ERR_LINK_CLOSED', 'the dial was given up', { cause: failed });
     closedAtOnce = failed.code === 'ERR_LINK_TLS_REFUSED' ? closedAtOnce + 1 : 0;
     if (isPermanent(failed) || closedAtOnce >= CLOSED_AT_ONCE_LIMIT) throw failed;
-    const pause = waitMs + Math.random() * JITTER_MS;
-    waitMs = Math.min(LONGEST_WAIT_MS, waitMs * 2);
+    const pause = pauseAfter(failed, performance.now() - started);
     // A try that the deadline cut short knows less than the one before it.
     if (deadline.aborted) throw over(o, attempts, before ?? failed);
     if (performance.now() - started + pause >= o.deadlineMs) throw over(o, attempts, failed);
     before = failed;
     await sleep(pause, undefined, { signal: o.signal }).catch(() => {});
   }
+}
+
+function pauseAfter(failed: LinkError, elapsedMs: number): number {
+  const shortest = failed.code === 'ERR_LINK_TLS_REFUSED' ? REFUSED_WAIT_MS : SHORTEST_WAIT_MS;
+  const wait = Math.min(LONGEST_WAIT_MS, Math.max(shortest, elapsedMs * WAIT_PART));
+  return wait * (1 + Math.random() / 4);
 }
 
 async function attempt(o: DialUntilHealthyOptions, signal: AbortSignal): Promise<PeerInfo> {
@@ -83,7 +89,7 @@ async function attempt(o: DialUntilHealthyOptions, signal: AbortSignal): Promise
 function over(o: DialUntilHealthyOptions, attempts: number, last: LinkError): LinkError {
   return new LinkError(
     last.code,
-    `no answer from the agent behind ${hostPort(o.host, o.port)} within ${o.deadlineMs} ms and ${attempts} tries; the last: ${last.message}`,
+    `no answer from the agent behind ${hostPort(o.host, o.port)} within ${o.deadlineMs} ms and ${attempts === 1 ? '1 try' : `${attempts} tries`}; the last: ${last.message}`,
     { hint: last.hint, cause: last, refusal: last.refusal },
   );
 }
