@@ -67,6 +67,14 @@ interface Fault {
 }
 
 /**
+ * How a peer was read. An acceptance holds for the same certificates, anchors, role and name between the two times, in
+ * milliseconds since 1970: all certificates on the way to the anchor are valid then. NaN where a date is not readable.
+ */
+export type PeerReading =
+  | { readonly t: 'refused'; readonly refusal: Refusal }
+  | { readonly t: 'accepted'; readonly notBefore: number; readonly notAfter: number };
+
+/**
  * Judges a leaf the peer presented, with the certificates it sent along, against our anchors. An anchor that is no CA
  * vouches for itself alone. `role` is the peer's. Returns null for a peer to be accepted. Name constraints are the one
  * thing left to OpenSSL.
@@ -76,18 +84,38 @@ export function explainRefusal(
   chain: readonly X509Certificate[],
   anchors: readonly X509Certificate[],
   role: TlsRole,
-  { name, now = new Date() }: RefusalOptions = {},
+  options: RefusalOptions = {},
 ): Refusal | null {
-  const fault = judge(leaf, chain, anchors, role, name, now);
-  if (!fault) return null;
-  return {
-    ...fault,
+  const reading = readPeer(leaf, chain, anchors, role, options);
+  return reading.t === 'refused' ? reading.refusal : null;
+}
+
+/** The judgement of `explainRefusal`, with how long an acceptance holds. */
+export function readPeer(
+  leaf: X509Certificate | null,
+  chain: readonly X509Certificate[],
+  anchors: readonly X509Certificate[],
+  role: TlsRole,
+  { name, now = new Date() }: RefusalOptions = {},
+): PeerReading {
+  const found = judge(leaf, chain, anchors, role, name, now);
+  if (!('rule' in found)) {
+    const dates = found.map(validityOf);
+    return {
+      t: 'accepted',
+      notBefore: Math.max(...dates.map(({ notBefore }) => notBefore.getTime())),
+      notAfter: Math.min(...dates.map(({ notAfter }) => notAfter.getTime())),
+    };
+  }
+  const refusal = {
+    ...found,
     ...(leaf ? facts(leaf) : {}),
     expected: anchors
       .slice(0, MAX_SHOWN)
       .map(anchor => `${subjectOf(anchor)} sha256 ${fingerprintOf(anchor)}`),
     now: now.toISOString(),
   };
+  return { t: 'refused', refusal };
 }
 
 function facts(leaf: X509Certificate): Omit<Refusal, 'rule' | 'text' | 'expected' | 'now'> {
@@ -101,6 +129,7 @@ function facts(leaf: X509Certificate): Omit<Refusal, 'rule' | 'text' | 'expected
   };
 }
 
+/** The way to an anchor that is in order, leaf first; or the first thing found wrong. */
 function judge(
   leaf: X509Certificate | null,
   chain: readonly X509Certificate[],
@@ -108,13 +137,13 @@ function judge(
   role: TlsRole,
   name: string | undefined,
   now: Date,
-): Fault | null {
+): readonly X509Certificate[] | Fault {
   if (!leaf) return { rule: 'no-certificate', text: `the ${role} presented no certificate` };
   const search = new PathSearch(chain, anchors);
   let first: Fault | null = null;
   for (const path of search.from([leaf])) {
     const fault = pathFault(path, role, now) ?? nameFault(leaf, role, name);
-    if (!fault) return null;
+    if (!fault) return path;
     first ??= fault;
   }
   return first ?? search.noPath(leaf, role);

@@ -4,7 +4,14 @@ export { Authority, type AuthorityOptions, type LeafOptions } from './authority.
 export type { IssuedCertificate } from './certificate.js';
 export { describeCertificate, describeMaterial, fingerprintOf, type CertificateSummary } from './describe.js';
 export { CertError, type CertErrorCode, type CertErrorDetails } from './errors.js';
-export { explainRefusal, type Refusal, type RefusalOptions, type RefusalRule } from './explain.js';
+export {
+  explainRefusal,
+  readPeer,
+  type PeerReading,
+  type Refusal,
+  type RefusalOptions,
+  type RefusalRule,
+} from './explain.js';
 export type { KeyAlgorithm } from './keys.js';
 export { checkMaterial, type MaterialInput, type TlsMaterial, type TlsRole } from './material.js';
 export type { SubjectName } from './names.js';

@@ -8,6 +8,7 @@ import {
   describeCertificate,
   explainRefusal,
   fingerprintOf,
+  readPeer,
   selfSignedClient,
 } from '../src/index.js';
 import { handshake, INPUT, noOpenssl, openssl } from './support.js';
@@ -213,6 +214,11 @@ t.test('what openssl verify says of a chain is said here', { skip: noOpenssl }, 
     t.equal(refusal?.rule ?? null, rule, `${leaf} by ${by}: ${refusal?.text ?? 'accepted'}`);
     t.equal(verdict(leaf, via, anchor), rule === null, `openssl agrees on ${leaf}`);
   }
+  make('brief', 'root', isCa, ['-days', '2']);
+  const outlives = make('l', 'brief', 'basicConstraints=CA:FALSE');
+  const ends = { t: 'accepted', notAfter: new Date(read('brief').validTo).getTime() } as const;
+  t.match(readPeer(outlives, [read('brief')], [read('root')], 'client'), ends, 'the CA between ends first');
+  t.match(readPeer(outlives, [], [read('brief')], 'client'), ends, 'and as an anchor too');
   const sha1 = make('s', 'root', 'basicConstraints=CA:FALSE', ['-sha1']);
   t.match(explainRefusal(sha1, [], [read('root')], 'client'), { rule: 'weak' });
   t.equal(verdict('s', [], 'root'), false);

@@ -16,6 +16,7 @@ t.test('the public names are these', async t => {
     'holdsPrivateKey',
     'makeSecretDirectory',
     'parseTlsProfile',
+    'readPeer',
     'readPem',
     'selfSignedClient',
     'sweepSecretDirectory',

@@ -78,7 +78,6 @@ function handshaken(o: DialOptions, raw: Socket, security: LinkSecurity & { t: '
   return new Promise((resolve, reject) => {
     const started = performance.now();
     const material = security.material();
-    const ownCertificate = certificateWords(material.leaf);
     const remote = hostPort(o.host, o.port);
     const waitMs = o.handshakeTimeoutMs ?? 10_000;
     const socket = connectTls({
@@ -99,8 +98,10 @@ function handshaken(o: DialOptions, raw: Socket, security: LinkSecurity & { t: '
       raw.on('error', () => {}).destroy();
       reject(end);
     };
-    const onError = (error: unknown): void =>
+    const onError = (error: unknown): void => {
+      const ownCertificate = certificateWords(material.leaf);
       done(linkErrorFrom(error, { remote, phase: 'handshake', ownCertificate }));
+    };
     const onEnd = (): void => onError(Object.assign(new Error('end of stream'), { code: 'ERR_LINK_EOF' }));
     const onAbort = (): void =>
       done(cancelled(o, 'took the connection, and did not finish the TLS handshake'));
@@ -113,7 +114,6 @@ function handshaken(o: DialOptions, raw: Socket, security: LinkSecurity & { t: '
         material,
         serverName,
         handshakeMs,
-        ownCertificate,
         log,
       });
       if (judgement.t === 'peer') return done(judgement.peer);

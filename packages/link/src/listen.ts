@@ -157,7 +157,6 @@ class Listener implements LinkListener {
     if (security.t === 'plain') return;
     const started = performance.now();
     const material = security.material();
-    const ownCertificate = certificateWords(material.leaf);
     const requestCert = security.t === 'tls';
     // Not through tls.Server: it forgets why it rejected a certificate, and ignores allowPartialTrustChain. With
     // rejectUnauthorized a peer without any certificate is told so by a TLS alert; others are judged after the handshake.
@@ -176,6 +175,7 @@ class Listener implements LinkListener {
       }
       if (code === 'ECONNRESET' || code === 'EPIPE')
         return this.#refuse(newcomer, 'hung-up', 'it hung up during the handshake');
+      const ownCertificate = certificateWords(material.leaf);
       const ours = linkErrorFrom(error, { remote, phase: 'handshake', ownCertificate });
       const rule = ours.code === 'ERR_LINK_TLS_REFUSED' ? 'refused-by-peer' : 'handshake-failed';
       this.#refuse(newcomer, rule, ours.message);
@@ -190,7 +190,6 @@ class Listener implements LinkListener {
         material,
         anyClient: !requestCert,
         handshakeMs: Math.round((performance.now() - started) * 1000) / 1000,
-        ownCertificate,
         log: this.#o.log,
       });
       if (judgement.t === 'refused') return this.#refuseCertificate(newcomer, judgement.refusal);

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Our own reading of a peer's certificates, beside OpenSSL's. Verifying a signature and taking a certificate apart
+// costs more than all the rest of opening a link, and comes to the same for the same bytes: what was accepted is
+// remembered, and holds between its dates. A refusal is never remembered. No sockets here.
+import type { X509Certificate } from 'node:crypto';
+import {
+  describeCertificate,
+  readPeer,
+  type Refusal,
+  type TlsMaterial,
+  type TlsRole,
+} from '@peerpod-tls/certs';
+
+/** What is worth knowing of a peer's certificate. Made to be logged. */
+export interface SeenCertificate {
+  readonly subject: string;
+  readonly names: readonly string[];
+  /** SHA-256, 64 hexadecimal digits. */
+  readonly fingerprint: string;
+  readonly notAfter: Date;
+}
+
+export type CertificateReading =
+  | { readonly t: 'refused'; readonly refusal: Refusal }
+  | { readonly t: 'accepted'; readonly seen: SeenCertificate };
+
+interface Remembered {
+  readonly accepted: CertificateReading & { readonly t: 'accepted' };
+  /** Between these, in milliseconds since 1970, every certificate on the way to the anchor is valid. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** Acceptances kept per material. One adaptor meets one server, a pod VM a handful of adaptors' certificates. */
+const MOST_REMEMBERED = 64;
+
+/** Bound to the material: other anchors make other readings, and a reload begins with none. */
+const memory = new WeakMap<TlsMaterial, Map<string, Remembered>>();
+
+/**
+ * Judges what a peer presented by the rules of `explainRefusal`, and says the same as judging it anew each time: a
+ * remembered acceptance counts for exactly these certificates (by SHA-256), this role and this name, and only while
+ * `now` lies within all dates it rests on. `name` is asked of a server only.
+ */
+export function readCertificates(
+  leaf: X509Certificate,
+  material: TlsMaterial,
+  role: TlsRole,
+  name: string | undefined,
+  now: Date,
+): CertificateReading {
+  const chain = chainOf(leaf);
+  const prints = [leaf, ...chain].map(certificate => certificate.fingerprint256);
+  const key = `${role} ${JSON.stringify(name ?? null)} ${prints.join(' ')}`;
+  const known = memory.get(material)?.get(key);
+  const at = now.getTime();
+  // A date that cannot be read is NaN, and nothing is within it.
+  if (known !== undefined && known.notBefore <= at && at <= known.notAfter) return known.accepted;
+  const options = { now, ...(name === undefined ? {} : { name }) };
+  const reading = readPeer(leaf, chain, material.anchors, role, options);
+  if (reading.t === 'refused') return reading;
+  const { subject, names, fingerprint } = describeCertificate(leaf);
+  const seen = { subject, names, fingerprint, notAfter: new Date(leaf.validTo) };
+  const accepted = { t: 'accepted', seen } as const;
+  remember(material, key, { accepted, notBefore: reading.notBefore, notAfter: reading.notAfter });
+  return accepted;
+}
+
+function remember(material: TlsMaterial, key: string, entry: Remembered): void {
+  let ofMaterial = memory.get(material);
+  if (ofMaterial === undefined) memory.set(material, (ofMaterial = new Map()));
+  ofMaterial.delete(key);
+  for (const oldest of ofMaterial.keys()) {
+    if (ofMaterial.size < MOST_REMEMBERED) break;
+    ofMaterial.delete(oldest);
+  }
+  ofMaterial.set(key, entry);
+}
+
+/** What the peer sent beyond its leaf, nearest issuer first. The limit stands against a ring of cross-signed ones. */
+function chainOf(leaf: X509Certificate): X509Certificate[] {
+  const chain: X509Certificate[] = [];
+  let issuer = leaf.issuerCertificate;
+  while (issuer !== undefined && chain.length < 16) {
+    const { fingerprint256 } = issuer;
+    if (fingerprint256 === leaf.fingerprint256 || chain.some(c => c.fingerprint256 === fingerprint256)) break;
+    chain.push(issuer);
+    issuer = issuer.issuerCertificate;
+  }
+  return chain;
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// A remembered acceptance says what reading anew would say: not after its dates, not for another role, name, certificate
+// or material. The certificates are real ones, each time in a new object, as every connection brings them.
+import { X509Certificate } from 'node:crypto';
+import { Authority, explainRefusal, selfSignedClient, type TlsMaterial } from '@peerpod-tls/certs';
+import fc from 'fast-check';
+import t from 'tap';
+import { readCertificates, type CertificateReading } from '../src/reading.js';
+import { day, makeWorld, material, serverName } from './support/tls.js';
+
+const world = await makeWorld();
+const now = new Date();
+const later = (days: number): Date => new Date(now.getTime() + days * day);
+const server = (): X509Certificate => new X509Certificate(world.serverLeaf.certPem);
+const read = (at = now, name = serverName, own: TlsMaterial = world.client): CertificateReading =>
+  readCertificates(server(), own, 'server', name, at);
+
+t.test('what was accepted is remembered, for the same bytes in another object', async t => {
+  const first = read();
+  t.match(first, { t: 'accepted', seen: { names: [serverName], fingerprint: /^[0-9a-f]{64}$/u } });
+  t.equal(read(), first, 'the very answer of the first time');
+});
+
+t.test('a remembered certificate expires like any other, and is not valid before its time', async t => {
+  t.equal(read().t, 'accepted');
+  t.match(read(later(731)), { t: 'refused', refusal: { rule: 'expired' } });
+  t.match(read(later(-1)), { t: 'refused', refusal: { rule: 'not-yet-valid' } });
+  t.equal(read().t, 'accepted', 'a refusal is not remembered');
+});
+
+t.test('a certificate that is its own anchor expires too', async t => {
+  const { certPem } = await selfSignedClient({ lifetimeDays: 30 });
+  const own = material('server', world.serverLeaf, certPem);
+  const leaf = (): X509Certificate => new X509Certificate(certPem);
+  t.equal(readCertificates(leaf(), own, 'client', undefined, later(29)).t, 'accepted');
+  t.match(readCertificates(leaf(), own, 'client', undefined, later(31)), { refusal: { rule: 'expired' } });
+});
+
+t.test('another name, another role and another material are asked anew', async t => {
+  t.equal(read().t, 'accepted');
+  t.match(read(now, 'podvm-other'), { t: 'refused', refusal: { rule: 'wrong-name' } });
+  t.match(readCertificates(server(), world.client, 'client', undefined, now), {
+    t: 'refused',
+    refusal: { rule: 'wrong-purpose' },
+  });
+  const other = material('client', world.clientLeaf, (await Authority.create()).certPem);
+  t.match(read(now, serverName, other), { t: 'refused', refusal: { rule: 'unknown-issuer' } });
+});
+
+t.test('another certificate of the same subject and name is another certificate', async t => {
+  t.equal(read().t, 'accepted');
+  const impostor = await (await Authority.create()).issue('server', { names: [serverName] });
+  const answer = readCertificates(impostor.certificate, world.client, 'server', serverName, now);
+  t.match(answer, { t: 'refused', refusal: { rule: /^(?:unknown-issuer|bad-signature)$/u } });
+});
+
+t.test('only so many are remembered, and the oldest gives way', async t => {
+  const own = material('client', world.clientLeaf, world.authority.certPem);
+  const first = read(now, serverName, own);
+  t.equal(read(now, serverName, own), first);
+  for (let made = 0; made < 64; made++) {
+    const leaf = await world.authority.issue('server', { names: [`podvm-${made}`] });
+    readCertificates(leaf.certificate, own, 'server', `podvm-${made}`, now);
+  }
+  const again = read(now, serverName, own);
+  t.not(again, first, 'it was read anew');
+  t.same(again, first, 'and came to the same');
+});
+
+t.test('in any order of questions the answer is the one of a fresh reading', async t => {
+  const leaves = await Promise.all([
+    world.authority.issue('server', { names: [serverName] }),
+    world.authority.issue('server', { names: ['podvm-b'], lifetimeDays: 10 }),
+    world.authority.issue('client', { names: ['c'] }),
+    (await Authority.create()).issue('server', { names: [serverName] }),
+  ]);
+  const question = fc.record({
+    leaf: fc.constantFrom(...leaves.map(leaf => leaf.certPem)),
+    role: fc.constantFrom('server', 'client'),
+    name: fc.constantFrom(serverName, 'podvm-b'),
+    days: fc.constantFrom(-1, 0, 9, 11, 729, 731),
+  });
+  fc.assert(
+    fc.property(fc.array(question, { maxLength: 30 }), questions => {
+      for (const { leaf, role, name, days } of questions) {
+        const asked = role === 'server' ? name : undefined;
+        const answer = readCertificates(new X509Certificate(leaf), world.client, role, asked, later(days));
+        const fresh = explainRefusal(new X509Certificate(leaf), [], world.client.anchors, role, {
+          now: later(days),
+          ...(asked === undefined ? {} : { name: asked }),
+        });
+        t.strictSame(answer.t === 'refused' ? answer.refusal : null, fresh);
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
