@@ -3,7 +3,7 @@
 // or material. The certificates are real ones, each time in a new object, as every connection brings them.
 import { X509Certificate } from 'node:crypto';
 import { Authority, explainRefusal, selfSignedClient, type TlsMaterial } from '@peerpod-tls/certs';
-import fc from 'fast-check';
+import { array, assert, constantFrom, property, record } from 'fast-check';
 import t from 'tap';
 import { readCertificates, type CertificateReading } from '../src/reading.js';
 import { day, makeWorld, material, serverName } from './support/tls.js';
@@ -74,14 +74,14 @@ t.test('in any order of questions the answer is the one of a fresh reading', asy
     world.authority.issue('client', { names: ['c'] }),
     (await Authority.create()).issue('server', { names: [serverName] }),
   ]);
-  const question = fc.record({
-    leaf: fc.constantFrom(...leaves.map(leaf => leaf.certPem)),
-    role: fc.constantFrom('server', 'client'),
-    name: fc.constantFrom(serverName, 'podvm-b'),
-    days: fc.constantFrom(-1, 0, 9, 11, 729, 731),
+  const question = record({
+    leaf: constantFrom(...leaves.map(leaf => leaf.certPem)),
+    role: constantFrom('server', 'client'),
+    name: constantFrom(serverName, 'podvm-b'),
+    days: constantFrom(-1, 0, 9, 11, 729, 731),
   });
-  fc.assert(
-    fc.property(fc.array(question, { maxLength: 30 }), questions => {
+  assert(
+    property(array(question, { maxLength: 30 }), questions => {
       for (const { leaf, role, name, days } of questions) {
         const asked = role === 'server' ? name : undefined;
         const answer = readCertificates(new X509Certificate(leaf), world.client, role, asked, later(days));
