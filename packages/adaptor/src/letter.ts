@@ -14,25 +14,6 @@ import type { LetterTls } from './identity.js';
 import { packInitdata } from './initdata.js';
 import type { Sandbox } from './sandbox.js';
 
-/**
- * What `pod-network` says as long as no tunnel leads from the worker into the VM: every key of the object, with nothing
- * in it. Our forwarder leaves the VM's network alone; upstream's needs the object to be there, and then says that it
- * knows no tunnel of that type, where a missing object would make it crash.
- */
-const NO_POD_NETWORK = {
-  podip: '',
-  'pod-hw-addr': '',
-  interface: '',
-  'worker-node-ip': '',
-  'tunnel-type': '',
-  routes: null,
-  neighbors: null,
-  mtu: 0,
-  index: 0,
-  dedicated: false,
-  'external-net-via-pod-vm': false,
-} as const;
-
 export interface LetterOptions {
   readonly sandbox: Sandbox;
   readonly tls: LetterTls;
@@ -60,7 +41,7 @@ export function writeLetter(o: LetterOptions): Letter {
     {
       path: GUEST_PATHS.apf,
       content: renderApf({
-        podNetwork: NO_POD_NETWORK,
+        podNetwork: null,
         podNamespace: wish.namespace,
         podName: wish.pod,
         ...o.tls,

@@ -3,12 +3,13 @@
 // forwarder does. No files here, and no meaning: whether a pair fits or a suite exists is judged elsewhere.
 import { UserDataError } from './errors.js';
 import { firstJsonValue } from './first-json-value.js';
+import { leadsNowhere, NO_TUNNEL } from './pod-network.js';
 
 /** Largest apf.json, in bytes. Two chains and a bundle are a few KiB. */
 export const MAX_APF_BYTES = 1_048_576;
 
 export interface ApfConfig {
-  /** The pod's network as the tunneler knows it. Upstream's forwarder crashes when it is null. */
+  /** The pod's network as the tunneler knows it; null: no tunnel leads into the VM, which is written as one to itself. */
   readonly podNetwork: unknown;
   readonly podNamespace: string;
   readonly podName: string;
@@ -74,7 +75,7 @@ const ESCAPED: Readonly<Record<string, string>> = {
  */
 export function renderApf(config: ApfConfig): string {
   const document: Record<string, unknown> = {
-    'pod-network': config.podNetwork ?? null,
+    'pod-network': config.podNetwork ?? NO_TUNNEL,
     'pod-namespace': config.podNamespace,
     'pod-name': config.podName,
   };
@@ -169,7 +170,7 @@ function readText(found: ReadonlyMap<string, unknown>, key: string): string {
 function readNetwork(value: unknown): unknown {
   if (value === undefined || value === null) return null;
   if (!isObject(value)) throw wrongType('pod-network', value, 'an object');
-  return value;
+  return leadsNowhere(value) ? null : value;
 }
 
 function readSuites(value: unknown): readonly string[] {
