@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two Go programs of this folder, built once per run, and a world to run them in: an adaptor whose pod VMs are the
+// Go forwarder, with one agent behind it.
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Test } from 'tap';
+import { eventually } from '../kit/adaptor.js';
+
+const runFile = promisify(execFile);
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+
+export interface GoPeers {
+  /** A pod VM in Go. */
+  readonly forwarder: string;
+  /** Kata's own shim code. */
+  readonly shim: string;
+}
+
+export async function ran(program: string, ...args: readonly string[]): Promise<string> {
+  return (await runFile(program, args, { cwd: HERE, timeout: 280_000, maxBuffer: 1 << 26 })).stdout;
+}
+
+/** Builds both, or says why they cannot be had on this machine. The first build takes about two minutes of CPU. */
+export async function buildPeers(directory: string): Promise<GoPeers | { readonly reason: string }> {
+  try {
+    await ran('go', 'version');
+  } catch {
+    return { reason: 'go is not installed' };
+  }
+  const peers = { forwarder: path.join(directory, 'forwarder'), shim: path.join(directory, 'shim') };
+  try {
+    await ran('go', 'build', '-o', peers.forwarder, './forwarder');
+    await ran('go', 'build', '-o', peers.shim, './shim');
+    return peers;
+  } catch (error) {
+    const said = String(error instanceof Error && 'stderr' in error ? error.stderr : error);
+    // A compiler's complaint names a file of ours; anything else is about getting the modules.
+    if (/\.go:\d+:\d+: (?!no required module|cannot find)/.test(said))
+      throw new Error(said, { cause: error });
+    return { reason: `the Go modules cannot be fetched: ${said.trim().split('\n').at(-1)}` };
+  }
+}
+
+export interface PeerWorld {
+  readonly directory: string;
+  readonly socket: string;
+  /** Where the Go forwarders keep their instances: one folder each. */
+  readonly machines: string;
+  /** Flags of an adaptor whose pod VMs are the Go forwarder, started with `options`. */
+  adaptor(options?: readonly string[], flags?: readonly string[]): string[];
+}
+
+/** An agent that really runs processes, and the flags of an adaptor whose machines hand their calls to it. */
+export async function makePeerWorld(t: Test, peers: GoPeers, port: number): Promise<PeerWorld> {
+  const directory = realpathSync(mkdtempSync(path.join(tmpdir(), 'gp-')));
+  const agentSocket = path.join(directory, 'agent.sock');
+  const bin = path.join(HERE, '../../../dev-agent/bin/peerpod-dev-agent.js');
+  const root = path.join(directory, 'fs');
+  // The test runner puts itself into NODE_OPTIONS of whatever is started: not here.
+  const agent = spawn(
+    'env',
+    ['-u', 'NODE_OPTIONS', process.execPath, bin, '-socket', agentSocket, '-root', root],
+    { stdio: 'ignore' },
+  );
+  const machines = path.join(directory, 'machines');
+  t.teardown(async () => {
+    for (const id of existsSync(machines) ? readdirSync(machines) : [])
+      await ran(peers.forwarder, 'delete', machines, id);
+    agent.kill('SIGTERM');
+    if (agent.exitCode === null) await once(agent, 'exit');
+    rmSync(directory, { recursive: true, force: true });
+  });
+  if (!(await eventually(() => existsSync(agentSocket), 20_000))) throw new Error('the agent did not start');
+  const socket = path.join(directory, 'h.sock');
+  return {
+    directory,
+    socket,
+    machines,
+    adaptor: (options = [], flags = []) => [
+      'exec',
+      `-create-command=${[peers.forwarder, 'create', machines, '-kata-agent-socket', agentSocket, ...options].join(' ')}`,
+      `-delete-command=${peers.forwarder} delete ${machines}`,
+      `-socket=${socket}`,
+      `-pods-dir=${path.join(directory, 'pods')}`,
+      `-data-dir=${path.join(directory, 'table')}`,
+      `-forwarder-port=${port}`,
+      '-status-address=127.0.0.1:0',
+      '-proxy-timeout=30s',
+      '-drain-timeout=5s',
+      ...flags,
+    ],
+  };
+}
+
+export interface ShimOutcome {
+  readonly serving: boolean;
+  readonly agent: string;
+  readonly output: string;
+  readonly exitCode: number;
+  readonly oomBlocks: boolean;
+  readonly stopped: boolean;
+  /** Where it failed; both empty when it did not. */
+  readonly step: string;
+  readonly failure: string;
+}
+
+/** Runs one pod with one shell command in it, as kata's shim does. */
+export async function runPod(
+  peers: GoPeers,
+  socket: string,
+  pod: string,
+  script: string,
+): Promise<ShimOutcome> {
+  return JSON.parse(await ran(peers.shim, socket, pod, script));
+}
