@@ -25,7 +25,6 @@ const plan: QemuPlan = {
   kernel: { path: '/k', initrd: '/i', arguments: 'root=/dev/vda x,y' },
   seed: '/vm/seed.iso',
   monitor: '/vm/monitor.sock',
-  console: '/vm/console.log',
   network: { t: 'user', open: false },
   address: '127.64.0.1',
   port: 15_150,

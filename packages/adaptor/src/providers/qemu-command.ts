@@ -12,6 +12,9 @@ export type QemuNetwork =
 
 export type Acceleration = 'kvm' | 'tcg';
 
+/** The descriptor on which qemu finds the line to the console's keeper. */
+export const CONSOLE_FD = 3;
+
 export interface QemuPlan {
   readonly name: string;
   readonly acceleration: Acceleration;
@@ -27,7 +30,6 @@ export interface QemuPlan {
   } | null;
   readonly seed: string;
   readonly monitor: string;
-  readonly console: string;
   readonly network: QemuNetwork;
   /** Loopback address and port of a user network's way in. */
   readonly address: string;
@@ -80,7 +82,7 @@ export function qemuArguments(plan: QemuPlan, id: string): string[] {
     ['-device', 'virtio-blk-pci,drive=letter,addr=5,id=seed'],
     ['-netdev', netdev(plan), '-device', `virtio-net-pci,netdev=net,mac=${macOf(id)},romfile=`],
     ['-device', 'virtio-rng-pci'],
-    ['-chardev', `file,id=console,path=${escaped(plan.console)},append=on`, '-serial', 'chardev:console'],
+    ['-chardev', `socket,id=console,fd=${CONSOLE_FD}`, '-serial', 'chardev:console'],
     ['-chardev', `socket,id=monitor,path=${escaped(plan.monitor)},server=on,wait=off`],
     ['-mon', 'chardev=monitor,mode=control'],
   ];

@@ -5,10 +5,72 @@ import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Logger } from 'pino';
+
+import { ProviderError } from './errors.js';
+import type { Acceleration } from './qemu-command.js';
 
 const DEADLINE_MS = 15_000;
 /** What isa-debug-exit makes of the 0x10 the guest writes: twice that and one. */
 const EXPECTED = 33;
+
+/** KVM or emulation, as the flag asks and the machine can; found out once, for whoever asks first. */
+export class Accelerator {
+  readonly #asked: 'auto' | 'kvm' | 'tcg';
+  readonly #program: string;
+  readonly #log: Logger;
+  readonly #closed = new AbortController();
+  #found: Promise<Acceleration> | null = null;
+
+  constructor(asked: 'auto' | 'kvm' | 'tcg', program: string, log: Logger) {
+    this.#asked = asked;
+    this.#program = program;
+    this.#log = log;
+  }
+
+  /**
+   * Whoever gives up leaves the others waiting for the same answer.
+   * @throws ProviderError ERR_PROVIDER_CONFIG when KVM is asked for and no guest runs on it; the signal's reason
+   */
+  choose(signal: AbortSignal): Promise<Acceleration> {
+    this.#found ??= this.#find().catch((error: unknown) => {
+      this.#found = null;
+      throw error;
+    });
+    const { promise, reject } = withReject(this.#found);
+    const onAbort = (): void => reject(signal.reason);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    return promise.finally(() => signal.removeEventListener('abort', onAbort));
+  }
+
+  close(): void {
+    this.#closed.abort(new ProviderError('ERR_PROVIDER_ABORTED', 'the provider was closed'));
+  }
+
+  async #find(): Promise<Acceleration> {
+    if (this.#asked === 'tcg') return 'tcg';
+    const reason = await kvmTrouble(this.#program, this.#closed.signal);
+    if (reason === null) return 'kvm';
+    if (this.#asked === 'kvm') {
+      throw new ProviderError('ERR_PROVIDER_CONFIG', `KVM cannot be used here: ${reason}`, {
+        hint: 'give -qemu-accel tcg for emulation, which is slow',
+      });
+    }
+    this.#log.warn({ reason }, 'KVM not usable, virtual machines are emulated');
+    return 'tcg';
+  }
+}
+
+/** A promise that settles as another does, unless it is rejected before. */
+function withReject<T>(other: Promise<T>): { promise: Promise<T>; reject: (reason: unknown) => void } {
+  let reject: (reason: unknown) => void = () => {};
+  const promise = new Promise<T>((resolve, refuse) => {
+    reject = refuse;
+    other.then(resolve, refuse);
+  });
+  return { promise, reject };
+}
 
 /** Null when guests run on KVM here, else why they do not. */
 export async function kvmTrouble(program: string, signal: AbortSignal): Promise<string | null> {

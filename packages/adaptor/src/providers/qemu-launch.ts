@@ -4,33 +4,36 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import type { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { ProviderError } from './errors.js';
 import { lastLines } from './local-console.js';
 import { MARKER, isAlive, startTime } from './local-process.js';
 import type { ProcessId } from './local-process.js';
+import { keepConsole } from './qemu-console.js';
+import type { ConsoleFiles } from './qemu-console.js';
 import { connectQmp } from './qemu-qmp.js';
 
 const POLL_MS = 50;
 
-export interface QemuFiles {
-  readonly directory: string;
-  /** What qemu itself says. */
-  readonly log: string;
+export interface QemuFiles extends ConsoleFiles {
   readonly monitor: string;
 }
 
 /** @throws ProviderError ERR_PROVIDER_CREATE when no process could be made */
 export function startQemu(files: QemuFiles, program: string, args: readonly string[]): ProcessId {
   const log = openSync(files.log, 'a', 0o600);
+  let line: Writable | null = null;
   try {
+    line = keepConsole(files);
     const child = spawn(program, args, {
       cwd: files.directory,
       detached: true,
       // The file of the guest's writes is made where the VM's other files are.
       env: { PATH: process.env['PATH'] ?? '', TMPDIR: files.directory, [MARKER]: files.directory },
-      stdio: ['ignore', log, log],
+      // The fourth is CONSOLE_FD.
+      stdio: ['ignore', log, log, line],
     });
     child.on('error', () => {});
     child.unref();
@@ -42,6 +45,7 @@ export function startQemu(files: QemuFiles, program: string, args: readonly stri
     }
     return { pid: child.pid, start };
   } finally {
+    line?.destroy();
     closeSync(log);
   }
 }

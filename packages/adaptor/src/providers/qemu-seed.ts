@@ -12,6 +12,15 @@ export interface SeedFile {
   readonly content: string;
 }
 
+/** The seed of an instance: its letter, and the name by which cloud-init knows a new machine from an old one. */
+export function seedOf({ name, userData }: { readonly name: string; readonly userData: string }): Buffer {
+  return seedDisk([
+    { name: 'user-data', content: userData },
+    { name: 'meta-data', content: `instance-id: ${name}\nlocal-hostname: ${name}\n` },
+    { name: 'vendor-data', content: '' },
+  ]);
+}
+
 /**
  * The bytes of the disk. Names are written in capitals with an empty extension and version 1, which Linux shows in
  * small letters and without either (ECMA-119 7.5, isofs `map=normal`), so no extension of the format is needed.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The provider `qemu`: a pod VM is a virtual machine of its own on this host, started from a base image that stays as
 // it is. The command line, the seed disk, the monitor and the records have files of their own.
-import { mkdir, rm, stat, truncate, copyFile } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { makeSecretDirectory, writeSecretFile } from '@peerpod-tls/certs';
@@ -10,11 +10,9 @@ import type { Logger } from 'pino';
 
 import { ProviderError } from './errors.js';
 import { candidateAddress, isFree, releaseAddresses, reserveAddress } from './local-address.js';
-import { lastLines } from './local-console.js';
 import * as store from './local-directory.js';
 import type { VmPaths, VmRecord } from './local-directory.js';
-import { endProcesses, isAlive } from './local-process.js';
-import type { ProcessId } from './local-process.js';
+import { isAlive } from './local-process.js';
 import type {
   Diagnosis,
   Instance,
@@ -24,23 +22,16 @@ import type {
   ProviderModule,
 } from './provider.js';
 import { macOf, parseNetwork, qemuArguments } from './qemu-command.js';
-import type { Acceleration, QemuNetwork } from './qemu-command.js';
+import type { QemuNetwork } from './qemu-command.js';
+import { consoleOf } from './qemu-console.js';
 import { qemuFlags } from './qemu-flags.js';
 import { findImage } from './qemu-image.js';
 import type { QemuImage } from './qemu-image.js';
-import { kvmTrouble } from './qemu-kvm.js';
+import { Accelerator } from './qemu-kvm.js';
 import { machineRuns, neighbourAddress, startQemu } from './qemu-launch.js';
-import { connectQmp } from './qemu-qmp.js';
-import { seedDisk } from './qemu-seed.js';
+import { seedOf } from './qemu-seed.js';
+import { STOP_MS, stopQemu } from './qemu-stop.js';
 import { Turns } from './turns.js';
-
-/** Milliseconds qemu may take to end when asked over its monitor, when asked by a signal, and when killed. */
-const QUIT_MS = 3_000;
-const GRACE_MS = 2_000;
-const KILL_MS = 5_000;
-/** A console longer than this, in bytes, is cut to its last part; looked at this often, in milliseconds. */
-const CONSOLE_BYTES = 1 << 20;
-const CONSOLE_WATCH_MS = 5_000;
 
 export const qemu: ProviderModule<typeof qemuFlags> = {
   name: 'qemu',
@@ -69,8 +60,7 @@ class QemuProvider implements Provider {
   readonly #dataDir: string;
   readonly #home: string;
   readonly #turns = new Turns();
-  readonly #watch: NodeJS.Timeout;
-  #acceleration: Promise<Acceleration> | null = null;
+  readonly #accelerator: Accelerator;
 
   constructor(
     values: FlagValues<typeof qemuFlags>,
@@ -85,14 +75,14 @@ class QemuProvider implements Provider {
     this.#port = forwarderPort;
     this.#dataDir = store.checkDataDir(values['data-dir'], podsDir);
     this.#home = join(this.#dataDir, store.ownerName(podsDir));
-    this.#watch = setInterval(() => void this.#boundConsoles().catch(() => {}), CONSOLE_WATCH_MS).unref();
+    this.#accelerator = new Accelerator(values['qemu-accel'], values['qemu-program'], log);
   }
 
   async verify(signal: AbortSignal): Promise<void> {
     await makeSecretDirectory(this.#dataDir);
     await makeSecretDirectory(this.#home);
     if (this.#network.t === 'user') await isFree(candidateAddress(this.#home, 0), this.#port);
-    await this.#accelerate(signal);
+    await this.#accelerator.choose(signal);
   }
 
   createInstance(
@@ -122,11 +112,16 @@ class QemuProvider implements Provider {
     if (!store.isId(id)) return { alive: false, console: '' };
     const paths = this.#paths(id);
     const leader = (await store.readRecord(paths))?.leader ?? null;
-    return { alive: leader !== null && isAlive(leader), console: await consoleOf(paths) };
+    const alive = leader !== null && isAlive(leader);
+    return { alive, console: await consoleOf(paths, !alive) };
+  }
+
+  idOf(token: string): string {
+    return store.idOfToken(token);
   }
 
   async close(): Promise<void> {
-    clearInterval(this.#watch);
+    this.#accelerator.close();
     await this.#turns.idle();
   }
 
@@ -153,7 +148,7 @@ class QemuProvider implements Provider {
       this.#log.info({ instance: id, instanceName: name, address, ms }, 'virtual machine started');
       return instanceOf(record);
     } catch (error) {
-      throw await this.#failed(id, paths, error, signal);
+      throw await this.#failed(id, error, signal);
     }
   }
 
@@ -164,7 +159,7 @@ class QemuProvider implements Provider {
     token: string,
     signal: AbortSignal,
   ): Promise<VmRecord> {
-    const acceleration = await this.#accelerate(signal);
+    const acceleration = await this.#accelerator.choose(signal);
     await makeSecretDirectory(this.#dataDir);
     await makeSecretDirectory(this.#home);
     await mkdir(paths.directory, { mode: 0o700 });
@@ -177,8 +172,6 @@ class QemuProvider implements Provider {
     const record: VmRecord = { version: 1, id, name, token, sandbox, address, created, leader: null };
     await store.writeRecord(paths, record);
     await writeSecretFile(paths.disk, seedOf(spec));
-    // Made before qemu opens it, which would let others read it.
-    await writeSecretFile(paths.console, '');
     const args = qemuArguments(
       {
         name,
@@ -190,7 +183,6 @@ class QemuProvider implements Provider {
         kernel: this.#image.kernel,
         seed: paths.disk,
         monitor: paths.monitor,
-        console: paths.console,
         network: this.#network,
         address,
         port: this.#port,
@@ -209,31 +201,8 @@ class QemuProvider implements Provider {
     return running;
   }
 
-  /** KVM or emulation, found out once. */
-  #accelerate(signal: AbortSignal): Promise<Acceleration> {
-    this.#acceleration ??= this.#tryAcceleration(signal).catch((error: unknown) => {
-      this.#acceleration = null;
-      throw error;
-    });
-    return this.#acceleration;
-  }
-
-  async #tryAcceleration(signal: AbortSignal): Promise<Acceleration> {
-    const asked = this.#values['qemu-accel'];
-    if (asked === 'tcg') return 'tcg';
-    const reason = await kvmTrouble(this.#values['qemu-program'], signal);
-    if (reason === null) return 'kvm';
-    if (asked === 'kvm') {
-      throw new ProviderError('ERR_PROVIDER_CONFIG', `KVM cannot be used here: ${reason}`, {
-        hint: 'give -qemu-accel tcg for emulation, which is slow',
-      });
-    }
-    this.#log.warn({ reason }, 'KVM not usable, virtual machines are emulated');
-    return 'tcg';
-  }
-
-  async #failed(id: string, paths: QemuPaths, cause: unknown, caller: AbortSignal): Promise<ProviderError> {
-    const said = await consoleOf(paths);
+  async #failed(id: string, cause: unknown, caller: AbortSignal): Promise<ProviderError> {
+    const { console: said } = await this.diagnose(id);
     const timedOut = cause instanceof Error && cause.name === 'TimeoutError';
     const text = caller.aborted
       ? 'the request was given up'
@@ -242,7 +211,7 @@ class QemuProvider implements Provider {
         : cause instanceof Error
           ? cause.message
           : String(cause);
-    const left = await this.#delete(id, AbortSignal.timeout(QUIT_MS + GRACE_MS + KILL_MS)).then(
+    const left = await this.#delete(id, AbortSignal.timeout(STOP_MS)).then(
       () => undefined,
       () => ({ id, name: id, addresses: [] }),
     );
@@ -259,9 +228,7 @@ class QemuProvider implements Provider {
     const paths = this.#paths(id);
     if (await store.exists(paths.directory)) {
       const leader = (await store.readRecord(paths))?.leader ?? null;
-      if (leader !== null && isAlive(leader)) await quit(paths, leader, signal);
-      const options = { leader, graceMs: GRACE_MS, killMs: KILL_MS, signal };
-      const left = await endProcesses(paths.directory, options);
+      const left = await stopQemu(paths, leader, signal);
       if (left.length > 0) {
         const text = `the qemu of the virtual machine ${id} (process ${left.join(', ')}) would not end`;
         throw new ProviderError('ERR_PROVIDER_DELETE', text, { hint: 'the deletion is tried again' });
@@ -270,18 +237,6 @@ class QemuProvider implements Provider {
       this.#log.info({ instance: id }, 'virtual machine deleted');
     }
     await releaseAddresses(this.#reservations(), paths.directory);
-  }
-
-  /** qemu appends to the file, so cutting it off under way loses nothing that comes later. */
-  async #boundConsoles(): Promise<void> {
-    for (const id of await store.idsIn(this.#home)) {
-      const paths = this.#paths(id);
-      const { size } = await stat(paths.console);
-      if (size <= CONSOLE_BYTES) continue;
-      await copyFile(paths.console, `${paths.console}.1`);
-      if (size > 4 * CONSOLE_BYTES) await truncate(`${paths.console}.1`, CONSOLE_BYTES);
-      await truncate(paths.console, 0);
-    }
   }
 
   #paths(id: string): QemuPaths {
@@ -293,37 +248,6 @@ class QemuProvider implements Provider {
   #reservations(): string {
     return join(this.#dataDir, 'addresses');
   }
-}
-
-function seedOf({ name, userData }: InstanceSpec): Buffer {
-  return seedDisk([
-    { name: 'user-data', content: userData },
-    { name: 'meta-data', content: `instance-id: ${name}\nlocal-hostname: ${name}\n` },
-    { name: 'vendor-data', content: '' },
-  ]);
-}
-
-/** Asks qemu over its monitor to end, and gives it a moment; what it does not do, signals will. */
-async function quit(paths: QemuPaths, leader: ProcessId, signal: AbortSignal): Promise<void> {
-  const end = performance.now() + QUIT_MS;
-  try {
-    const qmp = await connectQmp(paths.monitor, AbortSignal.any([signal, AbortSignal.timeout(QUIT_MS)]));
-    await qmp.execute('quit').finally(() => qmp.close());
-  } catch {
-    signal.throwIfAborted();
-  }
-  while (isAlive(leader) && performance.now() < end) {
-    await new Promise(resolve => setTimeout(resolve, 20));
-  }
-}
-
-async function consoleOf(paths: QemuPaths): Promise<string> {
-  const guest = await lastLines(paths.console, 15);
-  const machine = await lastLines(paths.log, 3);
-  return [machine, guest]
-    .filter(text => text !== '')
-    .join('\n')
-    .replaceAll('\r', '');
 }
 
 function instanceOf(record: VmRecord): Instance {
