@@ -2,15 +2,18 @@
 // Real virtual machines for the vm suite: what is missing for them here, images built once, and an adaptor with the
 // qemu provider as a process.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { hypervisorService } from '@peerpod-tls/agent-protocol';
+import { Authority, checkMaterial, selfSignedClient } from '@peerpod-tls/certs';
+import { dialUntilHealthy } from '@peerpod-tls/link';
 import { clientOf, connectUnix, type TypedClient } from '@peerpod-tls/ttrpc';
-import { processesOf } from '../../src/providers/local-process.js';
-import { annotations, dialAgent, type ShimAgent } from './adaptor.js';
+import { pino } from 'pino';
+import { MARKER, processesOf } from '../../src/providers/local-process.js';
+import { annotations, dialAgent, eventually, type ShimAgent } from './adaptor.js';
 import { Program } from './program.js';
 
 const root = fileURLToPath(new URL('../../../..', import.meta.url));
@@ -43,6 +46,67 @@ export function buildImage(directory: string, ...options: readonly string[]): st
   return path.join(directory, 'disk.img');
 }
 
+/**
+ * Has the image at `disk` do nothing but this: mount the seed disk and say on the console, in base64, what user-data
+ * its kernel reads there. Boots in seconds, and ends only from outside.
+ */
+export function makeReader(disk: string): void {
+  const init = `${disk}.init`;
+  writeFileSync(
+    init,
+    `#!/bin/sh
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+mount -t proc proc /proc
+modprobe isofs
+until [ -b /dev/vdb ]; do sleep 0.1; done
+mount -t iso9660 -o ro /dev/vdb /mnt
+{ echo; echo ${READ_BEGIN}; base64 /mnt/user-data; echo ${READ_END}; } >/dev/console
+while :; do sleep 1000; done
+`,
+  );
+  const commands = `${disk}.commands`;
+  const at = '/usr/sbin/init';
+  writeFileSync(commands, `rm ${at}\nwrite ${init} ${at}\nsif ${at} mode 0100755\n`);
+  const done = spawnSync('debugfs', ['-w', '-f', commands, disk], {
+    encoding: 'utf8',
+    env: { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` },
+  });
+  // debugfs ends well whatever became of its commands.
+  if (done.status !== 0 || !/Allocated inode/.test(done.stdout)) throw new Error(done.stdout + done.stderr);
+}
+
+const READ_BEGIN = 'user-data-begins';
+const READ_END = 'user-data-ends';
+
+/** The user-data that a guest of {@link makeReader} read, once it has said so on its console. */
+export async function whatReaderRead(vm: string, withinMs: number): Promise<string> {
+  const said = (): string => (existsSync(path.join(vm, 'console.log')) ? consoleOf(vm) : '');
+  if (!(await eventually(() => said().includes(`\n${READ_END}\n`), withinMs)))
+    throw new Error(`the guest did not say what it read within ${withinMs} ms:\n${said()}`);
+  const [, text = ''] = said().split(`\n${READ_BEGIN}\n`);
+  return Buffer.from(text.slice(0, text.indexOf(READ_END)), 'base64').toString('utf8');
+}
+
+/** What there is of virtual machines below a data directory: files, directories of machines, processes. */
+export function leftoversIn(data: string): string[] {
+  if (!existsSync(data)) return [];
+  const files = readdirSync(data, { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile() || entry.isSocket() || /^[0-9a-f]{12}$/.test(entry.name))
+    .map(entry => path.join(entry.parentPath, entry.name));
+  return [...files, ...processesBelow(data)];
+}
+
+/** Processes of machines below a directory, by the mark all of them inherit. */
+function processesBelow(data: string): string[] {
+  return readdirSync('/proc').filter(pid => {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`${MARKER}=${data}/`);
+    } catch {
+      return false;
+    }
+  });
+}
+
 /** A short directory that goes with the test, after every virtual machine in it. */
 export function world(t: Test): string {
   const directory = mkdtempSync(path.join(tmpdir(), 'ppq-'));
@@ -71,6 +135,30 @@ export function consoleOf(vm: string): string {
 /** The adaptor's own CA certificate, PEM. */
 export function authorityOf(directory: string): string {
   return readFileSync(path.join(directory, 'pods', '.state', 'identity', 'ca.crt'), 'utf8');
+}
+
+/**
+ * Dials the only virtual machine with TLS as another adaptor would, with a client certificate that nobody here knows.
+ * @param ca what it trusts, PEM; left out, a CA of its own
+ */
+export async function dialAsStranger(directory: string, serverName: string, ca?: string): Promise<unknown> {
+  const client = await selfSignedClient();
+  const material = checkMaterial({
+    role: 'client',
+    cert: { pem: client.certPem, file: 'client.crt', flag: '-cert-file' },
+    key: { pem: client.keyPem, file: 'client.key', flag: '-cert-key' },
+    anchors: { pem: ca ?? (await Authority.create()).certPem, file: 'ca.crt', flag: '-ca-cert-file' },
+  });
+  const [host = ''] = readdirSync(path.join(directory, 'vms', 'addresses'));
+  return dialUntilHealthy({
+    host,
+    port: 15_150,
+    security: { t: 'tls', material: () => material, profile: { minVersion: 'TLSv1.3' } },
+    serverName,
+    signal: AbortSignal.timeout(30_000),
+    deadlineMs: 30_000,
+    log: pino({ level: 'silent' }),
+  });
 }
 
 export interface QemuAdaptor {

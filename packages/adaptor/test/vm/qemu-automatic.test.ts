@@ -4,9 +4,6 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
-import { checkMaterial, selfSignedClient } from '@peerpod-tls/certs';
-import { dialUntilHealthy } from '@peerpod-tls/link';
-import { pino } from 'pino';
 import { processesOf } from '../../src/providers/local-process.js';
 import { dialAgent } from '../kit/adaptor.js';
 import {
@@ -15,6 +12,7 @@ import {
   begin,
   buildImage,
   consoleOf,
+  dialAsStranger,
   openSandbox,
   runIn,
   startAdaptor,
@@ -76,25 +74,8 @@ t.test('a pod VM from its start to a power cut', { skip }, async t => {
   t.match(seen, /^failed= *$/m);
 
   await t.test("a second adaptor's client is refused", async t => {
-    const client = await selfSignedClient();
     // It trusts the right CA, whose certificate is no secret, so that it is the guest that refuses.
-    const ca = authorityOf(directory);
-    const material = checkMaterial({
-      role: 'client',
-      cert: { pem: client.certPem, file: 'client.crt', flag: '-cert-file' },
-      key: { pem: client.keyPem, file: 'client.key', flag: '-cert-key' },
-      anchors: { pem: ca, file: 'ca.crt', flag: '-ca-cert-file' },
-    });
-    const [host = ''] = readdirSync(path.join(directory, 'vms', 'addresses'));
-    const dialled = dialUntilHealthy({
-      host,
-      port: 15_150,
-      security: { t: 'tls', material: () => material, profile: { minVersion: 'TLSv1.3' } },
-      serverName: 'podvm-nginx-one',
-      signal: AbortSignal.timeout(30_000),
-      deadlineMs: 30_000,
-      log: pino({ level: 'silent' }),
-    });
+    const dialled = dialAsStranger(directory, 'podvm-nginx-one', authorityOf(directory));
     await t.rejects(dialled, { code: 'ERR_LINK_TLS_REFUSED' });
     t.match(consoleOf(vm), /peer refused/, 'and says so on its console');
   });

@@ -4,11 +4,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
+import { processesOf } from '../../src/providers/local-process.js';
 import { manualSet, flagsOf } from '../kit/certificates.js';
 import {
   VM_TEST_SECONDS,
   buildImage,
   consoleOf,
+  dialAsStranger,
   openSandbox,
   runIn,
   startAdaptor,
@@ -76,7 +78,11 @@ t.test(
         "stat -c %U:%a /etc/certificates/tls.key; grep -c 'PRIVATE KEY' /run/peerpod/apf.json; exit 5";
       t.same(await runIn(shim.agent, 'c', look), { code: 5, stdout: 'peerpod-forwarder:400\n0\n' });
       shim.client.close();
+      const [vm = ''] = vmDirectories(directory);
+      t.not(processesOf(vm).length, 0);
       await adaptor.hypervisor.StopVM({ id: 'manual' });
+      t.same(processesOf(vm), [], 'StopVM ends a machine that runs');
+      t.same(vmDirectories(directory), [], 'and takes everything of it away');
       await adaptor.program.kill('SIGTERM');
     });
   },
@@ -89,6 +95,7 @@ t.test('an image without TLS works with an adaptor without TLS, and only with on
   const shim = await openSandbox(await adaptor.start('plain'));
   t.match(await runIn(shim.agent, 'c', 'exit 9'), { code: 9 });
   t.match(await adaptor.program.next('link judged'), { protocol: 'plain' });
+  await t.rejects(dialAsStranger(directory, 'podvm-nginx-plain'), { code: 'ERR_LINK_NOT_TLS' });
   shim.client.close();
   await adaptor.hypervisor.StopVM({ id: 'plain' });
   t.same(vmDirectories(directory), []);
