@@ -11,7 +11,7 @@ import type { Refusal } from '@peerpod-tls/certs';
  *   certificate is for somebody else · `NOT_TLS` it speaks no TLS · `PEER_SPEAKS_TLS` it speaks TLS to a plain port
  * - `NO_COMMON_TLS` no version or cipher both sides allow
  * - `TTRPC_SILENT` the link stands and no call is answered · `AGENT_DOWN` an answer that says the agent does not serve
- * - `CLOSED` the link, or whoever asked for it, went away
+ * - `CLOSED` the link, or whoever asked for it, went away · `STALLED` it stood, and its network swallows packets
  * - `LISTEN` the address cannot be listened on · `UNJUDGED` a network socket that nobody judged met a relay (a bug)
  */
 export type LinkErrorCode =
@@ -27,6 +27,7 @@ export type LinkErrorCode =
   | 'ERR_LINK_TTRPC_SILENT'
   | 'ERR_LINK_AGENT_DOWN'
   | 'ERR_LINK_CLOSED'
+  | 'ERR_LINK_STALLED'
   | 'ERR_LINK_LISTEN'
   | 'ERR_LINK_UNJUDGED';
 
