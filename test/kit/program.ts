@@ -30,6 +30,8 @@ export interface ProgramOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Runs it as this user (needs root), as `setpriv` does. */
   readonly uid?: number;
+  /** What runs it, as `ip netns exec NAME`; it must become the program, so that the process stays the same. */
+  readonly within?: readonly string[];
   /** Leads a process group of its own, so that {@link Program.interrupt} reaches all of it as a terminal's Ctrl-C does. */
   readonly group?: boolean;
 }
@@ -63,7 +65,7 @@ export class Program {
     const as =
       o.uid === undefined ? [] : ['setpriv', `--reuid=${o.uid}`, `--regid=${o.uid}`, '--clear-groups'];
     // The test runner's loaders travel in NODE_OPTIONS; a user has none.
-    const words = ['-u', 'NODE_OPTIONS', ...as, process.execPath, binOf(name), ...argv];
+    const words = ['-u', 'NODE_OPTIONS', ...(o.within ?? []), ...as, process.execPath, binOf(name), ...argv];
     this.child = spawn('env', words, {
       env: { PATH: process.env['PATH'], LANG: 'C.UTF-8', ...o.env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -9,7 +9,11 @@ export interface VmPlan {
   /** The letter of the adaptor. */
   readonly userData: string;
   readonly host: string;
+  /** Left out: any free one. */
+  readonly port?: number;
   readonly forwarderFlags?: readonly string[];
+  /** What runs its forwarder, as in a program's options. The others need no network. */
+  readonly within?: readonly string[];
 }
 
 export class Vm {
@@ -20,11 +24,12 @@ export class Vm {
   readonly #plan: VmPlan;
   #agent: Program | null = null;
   #forwarder: Program | null = null;
-  #port = 0;
+  #port: number;
 
   constructor(t: Teardown, plan: VmPlan) {
     this.#t = t;
     this.#plan = plan;
+    this.#port = plan.port ?? 0;
     this.directory = plan.directory;
     this.agentSocket = join(plan.directory, 'agent.sock');
     this.configFile = join(plan.directory, 'run/peerpod/apf.json');
@@ -71,7 +76,7 @@ export class Vm {
 
   /** Starts the forwarder, on the port it had before if it had one. */
   async startForwarder(): Promise<void> {
-    this.#forwarder = new Program(this.#t, 'agent-protocol-forwarder', [
+    const argv = [
       '-config',
       this.configFile,
       '-listen',
@@ -83,7 +88,14 @@ export class Vm {
       '-guest-root',
       this.directory,
       ...(this.#plan.forwarderFlags ?? []),
-    ]);
+    ];
+    const { within } = this.#plan;
+    this.#forwarder = new Program(
+      this.#t,
+      'agent-protocol-forwarder',
+      argv,
+      within === undefined ? {} : { within },
+    );
     const { address } = await this.#forwarder.said('forwarder listened');
     this.#port = Number(String(address).split(':').at(-1));
   }
