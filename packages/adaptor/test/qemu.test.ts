@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parts of the qemu provider that need no qemu: its command line, its seed disk, its image, its refusals. Virtual
 // machines are in the vm suite.
-import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger, parseFlags } from '@peerpod-tls/daemon';
@@ -9,7 +19,7 @@ import t from 'tap';
 import { qemu } from '../src/providers/qemu.js';
 import { macOf, parseNetwork, qemuArguments, type QemuPlan } from '../src/providers/qemu-command.js';
 import { findImage } from '../src/providers/qemu-image.js';
-import { kvmTrouble } from '../src/providers/qemu-kvm.js';
+import { Accelerator, kvmTrouble } from '../src/providers/qemu-kvm.js';
 import { addressIn } from '../src/providers/qemu-launch.js';
 import { seedDisk } from '../src/providers/qemu-seed.js';
 
@@ -191,9 +201,37 @@ t.test('a qemu that is missing or ends at once leaves nothing behind', async t =
     message: /"\/etc\/shadow"/,
   });
   t.same(await ends.listInstances(signal), []);
+  const [home = ''] = readdirSync(join(directory, 'vms')).filter(name => name !== 'addresses');
+  const id = ends.idOf?.('a.4') ?? '';
+  mkdirSync(join(directory, 'vms', home, id));
+  // The adaptor was killed before it wrote down for whom it made the directory: the token leads to it all the same.
+  t.same(await ends.listInstances(signal), [{ id, name: id, addresses: [] }]);
+  await ends.deleteInstance(id, signal);
+  t.same(await ends.listInstances(signal), []);
   t.same(await ends.diagnose?.('../..', signal), { alive: false, console: '' });
   for (const id of ['', '..', '0'.repeat(12)]) await ends.deleteInstance(id, signal);
   t.ok(existsSync(image));
   t.match(await kvmTrouble(join(directory, 'no-qemu'), signal), /ENOENT/);
   t.type(await kvmTrouble('/bin/true', signal), 'string', 'a guest that did not run is no KVM');
+});
+
+t.test('whoever gives up while KVM is tried leaves the answer to the others', async t => {
+  const directory = t.testdir({ qemu: '#!/bin/sh\necho >>"$0.runs"; sleep 0.3; exit 33\n' });
+  const program = join(directory, 'qemu');
+  chmodSync(program, 0o755);
+  const accelerator = new Accelerator('auto', program, createLogger({ name: 'test', level: 'silent' }));
+  const impatient = new AbortController();
+  const first = accelerator.choose(impatient.signal);
+  const second = accelerator.choose(signal);
+  impatient.abort(new Error('given up'));
+  await t.rejects(first, { message: 'given up' });
+  t.equal(await second, 'kvm');
+  t.equal(await accelerator.choose(signal), 'kvm');
+  t.equal(readFileSync(`${program}.runs`, 'utf8'), '\n', 'tried once');
+  await t.rejects(accelerator.choose(AbortSignal.abort(new Error('late'))), { message: 'late' });
+
+  const closed = new Accelerator('auto', program, createLogger({ name: 'test', level: 'silent' }));
+  const waiting = closed.choose(signal);
+  closed.close();
+  await t.rejects(waiting, { code: 'ERR_PROVIDER_ABORTED' });
 });
