@@ -6,7 +6,6 @@ import type { TLSSocket } from 'node:tls';
 import type { X509Certificate } from 'node:crypto';
 import {
   describeCertificate,
-  explainRefusal,
   fingerprintOf,
   type Refusal,
   type RefusalRule,
@@ -17,6 +16,7 @@ import { linkErrorFrom } from './node-error.js';
 import type { LinkError } from './errors.js';
 import { atDate } from './expiry.js';
 import { endWhenStalled } from './stall.js';
+import { readCertificates, type SeenCertificate } from './reading.js';
 
 const judged = Symbol('judged peer');
 const judgedSockets = new WeakSet<Socket>();
@@ -70,8 +70,6 @@ export interface JudgeInput {
   /** True only under the loud flag: no client certificate was asked for, so none is judged. */
   readonly anyClient?: boolean;
   readonly handshakeMs: number;
-  /** How we call our own certificate in errors. */
-  readonly ownCertificate: string;
   readonly log: Logger;
   readonly now?: Date;
 }
@@ -82,12 +80,10 @@ export interface JudgeInput {
  */
 export function judgeTls(i: JudgeInput): Judgement {
   const leaf = i.socket.getPeerX509Certificate() ?? null;
-  if (!(i.role === 'client' && i.anyClient === true)) {
-    const refusal = refusalOf(i, leaf);
-    if (refusal !== null) return { t: 'refused', refusal, leaf };
-  }
-  const seen = leaf === null ? null : describeCertificate(leaf);
-  const leafEnd = leaf === null ? i.material.expiresAt : new Date(leaf.validTo);
+  const judgement = i.role === 'client' && i.anyClient === true ? unasked(leaf) : judgeLeaf(i, leaf);
+  if (judgement.t === 'refused') return { ...judgement, leaf };
+  const { seen } = judgement;
+  const leafEnd = seen?.notAfter ?? i.material.expiresAt;
   const expiresAt = leafEnd < i.material.expiresAt ? leafEnd : i.material.expiresAt;
   const info: PeerInfo = {
     ...addressesOf(i.socket),
@@ -102,12 +98,12 @@ export function judgeTls(i: JudgeInput): Judgement {
     },
     expiresAt,
   };
-  return { t: 'peer', peer: mint(i.socket, info, i.ownCertificate, i.log) };
+  return { t: 'peer', peer: mint(i.socket, info, i.material, i.log) };
 }
 
 /** A peer on a plain link: the operator asked for no TLS, so there is nothing to judge. */
 export function acceptPlain(socket: Socket, log: Logger): JudgedPeer {
-  return mint(socket, { ...addressesOf(socket), tls: null, expiresAt: null }, undefined, log);
+  return mint(socket, { ...addressesOf(socket), tls: null, expiresAt: null }, null, log);
 }
 
 /** Whether this stream is a network socket that was never judged: a relay refuses to touch one. */
@@ -132,11 +128,13 @@ function addressesOf(socket: Socket): { remote: string; local: string } {
   };
 }
 
-function mint(socket: Socket, peer: PeerInfo, ownCertificate: string | undefined, log: Logger): JudgedPeer {
+/** `material` is what this end presented, for the words of errors. */
+function mint(socket: Socket, peer: PeerInfo, material: TlsMaterial | null, log: Logger): JudgedPeer {
   judgedSockets.add(socket);
   let failure: LinkError | null = null;
   // A socket without an error listener would end the process; this one stays for the life of the socket.
   const onError = (error: unknown): void => {
+    const ownCertificate = material === null ? undefined : certificateWords(material.leaf);
     failure ??= linkErrorFrom(error, { remote: peer.remote, phase: 'open', ownCertificate });
   };
   socket.on('error', onError);
@@ -167,22 +165,32 @@ function mint(socket: Socket, peer: PeerInfo, ownCertificate: string | undefined
   };
 }
 
-function refusalOf(i: JudgeInput, leaf: X509Certificate | null): Refusal | null {
+/** What is known of a peer that may pass: `seen` is null for one that was not asked for a certificate and sent none. */
+type LeafJudgement =
+  | { readonly t: 'passed'; readonly seen: SeenCertificate | null }
+  | { readonly t: 'refused'; readonly refusal: Refusal };
+
+function unasked(leaf: X509Certificate | null): LeafJudgement {
+  if (leaf === null) return { t: 'passed', seen: null };
+  const { subject, names, fingerprint } = describeCertificate(leaf);
+  return { t: 'passed', seen: { subject, names, fingerprint, notAfter: new Date(leaf.validTo) } };
+}
+
+function judgeLeaf(i: JudgeInput, leaf: X509Certificate | null): LeafJudgement {
   const name = i.role === 'server' ? (i.serverName ?? '') : undefined;
-  const chain = leaf === null ? [] : chainOf(leaf);
-  const ours = explainRefusal(leaf, chain, i.material.anchors, i.role, {
-    ...(name === undefined ? {} : { name }),
-    ...(i.now === undefined ? {} : { now: i.now }),
+  const refuse = (rule: RefusalRule, text: string): LeafJudgement => ({
+    t: 'refused',
+    refusal: plainRefusal(i, leaf, rule, text),
   });
-  if (ours !== null) return ours;
-  // Our own reading found nothing wrong. OpenSSL's and the name check of Node's must agree with it.
-  if (leaf === null) return plainRefusal(i, null, 'no-certificate', 'the peer presented no certificate');
+  if (leaf === null) return refuse('no-certificate', `the ${i.role} presented no certificate`);
+  const reading = readCertificates(leaf, i.material, i.role, name, i.now ?? new Date());
+  if (reading.t === 'refused') return reading;
+  // Our own reading found nothing wrong. OpenSSL's and the name check of Node's must agree with it, each time anew.
   const verdict = verdictOf(i.socket);
-  if (verdict !== null)
-    return plainRefusal(i, leaf, 'bad-signature', `OpenSSL refuses the certificate: ${verdict}`);
+  if (verdict !== null) return refuse('bad-signature', `OpenSSL refuses the certificate: ${verdict}`);
   if (name !== undefined && !hasName(leaf, name))
-    return plainRefusal(i, leaf, 'wrong-name', `the certificate is not for ${JSON.stringify(name)}`);
-  return null;
+    return refuse('wrong-name', `the certificate is not for ${JSON.stringify(name)}`);
+  return { t: 'passed', seen: reading.seen };
 }
 
 function plainRefusal(i: JudgeInput, leaf: X509Certificate | null, rule: RefusalRule, text: string): Refusal {
@@ -212,19 +220,6 @@ function hasName(leaf: X509Certificate, name: string): boolean {
   return isIP(name) === 0
     ? leaf.checkHost(name, { subject: 'never' }) !== undefined
     : leaf.checkIP(name) !== undefined;
-}
-
-/** What the peer sent beyond its leaf, nearest issuer first. The limit stands against a ring of cross-signed ones. */
-function chainOf(leaf: X509Certificate): X509Certificate[] {
-  const chain: X509Certificate[] = [];
-  let issuer = leaf.issuerCertificate;
-  while (issuer !== undefined && chain.length < 16) {
-    const { fingerprint256 } = issuer;
-    if (fingerprint256 === leaf.fingerprint256 || chain.some(c => c.fingerprint256 === fingerprint256)) break;
-    chain.push(issuer);
-    issuer = issuer.issuerCertificate;
-  }
-  return chain;
 }
 
 /**
