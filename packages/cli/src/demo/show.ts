@@ -55,9 +55,14 @@ export class Show {
   #serving = false;
   #stopping = false;
   #onStarted: () => void = () => {};
+  /** Ends what still runs once the outcome is known: a race that was lost goes on otherwise. */
+  readonly #over = new AbortController();
+  /** Aborted when the demo is to end, or has. */
+  readonly #signal: AbortSignal;
 
   constructor(options: ShowOptions) {
     this.#o = options;
+    this.#signal = AbortSignal.any([options.signal, this.#over.signal]);
     this.#consoles = new VmConsoles(join(options.place.dir, 'vm'));
   }
 
@@ -87,6 +92,7 @@ export class Show {
       // Ctrl-C is how a serving demo is meant to end; before that it cuts the story short.
       if (!this.#serving) code = typeof signal.reason === 'number' ? signal.reason : ExitCode.failed;
     } finally {
+      this.#over.abort();
       await this.#stop();
     }
     return code;
@@ -101,7 +107,7 @@ export class Show {
   }
 
   async #startAdaptor(): Promise<AdaptorProcess> {
-    const { place, stage, io, signal } = this.#o;
+    const { place, stage, io } = this.#o;
     stage.waiting('starting cloud-api-adaptor');
     const started = new Promise<void>(resolve => {
       this.#onStarted = resolve;
@@ -113,7 +119,7 @@ export class Show {
       adaptor.ended.then(async () => {
         throw await adaptor.deathError();
       }),
-      sleep(START_MS, undefined, { signal, ref: false }).then(() => {
+      sleep(START_MS, undefined, { signal: this.#signal, ref: false }).then(() => {
         throw new CliError(
           'ERR_CLI_ADAPTOR_SILENT',
           `cloud-api-adaptor did not start within ${span(START_MS)}`,
@@ -146,7 +152,8 @@ export class Show {
   }
 
   async #startPod(adaptor: AdaptorProcess): Promise<TtrpcClient> {
-    const { stage, signal } = this.#o;
+    const { stage } = this.#o;
+    const signal = this.#signal;
     stage.waiting('the shim asks for a pod VM');
     const request = { id: SANDBOX, name: POD, namespace: 'default' };
     const agentSocket = await createVm(adaptor.hypervisorSocket, request, signal);
@@ -157,9 +164,9 @@ export class Show {
 
   /** Knocks at the VM without a certificate, and shows both ends of the refusal; false if there was none. */
   async #letStrangerTry(): Promise<boolean> {
-    const { stage, signal } = this.#o;
+    const { stage } = this.#o;
     // In another mode than TLS there would be no link to judge, and everybody would be let in.
-    const { port, answered } = await knock(this.#vm, signal);
+    const { port, answered } = await knock(this.#vm, this.#signal);
     const words = answered ? '' : await this.#wordsOfRefusal(port);
     const lines = answered
       ? ['a call without a certificate was answered: anybody can drive this pod']
@@ -176,14 +183,15 @@ export class Show {
     for (let i = 0; i < 20; i++) {
       const found = this.#consoles.read().find(e => isRefusal(e) && e.text('remote').endsWith(`:${port}`));
       if (found !== undefined) return found.text('text');
-      await sleep(50, undefined, { signal: this.#o.signal });
+      await sleep(50, undefined, { signal: this.#signal });
     }
     return '';
   }
 
   /** Runs the command in the pod and shows its output; gives its exit code. */
   async #runCommand(client: TtrpcClient): Promise<number> {
-    const { stage, command, signal } = this.#o;
+    const { stage, command } = this.#o;
+    const signal = this.#signal;
     const began = performance.now();
     const container = new Container(client, {
       id: `${SANDBOX}-c`,
@@ -226,7 +234,8 @@ export class Show {
 
   /** Serves until the demo is to end, with one Check and one look at the status each second. */
   async #serve(client: TtrpcClient, adaptor: AdaptorProcess): Promise<never> {
-    const { stage, style, io, signal } = this.#o;
+    const { stage, style, io } = this.#o;
+    const signal = this.#signal;
     this.#serving = true;
     const began = performance.now();
     const heartbeat = new Heartbeat(client);

@@ -79,6 +79,17 @@ t.test('when the adaptor dies the demo says so, clears away what is left and exi
   t.same(leftovers(made, base), nothing);
 });
 
+t.test('when the adaptor dies while the demo serves it is told just so, and the demo ends', async t => {
+  const { program, base, dir } = startDemo(t, ['--json', '--', 'true']);
+  await program.said(/"t":"live"/u);
+  const made = await dir();
+  for (const pid of pidsOf(made, 'cloud-api-adaptor')) process.kill(pid, 'SIGKILL');
+  const { code } = await program.ended;
+  t.equal(code, 1);
+  t.match(program.stderr, /cloud-api-adaptor ended by itself \(signal SIGKILL\)/);
+  t.same(leftovers(made, base), nothing);
+});
+
 t.test('when the reader of its output goes away the demo ends quietly', async t => {
   const { program, base, dir } = startDemo(t, [
     '--command',
