@@ -1,33 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// The provider `exec` at work: which command runs when, and what its end means. Running a command, judging its answer
+// The provider `exec` at work: which command runs when, and what its end means. The commands, judging their answers
 // and remembering instances have files of their own.
 import type { Logger } from 'pino';
-import { ProviderError, type ProviderErrorCode } from './errors.js';
-import { ANSWER_BYTES, isId, LIST_BYTES, parseCreateAnswer, parseListAnswer } from './exec-answer.js';
+import { ProviderError } from './errors.js';
+import { isId, parseCreateAnswer } from './exec-answer.js';
 import type { AnsweredInstance } from './exec-answer.js';
-import { howItEnded, lastWords, stderrHint, tailOf } from './exec-failure.js';
-import { endStrayCommand, runCommand, type Outcome } from './exec-run.js';
+import { ExecCommands, scriptFailure, type CommandSettings } from './exec-commands.js';
+import { howItEnded, lastWords, tailOf } from './exec-failure.js';
+import { endStrayCommand, type Outcome } from './exec-run.js';
 import { ExecTable, instanceOf, isUnfinishedId, keyOf, type ExecRecord } from './exec-table.js';
-import type { Command } from './exec-words.js';
 import type { Instance, InstanceSpec, Provider } from './provider.js';
 import { Turns } from './turns.js';
 
 /** For deleting what a creation that was given up left, in milliseconds; after it the adaptor tries again by itself. */
 const CLEANUP_MS = 60_000;
-const DOCUMENT_VERSION = 1;
 
-export interface ExecSettings {
-  readonly create: Command;
-  readonly remove: Command;
-  readonly list: Command | null;
-  readonly createMs: number;
-  readonly deleteMs: number;
-  readonly listMs: number;
+export interface ExecSettings extends CommandSettings {
   readonly userDataBytes: number;
-  /** Tells the instances of this adaptor from those of others on the same platform. */
-  readonly owner: string;
   readonly home: string;
-  readonly env: NodeJS.ProcessEnv;
   readonly log: Logger;
 }
 
@@ -35,18 +25,20 @@ export class ExecProvider implements Provider {
   readonly name = 'exec';
   readonly limits: Provider['limits'];
   readonly #settings: ExecSettings;
+  readonly #commands: ExecCommands;
   readonly #table: ExecTable;
   readonly #turns = new Turns();
 
   constructor(settings: ExecSettings) {
     this.#settings = settings;
+    this.#commands = new ExecCommands(settings);
     this.#table = new ExecTable(settings.home, settings.log);
     this.limits = { userDataBytes: settings.userDataBytes, nameLength: 63 };
   }
 
   async verify(signal: AbortSignal): Promise<void> {
     await this.#table.open();
-    if (this.#settings.list !== null) await this.#listed(this.#settings.list, signal);
+    await this.#commands.list(signal);
   }
 
   createInstance(
@@ -73,14 +65,13 @@ export class ExecProvider implements Provider {
     } else if (isId(id) && !isUnfinishedId(id)) {
       // Unknown here, which says nothing about the platform: the table may have been lost.
       await this.#turns.run(`id ${id}`, () =>
-        this.#runDelete({ id, name: '', token: '', sandbox: '' }, signal),
+        this.#commands.remove({ id, name: '', token: '', sandbox: '' }, signal),
       );
     }
   }
 
   async listInstances(signal: AbortSignal): Promise<readonly Instance[]> {
-    const { list } = this.#settings;
-    const listed = list === null ? [] : await this.#listed(list, signal);
+    const listed = await this.#commands.list(signal);
     const records = await this.#table.all();
     const known = records.map(record => {
       const seen = listed.find(({ id }) => id === record.id);
@@ -120,17 +111,13 @@ export class ExecProvider implements Provider {
       name: '',
       addresses: [],
     };
-    const outcome = await this.#run(create, {
-      input: { version: DOCUMENT_VERSION, owner: this.#settings.owner, token, ...spec },
-      signal,
-      timeoutMs: createMs,
-      outputBytes: ANSWER_BYTES,
-      // On disk before the script is told what to make, so that whatever it makes can be found after a crash.
-      onStart: command => this.#table.put({ ...blank, command }),
-    });
+    // On disk before the script is told what to make, so that whatever it makes can be found after a crash.
+    const outcome = await this.#commands.create(spec, token, signal, command =>
+      this.#table.put({ ...blank, command }),
+    );
     const { end } = outcome;
     if (end.t === 'not-started') {
-      throw this.#failure('ERR_PROVIDER_CREATE', howItEnded(create, end, createMs), outcome, spec.userData);
+      throw scriptFailure('ERR_PROVIDER_CREATE', howItEnded(create, end, createMs), outcome, spec.userData);
     }
     const judged = await this.#judge(outcome, token, spec.userData);
     if (judged.t === 'bad')
@@ -213,9 +200,9 @@ export class ExecProvider implements Provider {
       await this.#delete(record, AbortSignal.timeout(CLEANUP_MS));
     } catch (cause) {
       const text = `${why}; what it may have made is still to be deleted`;
-      throw this.#failure(code, text, outcome, spec.userData, { cause, instance: instanceOf(record) });
+      throw scriptFailure(code, text, outcome, spec.userData, { cause, instance: instanceOf(record) });
     }
-    throw this.#failure(code, why, outcome, spec.userData);
+    throw scriptFailure(code, why, outcome, spec.userData);
   }
 
   /** An earlier creation with this token did not come to its end, and nobody knows how far it came: it is made anew. */
@@ -234,82 +221,20 @@ export class ExecProvider implements Provider {
     if (record.command !== null) await endStrayCommand(record.command);
     const { token, sandbox, asked } = record;
     const id = record.id === '' ? await this.#idOf(record, signal) : record.id;
-    await this.#runDelete({ id, name: record.name === '' ? asked : record.name, token, sandbox }, signal);
+    await this.#commands.remove(
+      { id, name: record.name === '' ? asked : record.name, token, sandbox },
+      signal,
+    );
     await this.#table.remove(record);
     this.#settings.log.info({ instance: instanceOf(record).id }, 'script deleted an instance');
   }
 
   /** The id of an instance whose creation was cut short, where the list command can tell; else an empty one. */
   async #idOf(record: ExecRecord, signal: AbortSignal): Promise<string> {
-    const { list } = this.#settings;
-    if (list === null) return '';
-    const all = await this.#listed(list, signal);
+    const all = await this.#commands.list(signal);
     const found = all.find(({ token, name }) =>
       token === undefined ? name === record.asked : token === record.token,
     );
     return found?.id ?? '';
-  }
-
-  async #runDelete(
-    what: { readonly id: string; readonly name: string; readonly token: string; readonly sandbox: string },
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { remove, deleteMs } = this.#settings;
-    const outcome = await this.#run(remove, {
-      input: { version: DOCUMENT_VERSION, owner: this.#settings.owner, ...what },
-      more: what.id === '' ? [] : [what.id],
-      signal,
-      timeoutMs: deleteMs,
-      outputBytes: ANSWER_BYTES,
-    });
-    const { end } = outcome;
-    if (end.t === 'exit' && end.code === 0) return;
-    const code = end.t === 'aborted' ? 'ERR_PROVIDER_ABORTED' : 'ERR_PROVIDER_DELETE';
-    throw this.#failure(code, howItEnded(remove, end, deleteMs) + lastWords(outcome, ''), outcome, '');
-  }
-
-  async #listed(list: Command, signal: AbortSignal): Promise<readonly AnsweredInstance[]> {
-    const { listMs, owner } = this.#settings;
-    const outcome = await this.#run(list, {
-      input: { version: DOCUMENT_VERSION, owner },
-      signal,
-      timeoutMs: listMs,
-      outputBytes: LIST_BYTES,
-    });
-    const { end } = outcome;
-    if (end.t !== 'exit' || end.code !== 0) {
-      const text = howItEnded(list, end, listMs) + lastWords(outcome, '');
-      throw this.#failure('ERR_PROVIDER_LIST', text, outcome, '');
-    }
-    const answer = parseListAnswer(outcome.stdout);
-    if (typeof answer === 'string') {
-      throw this.#failure('ERR_PROVIDER_LIST', `${list.flag} gave no list: ${answer}`, outcome, '');
-    }
-    return answer;
-  }
-
-  #run(
-    command: Command,
-    o: {
-      readonly input: Readonly<Record<string, unknown>>;
-      readonly more?: readonly string[];
-      readonly signal: AbortSignal;
-      readonly timeoutMs: number;
-      readonly outputBytes: number;
-      readonly onStart?: (command: ExecRecord['command']) => Promise<void>;
-    },
-  ): Promise<Outcome> {
-    const { input, ...rest } = o;
-    return runCommand({ ...rest, command, env: this.#settings.env, input: `${JSON.stringify(input)}\n` });
-  }
-
-  #failure(
-    code: ProviderErrorCode,
-    text: string,
-    outcome: Outcome,
-    letter: string,
-    more: { readonly cause?: unknown; readonly instance?: Instance } = {},
-  ): ProviderError {
-    return new ProviderError(code, text, { hint: stderrHint(outcome, letter), ...more });
   }
 }
