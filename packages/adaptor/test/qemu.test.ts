@@ -201,7 +201,7 @@ t.test('a qemu that is missing or ends at once leaves nothing behind', async t =
     message: /"\/etc\/shadow"/,
   });
   t.same(await ends.listInstances(signal), []);
-  const [home = ''] = readdirSync(join(directory, 'vms')).filter(name => name !== 'addresses');
+  const home = readdirSync(join(directory, 'vms')).find(name => name !== 'addresses') ?? '';
   const id = ends.idOf?.('a.4') ?? '';
   mkdirSync(join(directory, 'vms', home, id));
   // The adaptor was killed before it wrote down for whom it made the directory: the token leads to it all the same.
