@@ -15,9 +15,26 @@ const COMMON = [
   'ca-certificates',
 ];
 
+/** Who reads the letter: the unit that ends with its files in place, and what of the tree is the other reader's. */
 export const FLAVOURS = {
-  'process-user-data': { packages: COMMON },
-  'cloud-init': { packages: [...COMMON, 'cloud-init'] },
+  'process-user-data': {
+    packages: COMMON,
+    reader: 'process-user-data.service',
+    left: [
+      'etc/cloud',
+      'etc/systemd/system/cloud-init-letter.service',
+      'etc/systemd/system/cloud-init.service.d',
+      'usr/local/lib/peerpod/take-letter',
+    ],
+    masked: [],
+  },
+  'cloud-init': {
+    packages: [...COMMON, 'cloud-init'],
+    reader: 'cloud-init-letter.service',
+    left: ['etc/systemd/system/process-user-data.service', 'usr/local/lib/peerpod/provision'],
+    // Stages that have nothing to do here, and that would look for the data source after the letter was taken away.
+    masked: ['cloud-config.service', 'cloud-final.service', 'cloud-init-hotplugd.socket'],
+  },
 };
 
 /** Drivers the initial RAM disk needs to find the root disk. Everything else is loaded from there. */

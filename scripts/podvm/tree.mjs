@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { MASKED_UNITS } from './packages.mjs';
+import { FLAVOURS, MASKED_UNITS } from './packages.mjs';
 import { BuildError } from './options.mjs';
 import { step } from './step.mjs';
 
@@ -27,10 +27,6 @@ const ENABLED = [
   'close-metadata.service',
   '/lib/systemd/system/systemd-networkd.service',
 ];
-const READER = {
-  'process-user-data': 'process-user-data.service',
-  'cloud-init': 'cloud-init-letter.service',
-};
 
 /**
  * @param {string} tree root of the unpacked image
@@ -50,9 +46,11 @@ export function layOver(tree, options, programs) {
   for (const name of ['peerpod-dev-agent', 'kata-agent'].filter(name => name !== agent)) {
     rmSync(join(tree, UNITS, `${name}.service`), { force: true });
   }
+  const { reader, left, masked } = FLAVOURS[options.flavour];
+  for (const path of left) rmSync(join(tree, path), { recursive: true, force: true });
   step('chroot', [tree, 'systemd-sysusers']);
-  for (const unit of [...ENABLED, READER[options.flavour], `${agent}.service`]) enable(tree, unit);
-  for (const unit of MASKED_UNITS) mask(tree, unit);
+  for (const unit of [...ENABLED, reader, `${agent}.service`]) enable(tree, unit);
+  for (const unit of [...MASKED_UNITS, ...masked]) mask(tree, unit);
   link('/lib/systemd/system/multi-user.target', join(tree, UNITS, 'default.target'));
   configureForwarder(tree, options);
   tidy(tree);
