@@ -5,9 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, realpathSync, rmSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { agentService, healthService } from '@peerpod-tls/agent-protocol';
-import { Authority, checkMaterial, selfSignedClient } from '@peerpod-tls/certs';
 import { createLogger, parseFlags } from '@peerpod-tls/daemon';
 import { dialLink, dialUntilHealthy } from '@peerpod-tls/link';
 import type { LinkSecurity } from '@peerpod-tls/link';
@@ -19,6 +17,8 @@ import type { Test } from 'tap';
 import { local } from '../src/providers/local.js';
 import { processesOf } from '../src/providers/local-process.js';
 import type { Instance, InstanceSpec, Provider } from '../src/providers/provider.js';
+import { freePort } from './kit/free-port.js';
+import { realLetter } from './kit/letter.js';
 
 const { signal } = new AbortController();
 const NAME = 'podvm-local-test';
@@ -37,25 +37,8 @@ interface World {
 
 async function makeWorld(t: Test): Promise<World> {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'lp-')));
-  const authority = await Authority.create();
-  const server = await authority.issue('server', { names: [NAME] });
-  const client = await selfSignedClient();
-  const material = checkMaterial({
-    role: 'client',
-    cert: { pem: client.certPem, file: 'client.crt', flag: '-cert-file' },
-    key: { pem: client.keyPem, file: 'client.key', flag: '-cert-key' },
-    anchors: { pem: authority.certPem, file: 'ca.crt', flag: '-ca-cert-file' },
-  });
-  const apf = renderApf({
-    podNetwork: {},
-    podNamespace: 'default',
-    podName: 'pod',
-    tlsServerCert: server.certPem,
-    tlsServerKey: server.keyPem,
-    tlsClientCa: client.certPem,
-  });
+  const { userData, security } = await realLetter(NAME);
   const port = await freePort();
-  const userData = renderCloudConfig([{ path: '/run/peerpod/apf.json', content: apf }]);
   const log = createLogger({ name: 'test', level: 'silent' });
   t.teardown(async () => {
     // Whatever the test left, so that a failing one leaves no process either.
@@ -84,7 +67,7 @@ async function makeWorld(t: Test): Promise<World> {
     directory,
     port,
     userData,
-    security: { t: 'tls', material: () => material, profile: { minVersion: 'TLSv1.3' } },
+    security,
     provider,
     spec: changes => ({
       sandbox: 'sandbox1',
@@ -100,14 +83,6 @@ async function makeWorld(t: Test): Promise<World> {
       ...changes,
     }),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '0.0.0.0');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 function vmDirectory(world: World, instance: Instance): string {
