@@ -4,23 +4,19 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { inPath, ran, startEngine, whyNoEngine, type Ran } from '../kit/docker-engine.js';
+import { inPath, orReason, ran, startEngine, type Ran } from '../kit/docker-engine.js';
 import { BASE_IMAGE, makeBase, makeBundle } from '../kit/docker-images.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const COMPOSE = 'docker-compose';
 
-const reason =
-  whyNoEngine() !== ''
-    ? whyNoEngine()
-    : inPath(COMPOSE)
-      ? ''
-      : `${COMPOSE} not installed (Debian: apt-get install docker-compose)`;
+t.setTimeout(300_000);
+const engine = inPath(COMPOSE)
+  ? await orReason(() => startEngine())
+  : `${COMPOSE} not installed (Debian: apt-get install docker-compose)`;
 
-if (reason !== '') t.plan(0, reason);
+if (typeof engine === 'string') t.plan(0, engine);
 else {
-  t.setTimeout(300_000);
-  const engine = await startEngine();
   t.teardown(() => engine.close());
   await makeBundle();
   await makeBase(engine);

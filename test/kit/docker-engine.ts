@@ -28,7 +28,22 @@ export interface TestEngine {
   close(): Promise<void>;
 }
 
-/** Why there can be no engine here; empty when there can. */
+/** A dockerd that is installed and did not come up; the message ends with its own last words. */
+export class EngineAbsent extends Error {}
+
+/** What `start` made, or why there can be no engine here: what is missing, or what dockerd said when it ended. */
+export async function orReason<T>(start: () => Promise<T>): Promise<T | string> {
+  const why = whyNoEngine();
+  if (why !== '') return why;
+  try {
+    return await start();
+  } catch (error) {
+    if (error instanceof EngineAbsent) return error.message;
+    throw error;
+  }
+}
+
+/** Why there can be no engine here, as far as can be seen without starting one; empty when there can. */
 export function whyNoEngine(): string {
   if ((process.env['PEERPOD_TEST_DOCKER_HOST'] ?? '') !== '') return '';
   if (process.platform !== 'linux') return 'a Docker Engine for tests needs Linux';
@@ -76,14 +91,26 @@ export async function ran(
   }
 }
 
-/** Starts an engine (or takes the one that is named) and waits until it answers. */
-export async function startEngine(): Promise<TestEngine> {
+/**
+ * Starts an engine, with further flags of dockerd's, and waits until it answers; or takes the one that is named.
+ *
+ * @throws EngineAbsent
+ */
+export async function startEngine(flags: readonly string[] = []): Promise<TestEngine> {
   const directory = mkdtempSync(path.join(tmpdir(), 'ppd-'));
   const named = process.env['PEERPOD_TEST_DOCKER_HOST'] ?? '';
   const host = named === '' ? `unix://${path.join(directory, 'd.sock')}` : named;
   const docker = (...args: readonly string[]): Promise<Ran> =>
     ran('docker', args, { env: { DOCKER_HOST: host, DOCKER_CONFIG: path.join(directory, 'config') } });
-  const end = named === '' ? await startDaemon(directory, host, docker) : async (): Promise<void> => {};
+  let end = async (): Promise<void> => {};
+  try {
+    if (named === '') end = await startDaemon(directory, host, docker, flags);
+  } catch (error) {
+    // A daemon that fails leaves its data mounted on itself.
+    await ran('umount', [path.join(directory, 'data')]);
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  }
   return {
     host,
     socket: host.replace(/^unix:\/\//, ''),
@@ -100,6 +127,7 @@ async function startDaemon(
   directory: string,
   host: string,
   docker: TestEngine['docker'],
+  flags: readonly string[],
 ): Promise<() => Promise<void>> {
   const config = path.join(directory, 'daemon.json');
   const log = path.join(directory, 'dockerd.log');
@@ -122,7 +150,9 @@ async function startDaemon(
     '--ip-forward=false',
     '--ip-masq=false',
   ];
-  const daemon = spawn('dockerd', [...places, ...running, ...network], { stdio: ['ignore', out, out] });
+  const daemon = spawn('dockerd', [...places, ...running, ...network, ...flags], {
+    stdio: ['ignore', out, out],
+  });
   closeSync(out);
   const ended = new Promise<void>(resolve => {
     daemon.once('exit', () => resolve());
@@ -143,5 +173,13 @@ async function startDaemon(
     await sleep(100);
   }
   daemon.kill('SIGKILL');
-  throw new Error(`dockerd did not come up:\n${readFileSync(log, 'utf8').slice(-4000)}`);
+  if (!gone()) await ended;
+  throw new EngineAbsent(`dockerd did not come up: ${lastWords(readFileSync(log, 'utf8'))}`);
+}
+
+/** The line that says why, else the last one; a daemon that ends goes on to tell how it ends. */
+function lastWords(log: string): string {
+  const lines = log.split('\n').filter(line => line.trim() !== '');
+  const why = lines.findLast(line => /failed to start|level=(?:error|fatal)/.test(line)) ?? lines.at(-1);
+  return (why ?? 'it said nothing').slice(-500);
 }

@@ -2,15 +2,15 @@
 // The docker provider against what every provider does alike, with user-data mounted and with user-data copied in.
 import t from 'tap';
 import type { Logger } from 'pino';
-import { whyNoEngine } from '../../../../test/kit/docker-engine.js';
+import { orReason } from '../../../../test/kit/docker-engine.js';
 import { conformance } from '../kit/conformance.js';
 import { DockerWorld } from '../kit/docker-world.js';
 import { realLetter } from '../kit/letter.js';
 
-const reason = whyNoEngine();
-if (reason !== '') t.plan(0, reason);
+t.setTimeout(300_000);
+const world = await orReason(() => DockerWorld.start());
+if (typeof world === 'string') t.plan(0, world);
 else {
-  const world = await DockerWorld.start();
   t.teardown(() => world.close());
   const letter = await realLetter('podvm-conformance');
 

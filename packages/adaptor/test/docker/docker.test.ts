@@ -7,19 +7,18 @@ import t from 'tap';
 import { hypervisorService } from '@peerpod-tls/agent-protocol';
 import { clientOf, connectUnix } from '@peerpod-tls/ttrpc';
 import { field, numberIn, textIn } from '../../src/providers/docker-engine.js';
-import { ran, whyNoEngine } from '../../../../test/kit/docker-engine.js';
+import { orReason, ran } from '../../../../test/kit/docker-engine.js';
 import { annotations, captureLog, dialAgent, temporary } from '../kit/adaptor.js';
 import { DockerWorld, lettersIn, specOf } from '../kit/docker-world.js';
 import { realLetter } from '../kit/letter.js';
 import { Program } from '../kit/program.js';
 
-const reason = whyNoEngine();
+t.setTimeout(300_000);
+const world = await orReason(() => DockerWorld.start());
 const never = new AbortController().signal;
 
-if (reason !== '') t.plan(0, reason);
+if (typeof world === 'string') t.plan(0, world);
 else {
-  t.setTimeout(300_000);
-  const world = await DockerWorld.start();
   t.teardown(() => world.close());
   const { log } = captureLog();
   const letter = await realLetter('podvm-docker');
