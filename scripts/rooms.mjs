@@ -10,7 +10,7 @@ import { root } from './steps.mjs';
 const scope = '@peerpod-tls/';
 
 /** Which siblings a package may import. `program` siblings are started as programs, never imported. */
-export const rooms = {
+const rooms = {
   certs: { may: [] },
   ttrpc: { may: [] },
   daemon: { may: [] },
@@ -27,7 +27,7 @@ export const rooms = {
 };
 
 /** Modules that only the named packages may import: one outside world, one seam. */
-export const seams = {
+const seams = {
   'node:tls': ['link'],
   'node-forge': ['certs'],
   protobufjs: ['ttrpc', 'agent-protocol'],
@@ -118,7 +118,7 @@ export function complaints(top) {
 }
 
 /** Development tools of the root that no script, test or setting names. Type packages go with what they describe. */
-export function unusedTools(top) {
+function unusedTools(top) {
   const manifest = JSON.parse(readFileSync(join(top, 'package.json'), 'utf8'));
   const tests = readdirSync(join(top, 'packages')).map(name => join(top, 'packages', name));
   const readers = [join(top, 'scripts'), join(top, 'test'), ...tests]

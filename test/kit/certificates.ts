@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Authority, type IssuedCertificate } from '@peerpod-tls/certs';
 
-export const DAY_MS = 86_400_000;
+const DAY_MS = 86_400_000;
 /** The name of design document 002: what the adaptor asks for in manual mode. */
 export const MANUAL_NAME = 'podvm-server';
 

@@ -29,7 +29,7 @@ export interface TestEngine {
 }
 
 /** A dockerd that is installed and did not come up; the message ends with its own last words. */
-export class EngineAbsent extends Error {}
+class EngineAbsent extends Error {}
 
 /** What `start` made, or why there can be no engine here: what is missing, or what dockerd said when it ended. */
 export async function orReason<T>(start: () => Promise<T>): Promise<T | string> {

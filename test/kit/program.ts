@@ -7,14 +7,6 @@ import { fileURLToPath } from 'node:url';
 export type ProgramName =
   'cloud-api-adaptor' | 'agent-protocol-forwarder' | 'process-user-data' | 'peerpod' | 'peerpod-dev-agent';
 
-export const PROGRAMS: readonly ProgramName[] = [
-  'cloud-api-adaptor',
-  'agent-protocol-forwarder',
-  'process-user-data',
-  'peerpod',
-  'peerpod-dev-agent',
-];
-
 /** What a test gives us to end things with. */
 export interface Teardown {
   teardown(after: () => unknown): unknown;

@@ -5,7 +5,7 @@ import type { Instance } from './providers/provider.js';
 import type { LeafFacts, LinkFacts, Sandbox, SandboxState, SandboxTls } from './sandbox.js';
 
 /** Raise it when a field changes its meaning; a reader refuses a number higher than its own. */
-export const RECORD_VERSION = 1;
+const RECORD_VERSION = 1;
 
 export function renderRecord(sandbox: Sandbox): string {
   return `${JSON.stringify({ version: RECORD_VERSION, ...sandbox }, undefined, 2)}\n`;

@@ -106,7 +106,7 @@ interface Place {
 }
 
 /** The OCI part of the request, or why there is none to work on. */
-export function locateOci(message: Uint8Array): Enclosing | Refused {
+function locateOci(message: Uint8Array): Enclosing | Refused {
   const oci = findSingle(message, whole(message), known.createContainer.oci);
   if (oci.t === 'refused') return oci;
   return oci.t === 'found' ? oci.field : invalid('the request has no OCI');

@@ -2,7 +2,7 @@
 // The .proto files as data: which methods there are, and the fields of each message. Reads the generated schema once.
 import { schema } from '../gen/schema.js';
 
-export const scalarTypes = ['string', 'bytes', 'bool', 'int32', 'uint32', 'int64', 'uint64'] as const;
+const scalarTypes = ['string', 'bytes', 'bool', 'int32', 'uint32', 'int64', 'uint64'] as const;
 export type ScalarType = (typeof scalarTypes)[number];
 
 export type FieldType =

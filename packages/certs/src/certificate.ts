@@ -80,7 +80,7 @@ function randomSerial(): Buffer {
   return serial;
 }
 
-export const algorithmIdentifier = (scheme: SignatureScheme): DerNode =>
+const algorithmIdentifier = (scheme: SignatureScheme): DerNode =>
   scheme.nullParameters ? sequence(oid(scheme.oid), nullValue()) : sequence(oid(scheme.oid));
 
 const version3 = context(0, [integer(Uint8Array.of(2))]);

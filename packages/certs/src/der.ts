@@ -31,7 +31,7 @@ const classBits = { universal: asn1.Class.UNIVERSAL, context: asn1.Class.CONTEXT
 const MAX_DEPTH = 32;
 
 /** Octets as the string form node-forge wants. */
-export const octets = (bytes: Uint8Array): string =>
+const octets = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 
 const primitive = (tag: number, content: string): DerNode =>

@@ -8,7 +8,7 @@ import { CertError } from './errors.js';
 /** What an authority or a leaf may be asked to use. */
 export type KeyAlgorithm = 'ecdsa-p256' | 'ecdsa-p384' | 'ed25519' | 'rsa-2048' | 'rsa-3072' | 'rsa-4096';
 
-export const DEFAULT_ALGORITHM: KeyAlgorithm = 'ecdsa-p256';
+const DEFAULT_ALGORITHM: KeyAlgorithm = 'ecdsa-p256';
 
 /** Smaller RSA moduli, in bits, are refused everywhere (NIST SP 800-131A, and OpenSSL's security level 2). */
 export const MIN_RSA_BITS = 2048;

@@ -14,7 +14,7 @@ export interface CommandGroup {
   readonly commands: readonly CommandEntry[];
 }
 
-export const groups: readonly CommandGroup[] = [
+const groups: readonly CommandGroup[] = [
   {
     title: 'Try it',
     commands: [

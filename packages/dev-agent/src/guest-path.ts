@@ -9,7 +9,7 @@ import { failedPrecondition, invalidArgument, systemError } from './guest-status
 const MAX_PATH = 4095;
 
 /** @throws StatusError InvalidArgument unless `path` is absolute and has no `.`, `..`, `//` or zero byte */
-export function checkCanonical(path: string): void {
+function checkCanonical(path: string): void {
   const canonical = posix.normalize(path) === path && (path === '/' || !path.endsWith('/'));
   if (!canonical || !path.startsWith('/') || path.includes('\0') || path.length > MAX_PATH) {
     throw invalidArgument(`${JSON.stringify(path.slice(0, 256))} is not an absolute canonical path`);

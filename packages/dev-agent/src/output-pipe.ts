@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream';
 import { endOfFile, invalidArgument } from './guest-status.js';
 
 /** The most one read returns, in bytes: the answer has to fit a frame of 4 MiB with room for its envelope. */
-export const MAX_READ = 1024 * 1024;
+const MAX_READ = 1024 * 1024;
 
 export class OutputPipe {
   readonly #stream: Readable;

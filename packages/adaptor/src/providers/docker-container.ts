@@ -6,7 +6,7 @@ import type { Instance, InstanceSpec } from './provider.js';
 import { field, numberIn, textIn } from './docker-engine.js';
 
 /** Where process-user-data looks first (NoCloud as a directory). */
-export const SEED = '/media/cidata/user-data';
+const SEED = '/media/cidata/user-data';
 
 /** Labels by which containers of ours are found again. None holds a secret. */
 export const LABEL = {

@@ -138,7 +138,7 @@ async function loadClient(): Promise<typeof DockerModem> {
 }
 
 /** What the client is given. Every key is there, so that nothing of its own reading of the environment stays. */
-export function engineOptions(settings: EngineSettings): DockerModem.ConstructorOptions {
+function engineOptions(settings: EngineSettings): DockerModem.ConstructorOptions {
   const { host, apiVersion, certPath, tlsVerify } = settings;
   if (apiVersion !== '' && !/^\d+\.\d+$/.test(apiVersion)) {
     throw refuse(

@@ -7,7 +7,7 @@ import { Vm, type VmOptions } from './vm.js';
 let lastAddress = 1;
 
 /** A loopback address nobody else in this machine's tests has: 127.<process>.<n>. */
-export function freshAddress(): string {
+function freshAddress(): string {
   lastAddress += 1;
   const block = (process.pid % 60_000) + 512;
   return `127.${(block >> 8) & 0xff}.${block & 0xff}.${lastAddress % 254}`;

@@ -124,7 +124,7 @@ async function call(c: Call, io: Io): Promise<number> {
 const fullName = (method: MethodInfo) => `${method.service}/${method.method}`;
 
 /** The method a person means: letter case, dashes and the service's name are all optional. */
-export function resolveMethod(word: string): MethodInfo {
+function resolveMethod(word: string): MethodInfo {
   const methods = listMethods();
   const wanted = plain(word);
   const found =

@@ -36,7 +36,7 @@ export function newSandboxId(name: string): string {
 }
 
 /** The nine annotations that both kata shims send, always all of them. */
-export function annotationsOf(request: PodRequest): Record<string, string> {
+function annotationsOf(request: PodRequest): Record<string, string> {
   const hypervisor = 'io.katacontainers.config.hypervisor.';
   const number = (n: number | undefined) => (n === undefined || n === 0 ? '' : String(n));
   return {

@@ -75,7 +75,7 @@ export function sandboxTable(
 }
 
 /** The state in its colour: green for what works, yellow for what is on its way, red for what needs a person. */
-export function stateText(row: SandboxRow, style: Style): string {
+function stateText(row: SandboxRow, style: Style): string {
   const state = printable(row.state);
   if (row.state === 'running') return style.green(state);
   return row.state === 'failed' || row.error !== '' ? style.red(state) : style.yellow(state);

@@ -35,7 +35,7 @@ export const echo = defineService('test.Echo', {
 /** For handlers that never answer. Nothing waits for it, so it keeps no process alive. */
 const never = new Promise<never>(() => {});
 
-export const echoHandlers: Handlers<typeof echo> = {
+const echoHandlers: Handlers<typeof echo> = {
   Say: request => request,
   Wait: () => never,
   Fail: () => {

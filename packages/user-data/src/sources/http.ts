@@ -5,7 +5,7 @@ import { request, type IncomingMessage } from 'node:http';
 import { UserDataError } from '../errors.js';
 
 /** From connecting to the last byte, in milliseconds. Services on the link answer in a few; a hung one is asked again. */
-export const REQUEST_TIMEOUT_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 5_000;
 
 export interface Question {
   readonly method: 'GET' | 'PUT';
