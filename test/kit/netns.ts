@@ -53,8 +53,8 @@ export class Wire {
     this.#forward(true);
   }
 
-  /** The VM's host loses its power, or has it again. The router tells the worker that it finds no such host. */
-  power(on: boolean): void {
+  /** The VM's host is unplugged, or plugged in again. The router tells the worker that it finds no such host. */
+  plug(on: boolean): void {
     const { vm } = this.#names;
     ip('-n', vm, 'link', 'set', 'eth', on ? 'up' : 'down');
     if (on) this.#address(vm, 'eth', '2', '2');

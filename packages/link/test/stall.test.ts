@@ -8,9 +8,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { isStalled, silenceAfter, StallWatch, type Silence } from '../src/stall.js';
+import type { LinkError } from '../src/errors.js';
+import type { JudgedPeer } from '../src/judge.js';
+import { endWhenStalled, isStalled, silenceAfter, StallWatch, type Silence } from '../src/stall.js';
 import { tableKey, type TcpEntry } from '../src/tcp-table.js';
-import { recordingLog, silentLog } from './support/tls.js';
+import { dial, listen, makeWorld, recordingLog, silentLog } from './support/tls.js';
 
 const entry = (retransmits: number, probes = 0, unacknowledged = 100): TcpEntry => ({
   unacknowledged,
@@ -85,6 +87,20 @@ interface Scene {
   readonly tell: (entry: TcpEntry) => void;
 }
 
+/** A table that has this socket in it. */
+function tableOf(t: Test, socket: Socket): Pick<Scene, 'watch' | 'tell'> {
+  const table = join(t.testdir(), 'tcp');
+  const key = tableKey(socket)?.key ?? '';
+  const hex = (value: number): string => value.toString(16).toUpperCase().padStart(8, '0');
+  const tell = ({ unacknowledged, retransmits, probes }: TcpEntry): void => {
+    const rest = `01 ${hex(unacknowledged)}:00000000 01:00000014 ${hex(retransmits)}     0        ${probes} 7 2 0`;
+    writeFileSync(`${table}.new`, `  sl  local_address\n   0: ${key} ${rest}\n`);
+    renameSync(`${table}.new`, table);
+  };
+  tell(entry(0, 0, 0));
+  return { watch: new StallWatch(TIMING, { IPv4: table, IPv6: table }), tell };
+}
+
 async function scene(t: Test): Promise<Scene> {
   const server = createServer(socket => socket.on('error', () => {}));
   t.teardown(() => server.close());
@@ -100,20 +116,11 @@ async function scene(t: Test): Promise<Scene> {
   t.teardown(() => far.destroy());
   if (near.connecting) await once(near, 'connect');
   near.resume();
-  const table = join(t.testdir(), 'tcp');
-  const key = tableKey(near)?.key ?? '';
-  const hex = (value: number): string => value.toString(16).toUpperCase().padStart(8, '0');
-  const tell = ({ unacknowledged, retransmits, probes }: TcpEntry): void => {
-    const rest = `01 ${hex(unacknowledged)}:00000000 01:00000014 ${hex(retransmits)}     0        ${probes} 7 2 0`;
-    writeFileSync(`${table}.new`, `  sl  local_address\n   0: ${key} ${rest}\n`);
-    renameSync(`${table}.new`, table);
-  };
-  tell(entry(0, 0, 0));
-  return { near, far, watch: new StallWatch(TIMING, { IPv4: table, IPv6: table }), tell };
+  return { near, far, ...tableOf(t, near) };
 }
 
 /** Tells of one more try after another, until `until` settles. */
-async function tries(s: Scene, until: Promise<unknown>): Promise<void> {
+async function tries(s: Pick<Scene, 'tell'>, until: Promise<unknown>): Promise<void> {
   const state = { ended: false };
   void until.finally(() => (state.ended = true));
   for (let n = 1; !state.ended; n += 1) {
@@ -193,4 +200,36 @@ t.test('where the table is hidden, that is said once, at debug, and nothing is w
   await sleep(5 * TIMING.tickMs);
   t.match(lines, [{ level: 20, error: 'ENOENT', msg: 'lost networks are left to the kernel to notice' }]);
   t.equal(lines.length, 1);
+});
+
+t.test('a link is reset, and its error is known before its close', async t => {
+  const world = await makeWorld();
+  const far: JudgedPeer[] = [];
+  const listener = await listen(world, { onPeer: peer => far.push(peer) });
+  t.teardown(() => listener.close());
+  const near = await dial(world, listener.address().port);
+  near.socket.write('a call that was never delivered');
+  while (far.length === 0) await new Promise(setImmediate);
+  const [peer] = far;
+  if (peer === undefined) throw new Error('nobody came');
+  peer.socket.resume();
+  const reset = new Promise(resolve => peer.socket.once('close', () => resolve(peer.failure()?.message)));
+  const { log, lines } = recordingLog();
+  const table = tableOf(t, near.socket);
+  const events: string[] = [];
+  near.socket.on('error', (error: Error) => events.push(error.name));
+  near.socket.on('close', () => events.push('close'));
+  const told = new Promise<LinkError>(resolve => {
+    const onError = (error: LinkError): void => {
+      t.strictSame(events, [], 'nobody has heard of it yet');
+      resolve(error);
+    };
+    endWhenStalled(near.socket, near.peer.remote, log, onError, table.watch);
+  });
+  await tries(table, told);
+  t.match(await told, { code: 'ERR_LINK_STALLED', permanent: false, message: /^127\.0\.0\.1:\d+ has ack/ });
+  t.match(await reset, /ECONNRESET/, 'not closed in order: nothing is delivered later');
+  await new Promise(setImmediate);
+  t.strictSame(events.toSorted(), ['LinkError', 'close']);
+  t.match(lines, [{ level: 40, remote: near.peer.remote }]);
 });

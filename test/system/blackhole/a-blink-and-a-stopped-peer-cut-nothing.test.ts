@@ -2,7 +2,7 @@
 // What TCP mends by itself must be left to it: a network that is away for some seconds, and a forwarder that is stopped
 // for longer than a lost network would be given, while its kernel goes on to answer.
 import { setTimeout as sleep } from 'node:timers/promises';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { procFile } from '../../kit/directory.js';
 import { noNetwork } from '../../kit/netns.js';
 import { dialAgent } from '../../kit/shim.js';
@@ -13,17 +13,14 @@ const BLINK_MS = 5_000;
 const STOPPED_MS = 24_000;
 /** A socket of /proc/net/tcp6 that stands, has bytes to send, and asks (timer 4) whether it may. */
 const PROBED = / 01 (?!0{8})[\dA-F]{8}:[\dA-F]{8} 04:/;
-/** Beside each other: the time goes into waiting. */
-t.jobs = 2;
-const options = { skip: noNetwork, timeout: 55_000 };
-
 /** Lines of either side that tell of a loss. */
 function losses(pod: WiredPod): readonly string[] {
   const said = [...pod.adaptor.lines(), ...pod.vm.forwarder.lines()].map(({ msg }) => msg);
   return said.filter(msg => /^link (?:closed because|lost|redialled)/.test(msg));
 }
 
-t.test('a blink of five seconds costs no call and no link', options, async t => {
+/** A blink of five seconds costs no call and no link. */
+async function blink(t: Test): Promise<void> {
   const pod = await wiredPod(t, { family: 'v4', listen: '0.0.0.0', command: 'sleep 600' });
   const { agent, health, wire } = pod;
   const waiting = agent.WaitProcess({ containerId: 'c', execId: 'c' });
@@ -47,9 +44,10 @@ t.test('a blink of five seconds costs no call and no link', options, async t => 
   await agent.SignalProcess({ containerId: 'c', execId: 'c', signal: 9 });
   t.match(await waiting, { status: 137 });
   t.strictSame(losses(pod), []);
-});
+}
 
-t.test('a forwarder that is stopped is waited for, its window open or closed', options, async t => {
+/** A forwarder that is stopped is waited for, its window open or closed. */
+async function stopped(t: Test): Promise<void> {
   const pod = await wiredPod(t, { family: 'v6', listen: '[fd00:2::2]', command: 'cat > /dev/null' });
   const { agent, health } = pod;
   await health.Check({});
@@ -75,4 +73,9 @@ t.test('a forwarder that is stopped is waited for, its window open or closed', o
   t.equal(written, 64 * data.length, 'all of it arrives');
   t.match(await check, { status: 1 });
   t.strictSame(losses(pod), []);
+}
+
+// Beside each other: the time goes into waiting.
+t.test('nothing is cut', { skip: noNetwork, timeout: 55_000 }, async t => {
+  await Promise.all([blink(t), stopped(t)]);
 });

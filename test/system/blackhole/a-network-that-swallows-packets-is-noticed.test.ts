@@ -2,21 +2,26 @@
 // The network between worker and pod VM takes every packet and delivers none, so that nothing resets the link. Both
 // sides notice within seconds instead of a quarter of an hour, and the rest is what happens after any other cut.
 import { existsSync, writeFileSync } from 'node:fs';
-import t from 'tap';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
 import { noNetwork } from '../../kit/netns.js';
 import { status } from '../../kit/shim.js';
 import { wiredPod } from '../../kit/wired-pod.js';
 
 const WAIT = 'while ! [ -e "$DIR/done" ]; do sleep 0.1; done; exit 7';
-/** 15 s of silence, after a look at most 4 s late and before a last one 2 s late; the rest is for a busy machine. */
+/** 15 s of silence, seen at most 3 s late; the rest is for a busy machine. */
 const NOTICED_MS = { least: 14_000, most: 23_000 } as const;
-/** Beside each other: the time goes into waiting. */
-t.jobs = 2;
-const options = { skip: noNetwork, timeout: 55_000 };
-
 const seconds = (since: number): number => Math.round((Date.now() - since) / 100) / 10;
 
-t.test('a router that forgets its route, calls open on both sides of it', options, async t => {
+/** A call that may not run twice, and that shows whether it ran. */
+const touch = (path: string) => ({
+  containerId: 'c',
+  execId: 'e',
+  process: { Args: ['touch', path], Env: ['PATH=/usr/bin:/bin'], Cwd: '/', User: { UID: 0, GID: 0 } },
+});
+
+/** A router that forgets its route, with calls open on both sides of it. */
+async function route(t: Test): Promise<void> {
   // A listener on :: sees an IPv4 adaptor at an IPv6 address that maps it.
   const pod = await wiredPod(t, { family: 'v4', listen: '[::]', command: WAIT });
   const { agent, health, wire, directory } = pod;
@@ -27,23 +32,14 @@ t.test('a router that forgets its route, calls open on both sides of it', option
   wire.swallow();
   const began = Date.now();
   const check = health.Check({});
-  const exec = agent.ExecProcess({
-    containerId: 'c',
-    execId: 'e',
-    process: {
-      Args: ['touch', `${directory}/ran`],
-      Env: ['PATH=/usr/bin:/bin'],
-      Cwd: '/',
-      User: { UID: 0, GID: 0 },
-    },
-  });
+  const exec = agent.ExecProcess(touch(`${directory}/ran`));
   // Its end is an answer that the forwarder sends into the same hole.
   writeFileSync(`${directory}/done`, '');
   await t.rejects(exec, status(14, /the link to the pod VM was cut while this call was open/));
   const took = Date.now() - began;
   t.ok(took > NOTICED_MS.least && took < NOTICED_MS.most, `the worker noticed after ${seconds(began)} s`);
   t.match(await pod.adaptor.said('link lost'), {
-    error: /^10\.0\.2\.2:15150 has acknowledged nothing for 1[5-9] s$/,
+    error: /^10\.0\.2\.2:15150 has acknowledged nothing for (?:1[5-9]|2\d) s$/,
     failed: 1,
   });
   await pod.vm.forwarder.said('link closed because its network swallows packets');
@@ -53,24 +49,38 @@ t.test('a router that forgets its route, calls open on both sides of it', option
   t.match(await waiting, { status: 7 }, 'a wait gets the true exit code');
   t.match(await pod.adaptor.said('link redialled'), { failed: 1, replayed: 2 });
   t.notOk(gone, "the shim's connection is the same");
-  t.notOk(existsSync(`${directory}/ran`), 'what was answered Unavailable is not delivered later');
-});
+}
 
-t.test("a VM's host that loses its power, over IPv6", options, async t => {
+/** A VM's host that is unplugged, over IPv6. */
+async function unplugged(t: Test): Promise<void> {
   const pod = await wiredPod(t, { family: 'v6', listen: '[fd00:2::2]', command: 'sleep 600' });
-  const { agent, health, wire } = pod;
+  const { agent, health, wire, directory } = pod;
   const waiting = agent.WaitProcess({ containerId: 'c', execId: 'c' });
   await health.Check({});
-  wire.power(false);
+  wire.plug(false);
   const began = Date.now();
   const check = health.Check({});
+  const exec = agent.ExecProcess(touch(`${directory}/ran`));
+  await t.rejects(exec, status(14, /it is not known whether the agent ran it/));
   t.match(await pod.adaptor.said('link lost'), {
-    error: /^\[fd00:2::2\]:15150 has acknowledged nothing for 1[5-9] s$/,
+    error: /^\[fd00:2::2\]:15150 has acknowledged nothing for (?:1[5-9]|2\d) s$/,
   });
   const took = Date.now() - began;
-  t.ok(took > NOTICED_MS.least && took < NOTICED_MS.most, `noticed after ${seconds(began)} s`);
-  wire.power(true);
+  t.ok(
+    took > NOTICED_MS.least && took < NOTICED_MS.most,
+    `an unplugged host is noticed after ${seconds(began)} s`,
+  );
+  wire.plug(true);
   t.match(await check, { status: 1 });
+  // The VM's end of the old link still stands. Had this end been closed instead of reset, the kernel would go on trying
+  // to deliver what was sent, and succeed now.
+  await sleep(began + 28_000 - Date.now());
+  t.notOk(existsSync(`${directory}/ran`), 'what was answered Unavailable is not delivered later');
   await agent.SignalProcess({ containerId: 'c', execId: 'c', signal: 9 });
   t.match(await waiting, { status: 137 });
+}
+
+// Beside each other: the time goes into waiting.
+t.test('both sides notice, and go on as after any cut', { skip: noNetwork, timeout: 55_000 }, async t => {
+  await Promise.all([route(t), unplugged(t)]);
 });
