@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public names of the package: the letter from adaptor to pod VM.
 export { parseApf, renderApf, type ApfConfig, type ParsedApf } from './apf.js';
-export { mergeAuth, MAX_AUTH_BYTES } from './auth.js';
 export { parseCloudConfig, renderCloudConfig, type LetterFile } from './cloud-config.js';
 export { UserDataError, type UserDataErrorCode } from './errors.js';
 export { GUEST_PATHS, INITDATA_PATHS, LETTER_PATHS, SEED_FILE } from './guest-paths.js';
