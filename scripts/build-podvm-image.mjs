@@ -61,9 +61,10 @@ async function build(options) {
     mkdirSync(options.output, { recursive: true });
     const kernel = takeBoot(tree, options.output);
     const disk = options.format === 'raw' ? 'disk.img' : 'disk.qcow2';
-    makeDisk(tree, join(work, disk), { sizeMiB: options.sizeMiB, epoch, format: options.format });
-    step('cp', ['--sparse=always', join(work, disk), join(options.output, `${disk}.new`)]);
-    renameSync(join(options.output, `${disk}.new`), join(options.output, disk));
+    // Made beside the image it replaces, which a provider may be using.
+    const partial = join(options.output, `${disk}.new`);
+    makeDisk(tree, partial, { sizeMiB: options.sizeMiB, epoch, format: options.format });
+    renameSync(partial, join(options.output, disk));
     const manifest = await describe(options, tree, { disk, kernel, certificates, epoch });
     writeFileSync(join(options.output, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
     return { disk, manifest };

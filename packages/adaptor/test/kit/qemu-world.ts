@@ -9,10 +9,13 @@ import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { hypervisorService } from '@peerpod-tls/agent-protocol';
 import { Authority, checkMaterial, selfSignedClient } from '@peerpod-tls/certs';
+import { parseFlags } from '@peerpod-tls/daemon';
 import { dialUntilHealthy } from '@peerpod-tls/link';
 import { clientOf, connectUnix, type TypedClient } from '@peerpod-tls/ttrpc';
-import { pino } from 'pino';
+import { pino, type Logger } from 'pino';
 import { MARKER, processesOf } from '../../src/providers/local-process.js';
+import type { Provider } from '../../src/providers/provider.js';
+import { qemu } from '../../src/providers/qemu.js';
 import { annotations, dialAgent, eventually, type ShimAgent } from './adaptor.js';
 import { Program } from './program.js';
 
@@ -44,6 +47,19 @@ export function buildImage(directory: string, ...options: readonly string[]): st
   });
   if (built.status !== 0) throw new Error(`no image: ${built.stderr}${built.stdout}`);
   return path.join(directory, 'disk.img');
+}
+
+/** The provider itself over an image, small machines below `directory`; another `pods` is another adaptor's. */
+export async function makeProvider(
+  directory: string,
+  image: string,
+  log: Logger,
+  pods = 'pods',
+): Promise<Provider> {
+  const argv = [`-qemu-image=${image}`, `-data-dir=${path.join(directory, 'vms')}`, '-qemu-memory=512'];
+  const parsed = parseFlags({ program: 'test', usage: '', flags: qemu.flags, argv, env: {} });
+  if (parsed.t === 'help') throw new Error('no flags but help');
+  return qemu.create(parsed.values, { log, podsDir: path.join(directory, pods), forwarderPort: 15_150 });
 }
 
 /**

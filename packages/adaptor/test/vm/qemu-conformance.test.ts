@@ -2,17 +2,14 @@
 // The shared suite on the provider `qemu`. Its guests are real: a kernel that mounts the seed disk and says what it read.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseFlags } from '@peerpod-tls/daemon';
-import type { Logger } from 'pino';
 import t from 'tap';
-import type { Provider } from '../../src/providers/provider.js';
-import { qemu } from '../../src/providers/qemu.js';
 import { conformance } from '../kit/conformance.js';
 import { realLetter } from '../kit/letter.js';
 import {
   VM_TEST_SECONDS,
   buildImage,
   leftoversIn,
+  makeProvider,
   makeReader,
   vmDirectories,
   vmsMissing,
@@ -35,22 +32,15 @@ t.test('qemu', { skip }, async t => {
   // qcow2 by its first bytes alone: taken by the provider, refused by qemu when the machine's files are made.
   writeFileSync(broken, Buffer.concat([Buffer.from('QFI\xfb', 'latin1'), Buffer.alloc(1 << 20)]));
 
-  const make = async (log: Logger, pods = 'pods', from = image): Promise<Provider> => {
-    const argv = [`-qemu-image=${from}`, `-data-dir=${data}`, '-qemu-cpus=1', '-qemu-memory=256'];
-    const parsed = parseFlags({ program: 'test', usage: '', flags: qemu.flags, argv, env: {} });
-    if (parsed.t === 'help') throw new Error('no flags but help');
-    const podsDir = path.join(directory, pods);
-    return qemu.create(parsed.values, { log, podsDir, forwarderPort: 15_150 });
-  };
   const { userData, secret } = await realLetter('podvm-conformance');
 
   await conformance(t, {
     // Nothing on the way may take it for text: not the disk, not the file system, not the guest.
     userData: `${userData}# \u00e9\u2028\ud83d\ude00 "\\ \t\r\n\r\n  \n`,
     secret,
-    provider: log => make(log),
-    stranger: log => make(log, 'others'),
-    broken: async log => ({ provider: await make(log, 'pods', broken) }),
+    provider: log => makeProvider(directory, image, log),
+    stranger: log => makeProvider(directory, image, log, 'others'),
+    broken: async log => ({ provider: await makeProvider(directory, broken, log) }),
     readUserData: async ({ id }) => {
       const vm = vmDirectories(directory).find(at => path.basename(at) === id);
       if (vm === undefined) throw new Error(`there is no machine ${id}`);

@@ -3,6 +3,8 @@
 // say why. One short life of a virtual machine each.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
 import t from 'tap';
 import { processesOf } from '../../src/providers/local-process.js';
 import { manualSet, flagsOf } from '../kit/certificates.js';
@@ -11,6 +13,7 @@ import {
   buildImage,
   consoleOf,
   dialAsStranger,
+  makeProvider,
   openSandbox,
   runIn,
   startAdaptor,
@@ -20,6 +23,16 @@ import {
 } from '../kit/qemu-world.js';
 
 t.setTimeout(2 * VM_TEST_SECONDS * 1000);
+
+const PLAIN = {
+  podName: 'p',
+  podNamespace: 'n',
+  instanceType: '',
+  image: '',
+  vcpus: 0,
+  memoryMiB: 0,
+  gpus: 0,
+};
 
 const skip = vmsMissing();
 
@@ -102,17 +115,44 @@ t.test('an image without TLS works with an adaptor without TLS, and only with on
   await adaptor.program.kill('SIGTERM');
 });
 
-t.test(
-  'a forwarder that cannot start ends the machine, and StartVM says what its console said',
-  { skip },
-  async t => {
-    const directory = world(t);
+t.test('a boot that cannot succeed ends the machine, and its console says why', { skip }, async t => {
+  const directory = world(t);
+  const image = buildImage(path.join(directory, 'image'));
+
+  await t.test('a forwarder that cannot start, and StartVM tells', async t => {
     // The letter of an adaptor without TLS holds no certificate, which this image's forwarder insists on.
-    const image = buildImage(path.join(directory, 'image'));
     const adaptor = await startAdaptor(t, directory, image, '-disable-tls');
     await t.rejects(adaptor.start('bare'), { message: /died|no server certificate|TLS/ });
     await adaptor.hypervisor.StopVM({ id: 'bare' });
     t.match(adaptor.program.output, /no server certificate/, "the console's last words are in the log");
     await adaptor.program.kill('SIGTERM');
-  },
-);
+  });
+
+  await t.test('a letter that is none, and one that lacks what the forwarder needs', async t => {
+    const provider = await makeProvider(directory, image, pino({ level: 'silent' }), 'letters');
+    t.teardown(() => provider.close());
+    const { signal } = new AbortController();
+    const lastWords = async (name: string, userData: string): Promise<string> => {
+      const { id } = await provider.createInstance(
+        { ...PLAIN, sandbox: name, name, userData },
+        { token: `${name}.1`, signal },
+      );
+      for (;;) {
+        const { alive, console } = (await provider.diagnose?.(id, signal)) ?? { alive: false, console: '' };
+        if (!alive) return console;
+        await sleep(100);
+      }
+    };
+    const [none, other] = await Promise.all([
+      lastWords('none', 'the letter of somebody else'),
+      lastWords(
+        'other',
+        '#cloud-config\nwrite_files:\n  - path: /run/peerpod/daemon.json\n    content: "{}"\n',
+      ),
+    ]);
+    t.match(none, /the user-data does not begin with #cloud-config/);
+    t.match(other, /brought no \/run\/peerpod\/apf\.json/);
+    for (const { id } of await provider.listInstances(signal)) await provider.deleteInstance(id, signal);
+    t.same(vmDirectories(directory), []);
+  });
+});
