@@ -87,7 +87,7 @@ function stamp(folder, epoch) {
 }
 
 /** A UUID told by a name (RFC 9562, version 8 layout). */
-export function uuidOf(name) {
+function uuidOf(name) {
   const bytes = createHash('sha256').update(name).digest().subarray(0, 16);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;

@@ -55,7 +55,7 @@ export function tailOf(text: string, letter: string): string {
  * A text without what looks like a key or comes from the letter: PEM blocks, runs of base64 as long as a line of PEM,
  * and shorter ones when the letter has them too.
  */
-export function withoutLetter(text: string, letter: string): string {
+function withoutLetter(text: string, letter: string): string {
   return text
     .replaceAll(/-----BEGIN [^-]{1,64}-----[\s\S]*?(?:-----END [^-]{1,64}-----|$)/g, REMOVED)
     .replaceAll(/[A-Za-z0-9+/]{20,}={0,2}/g, run =>

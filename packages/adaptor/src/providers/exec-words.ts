@@ -22,7 +22,7 @@ const SHELL = '|&;<>()$`';
  *
  * @throws ProviderError ERR_PROVIDER_CONFIG for an open quote, and for a character only a shell would act on
  */
-export function splitWords(text: string, flag: string): string[] {
+function splitWords(text: string, flag: string): string[] {
   const words: string[] = [];
   let word: string | null = null;
   let at = 0;

@@ -13,7 +13,7 @@ export type QemuNetwork =
 export type Acceleration = 'kvm' | 'tcg';
 
 /** The descriptor on which qemu finds the line to the console's keeper. */
-export const CONSOLE_FD = 3;
+const CONSOLE_FD = 3;
 
 export interface QemuPlan {
   readonly name: string;

@@ -10,7 +10,7 @@ import { lastLines } from './local-console.js';
 import { MARKER, processesOf } from './local-process.js';
 
 /** Bytes of the console log; as many from before are kept beside it. */
-export const CONSOLE_BYTES = 1 << 20;
+const CONSOLE_BYTES = 1 << 20;
 /** Milliseconds the keeper may take to write what a machine that has ended said last. */
 const LAST_WORDS_MS = 1_000;
 const GUEST_LINES = 15;

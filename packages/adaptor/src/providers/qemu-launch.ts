@@ -32,7 +32,7 @@ export function startQemu(files: QemuFiles, program: string, args: readonly stri
       detached: true,
       // The file of the guest's writes is made where the VM's other files are.
       env: { PATH: process.env['PATH'] ?? '', TMPDIR: files.directory, [MARKER]: files.directory },
-      // The fourth is CONSOLE_FD.
+      // The fourth is where qemu-command.ts has the console.
       stdio: ['ignore', log, log, line],
     });
     child.on('error', () => {});
