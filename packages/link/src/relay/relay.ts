@@ -143,7 +143,7 @@ class FrameRelay implements Relay {
     this.#frontOutlet.flush();
     back?.outlet.flush();
     // Edits and dials under way end by this signal; the calls that are open end with the streams.
-    this.#abort.abort(new LinkError('ERR_LINK_CLOSED', `the relay closed: ${reason.why}`));
+    this.#abort.abort(closedBecause(reason.why));
     for (const call of this.#table.all()) this.#forget(call, StatusCode.canceled);
     if (back !== null) endSoon(back.stream);
     // A response that cannot be completed must not look like one: the front is cut, not ended.
@@ -376,6 +376,16 @@ class FrameRelay implements Relay {
     if (!this.#draining || this.#ended !== null || this.#frontOutlet.midFrame) return;
     if (this.#table.all().every(call => call.plan.traits.blocks)) this.close({ why: 'drained' });
   }
+}
+
+const closings = new Map<CloseReason['why'], LinkError>();
+
+/** Why a relay's signal is aborted. One error per word for all relays: its stack, the dear part, would tell nobody anything. */
+function closedBecause(why: CloseReason['why']): LinkError {
+  let error = closings.get(why);
+  if (error === undefined)
+    closings.set(why, (error = new LinkError('ERR_LINK_CLOSED', `the relay closed: ${why}`)));
+  return error;
 }
 
 function streamOf(end: Duplex | JudgedPeer): Duplex {
