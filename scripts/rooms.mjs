@@ -6,6 +6,7 @@ import { join, relative } from 'node:path';
 import { isBuiltin } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { root } from './steps.mjs';
+import { unusedExports } from './unused-exports.mjs';
 
 const scope = '@peerpod-tls/';
 
@@ -135,7 +136,7 @@ function unusedTools(top) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const said = [...complaints(root), ...unusedTools(root)];
+  const said = [...complaints(root), ...unusedTools(root), ...unusedExports(root)];
   for (const line of said) process.stdout.write(`${line}\n`);
   process.exit(said.length === 0 ? 0 : 1);
 }

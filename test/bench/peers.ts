@@ -45,7 +45,7 @@ const node = (programs: Programs, file: string, place: Place, half: 'front' | 'b
   ]);
 
 /** The byte pump: what the least possible Node program costs. */
-export const nodePump: Peer = {
+const nodePump: Peer = {
   name: 'node-pump',
   label: 'bare Node pump',
   acceptsMany: true,
@@ -219,7 +219,7 @@ const nginx: Peer = {
 };
 
 /** A pair that decodes every call and makes it again, the incumbent's design; `program` is the built Go program. */
-export function goPair(program: string): Peer {
+function goPair(program: string): Peer {
   return {
     name: 'go-pair',
     label: 'Go decode-and-call-again',

@@ -28,7 +28,7 @@ export interface Call {
 
 /** Largest request kept for sending again, and all of them together, per relay. Replayable requests are tiny. */
 export const KEPT_CALL_BYTES = 64 * 1024;
-export const KEPT_ALL_BYTES = 1024 * 1024;
+const KEPT_ALL_BYTES = 1024 * 1024;
 
 /** Open calls a relay carries; a shim has a handful per container. Beyond, a call is answered ResourceExhausted. */
 export const MAX_CALLS = 8192;

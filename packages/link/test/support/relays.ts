@@ -6,7 +6,7 @@ import type { Relay, RelayObserver, RelayOptions } from '../../src/relay/types.j
 import { Backs, Far, streamPair } from './frames.js';
 import { silentLog } from './tls.js';
 
-export class Watcher implements RelayObserver {
+class Watcher implements RelayObserver {
   readonly started: string[] = [];
   readonly ended: [string, number][] = [];
   readonly errors: string[] = [];
