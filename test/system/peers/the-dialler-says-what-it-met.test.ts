@@ -17,7 +17,7 @@ import { annotations, startPod, status } from '../../kit/shim.js';
 
 const PROXY_TIMEOUT_MS = 3_000;
 /** How the text begins when a start was tried again until -proxy-timeout. */
-const TRIED_AGAIN = /within \d+ ms and \d+ tries/;
+const TRIED_AGAIN = /within \d+ ms and (?:1 try|\d+ tries)/;
 
 interface Row {
   readonly what: string;
