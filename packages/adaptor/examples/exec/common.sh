@@ -21,7 +21,9 @@ begin_machine() {
   mkdir -p "$dir"
   field owner >"$dir/owner"
   field name >"$dir/name"
-  field token >"$dir/token"
+  # Last, and whole at once: what has a token is listed.
+  field token >"$dir/token.new"
+  mv "$dir/token.new" "$dir/token"
   # What every process of the machine inherits, and is found by.
   export PEERPOD_LOCAL_VM="$dir"
 }

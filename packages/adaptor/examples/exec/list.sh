@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Lists the machines of the adaptor that asks, half made ones included.
+# Lists the machines of the adaptor that asks, half made ones included. Others may be made and removed meanwhile: what
+# is gone half way through is left out.
 set -eu
 here=$(dirname "$(readlink -f "$0")")
 . "$here/common.sh"
@@ -10,8 +11,9 @@ owner=$(field owner)
 comma=
 printf '{"instances":['
 for dir in "$state"/*/; do
-  [ -f "$dir/token" ] && [ "$(cat "$dir/owner")" = "$owner" ] || continue
-  printf '%s{"id":"%s","name":"%s","token":"%s"}' "$comma" "$(basename "$dir")" "$(cat "$dir/name")" "$(cat "$dir/token")"
+  token=$(cat "$dir/token" 2>/dev/null) && name=$(cat "$dir/name" 2>/dev/null) || continue
+  [ "$(cat "$dir/owner" 2>/dev/null)" = "$owner" ] || continue
+  printf '%s{"id":"%s","name":"%s","token":"%s"}' "$comma" "$(basename "$dir")" "$name" "$token"
   comma=,
 done
 printf ']}\n'
