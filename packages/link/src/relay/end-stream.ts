@@ -1,9 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// Ending a stream kindly and in bounded time. Nothing about frames here.
+// The streams a relay may own, and how one ends kindly and in bounded time. Nothing about frames here.
 import type { Duplex } from 'node:stream';
+import { LinkError } from '../errors.js';
+import { isUnjudgedNetworkEnd, type JudgedPeer } from '../judge.js';
 
 /** How long a peer may take to read what was still to be written, in milliseconds. */
 const LINGER_MS = 1_000;
+
+/**
+ * The stream of an end that may be relayed.
+ * @throws LinkError ERR_LINK_UNJUDGED for a network socket that did not pass the judge
+ */
+export function streamOf(end: Duplex | JudgedPeer): Duplex {
+  const stream = 'peer' in end ? end.socket : end;
+  if (isUnjudgedNetworkEnd(stream)) {
+    throw new LinkError(
+      'ERR_LINK_UNJUDGED',
+      'internal error: a network socket that nobody judged was given to a relay',
+    );
+  }
+  return stream;
+}
 
 /** Writes out what is pending, then destroys; after a second in any case. Safe on a stream that is gone. */
 export function endSoon(stream: Duplex): void {
@@ -15,4 +32,9 @@ export function endSoon(stream: Duplex): void {
     stream.once('finish', () => stream.destroy());
     if (!stream.writableEnded) stream.end();
   }
+}
+
+/** Resolves when the stream is closed, at once when it is. */
+export function gone(stream: Duplex): Promise<void> {
+  return stream.closed ? Promise.resolve() : new Promise(resolve => void stream.once('close', resolve));
 }
