@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs one suite under tap and ends with a line `N passed, N failed, N skipped`. Suites: `fast` (the default) and
+// Runs one suite under tap, names every failed assertion, and ends with a line `N passed, N failed, N skipped`. Suites: `fast` (the default) and
 // `system` need Node alone; the heavier ones skip with a reason where what they need is absent. Further arguments go to tap.
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { failures } from './failures.mjs';
 import { must, root, run, tool } from './steps.mjs';
+import { translateAll } from './typescript/cache.mjs';
 
 const suites = ['fast', 'system', 'interop', 'docker', 'vm'];
 const args = process.argv.slice(2);
@@ -14,19 +16,27 @@ if (!suites.includes(suite)) {
   process.exit(2);
 }
 
-/** All test files of the suite: a folder named after a heavier suite belongs to that suite alone. */
-function testFiles(folder, into = []) {
+/** All TypeScript files below a folder that are not generated. */
+function typescriptFiles(folder, into = []) {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) {
-      if (!['node_modules', 'fixtures', 'bench', 'dist', 'gen'].includes(entry.name)) testFiles(path, into);
-    } else if (entry.name.endsWith('.test.ts')) into.push(relative(root, path));
+      if (!['node_modules', 'dist', 'gen'].includes(entry.name)) typescriptFiles(path, into);
+    } else if (/(?<!\.d)\.ts$/.test(entry.name)) into.push(path);
   }
   return into;
 }
-const belongs = file => (suites.slice(1).find(name => file.split('/').includes(name)) ?? 'fast') === suite;
-const all = ['packages', 'test'].flatMap(folder => testFiles(join(root, folder)));
-const files = args.some(arg => arg.endsWith('.test.ts')) ? [] : all.filter(belongs);
+/** Whether a file is a test of the suite: a folder named after a heavier suite belongs to that suite alone. */
+function belongs(file) {
+  const folders = file.split('/');
+  if (!file.endsWith('.test.ts') || folders.includes('fixtures') || folders.includes('bench')) return false;
+  return (suites.slice(1).find(name => folders.includes(name)) ?? 'fast') === suite;
+}
+const sources = ['packages', 'test'].flatMap(folder => typescriptFiles(join(root, folder)));
+const files = args.some(arg => arg.endsWith('.test.ts'))
+  ? []
+  : sources.map(path => relative(root, path)).filter(belongs);
+await translateAll(sources);
 
 // tap keeps the class it hands to tests in .tap; it must be made once after an install.
 const prepared = join(root, '.tap', 'test');
@@ -48,14 +58,12 @@ const code = run(
   },
 );
 
-const counts = {
-  pass: 0,
-  fail: 0,
-  skip: 0,
-  ...summary(existsSync(output) ? readFileSync(output, 'utf8') : ''),
-};
-// tap may end on a terminal code without a line end: the counts start a line of their own.
-process.stdout.write(`\n${counts.pass} passed, ${counts.fail} failed, ${counts.skip} skipped\n`);
+const tap = existsSync(output) ? readFileSync(output, 'utf8') : '';
+const counts = { pass: 0, fail: 0, skip: 0, ...summary(tap) };
+// tap may end on a terminal code without a line end: what follows starts a line of its own.
+process.stdout.write('\n');
+for (const name of failures(tap)) process.stdout.write(`failed: ${name}\n`);
+process.stdout.write(`${counts.pass} passed, ${counts.fail} failed, ${counts.skip} skipped\n`);
 process.exit(code === 0 && counts.pass + counts.skip === 0 ? 1 : code);
 
 /** Numbers of the last summary line of a TAP stream, `# { total: 9, pass: 8, skip: 1 }`. */

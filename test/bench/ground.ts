@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Place } from './peers.js';
-import { installed, listening, type Programs } from './processes.js';
+import { installed, listening, typescriptProgram, type Programs } from './processes.js';
 
 export interface Ground {
   readonly folder: string;
@@ -54,7 +54,7 @@ export function ttrpcProgram(
   role: 'agent' | 'load',
 ): readonly [string, ...string[]] {
   if (ground.goProgram !== null) return [ground.goProgram, role];
-  return [process.execPath, '--import=tsx', join(here, `node-${role}.ts`)];
+  return typescriptProgram(join(here, `node-${role}.ts`));
 }
 
 export async function makeGround(programs: Programs): Promise<Ground> {

@@ -38,7 +38,6 @@ function config(place: Place, name: string, text: string): string {
 
 const node = (programs: Programs, file: string, place: Place, half: 'front' | 'back'): Program =>
   programs.start(process.execPath, [
-    ...(file.endsWith('.ts') ? ['--import=tsx'] : []),
     ourProgram(file),
     half,
     config(place, `${file}-${half}.json`, JSON.stringify(place)),

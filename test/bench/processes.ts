@@ -10,6 +10,13 @@ export interface Program {
   readonly child: ChildProcess;
 }
 
+/** A command that runs a TypeScript program of ours. */
+export const typescriptProgram = (path: string): readonly [string, ...string[]] => [
+  process.execPath,
+  `--import=${new URL('../../scripts/typescript/register.mjs', import.meta.url).href}`,
+  path,
+];
+
 export function installed(program: string, ...args: string[]): boolean {
   const done = spawnSync(program, args, { stdio: 'ignore' });
   return done.error === undefined;

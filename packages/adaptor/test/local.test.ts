@@ -289,9 +289,10 @@ t.test('it works without root', async t => {
   execFileSync('chown', ['65534', directory]);
   // A process of another user makes, reaches and deletes a VM, and prints what it found.
   const script = new URL('./support/local-as-other-user.ts', import.meta.url).pathname;
+  const loader = new URL('../../../scripts/typescript/register.mjs', import.meta.url).href;
   const child = spawn(
     'env',
-    ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', script, directory, String(world.port)],
+    ['-u', 'NODE_OPTIONS', process.execPath, `--import=${loader}`, script, directory, String(world.port)],
     {
       uid: 65534,
       gid: 65534,

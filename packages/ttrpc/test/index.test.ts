@@ -49,7 +49,7 @@ t.test('a relay can be loaded without a protobuf runtime', async t => {
     await import(${JSON.stringify(url)});
     const loaded = Object.keys(createRequire(import.meta.url).cache).filter(file => /protobufjs|[/]long[/]/.test(file));
     process.stdout.write(JSON.stringify(loaded));`;
-  const loader = import.meta.resolve('tsx');
+  const loader = new URL('../../../scripts/typescript/register.mjs', import.meta.url).href;
   const args = ['--import', loader, '--input-type=module', '-e', script];
   const { stdout } = await promisify(execFile)(process.execPath, args);
   t.equal(stdout, '[]');

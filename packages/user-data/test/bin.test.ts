@@ -10,8 +10,8 @@ import t from 'tap';
 import { renderCloudConfig } from '../src/cloud-config.js';
 
 /** Without the loaders that the test runner gives to every Node.js it sees started; the process id stays the same. */
-const NODE = ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx'];
-const BIN = new URL('../src/bin.ts', import.meta.url).pathname;
+const NODE = ['-u', 'NODE_OPTIONS', process.execPath];
+const BIN = new URL('../bin/process-user-data.js', import.meta.url).pathname;
 
 function start(argv: readonly string[]) {
   const child = spawn('env', [...NODE, BIN, ...argv], {

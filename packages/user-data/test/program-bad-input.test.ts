@@ -13,14 +13,14 @@ import { MAX_LETTER_BYTES, renderCloudConfig } from '../src/cloud-config.js';
 import { GUEST_PATHS } from '../src/guest-paths.js';
 import { EMPTY_INITDATA, renderInitdata } from '../src/initdata.js';
 
-const BIN = new URL('../src/bin.ts', import.meta.url).pathname;
+const BIN = new URL('../bin/process-user-data.js', import.meta.url).pathname;
 const SECRET = 'S3CR3T';
 
 async function provision(root: string, ...flags: readonly string[]) {
   // Without the loaders that the test runner gives to every Node.js it sees started.
   const child = spawn(
     'env',
-    ['-u', 'NODE_OPTIONS', process.execPath, '--import=tsx', BIN, 'provision-files', '-root', root, ...flags],
+    ['-u', 'NODE_OPTIONS', process.execPath, BIN, 'provision-files', '-root', root, ...flags],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
   const [[code], stdout, stderr] = await Promise.all([
