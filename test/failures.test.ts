@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What failed, as read from a TAP stream; with streams as tap writes them.
 import t from 'tap';
-// @ts-expect-error a script without types
-import { failures as read } from '../scripts/failures.mjs';
-
-const failures: (tap: string) => readonly string[] = read;
+import { failures } from '../scripts/failures.mjs';
 
 t.test('a failed assertion is told with its file and its tests, once', async t => {
   const tap = `TAP version 14
