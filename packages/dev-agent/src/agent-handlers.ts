@@ -120,6 +120,9 @@ function containerHandlers(context: AgentContext): AgentHandlers {
       signalContainer(sandbox, containerId, constants.signals.SIGCONT);
       return {};
     },
+    // Nothing is shared with the worker here, so no mount of a share is stale. A shim asks whenever it stops a container,
+    // and fails to delete one that nobody waited for when it is refused.
+    RemoveStaleVirtiofsShareMounts: () => ({}),
     StatsContainer: ({ containerId }) => statsOf(sandbox.container(containerId)),
   };
 }

@@ -179,7 +179,7 @@ t.test('what the agent cannot do it refuses by name', async t => {
       .concat(
         'ListRoutes GetMetrics CreateSandbox DestroySandbox ReseedRandomDev GetGuestDetails CopyFile GetOOMEvent ',
       )
-      .concat('GetVolumeStats SetPolicy')
+      .concat('GetVolumeStats SetPolicy RemoveStaleVirtiofsShareMounts')
       .split(' ');
   const refused = agentMethods.filter(method => !done.includes(method));
   t.equal(refused.length + done.length, 42);
@@ -187,6 +187,10 @@ t.test('what the agent cannot do it refuses by name', async t => {
     const call = running.client.call(agentService.name, method, Buffer.alloc(0));
     await t.rejects(call, status(12, new RegExp(`peerpod-dev-agent does not do ${method}:`)), method);
   }
+});
+
+t.test('no mount of a share is ever stale, and a shim that asks hears so', async t => {
+  await t.resolves(running.agent.RemoveStaleVirtiofsShareMounts({}));
 });
 
 t.test('a policy is taken with a warning that nothing enforces it', async t => {

@@ -17,7 +17,7 @@ const HERE = fileURLToPath(new URL('.', import.meta.url));
 export interface GoPeers {
   /** A pod VM in Go. */
   readonly forwarder: string;
-  /** Kata's own shim code. */
+  /** Kata's own shim code: `pod`, `sandbox`, `lose` and `cgroup`. */
   readonly shim: string;
 }
 
@@ -97,6 +97,77 @@ export async function makePeerWorld(t: Test, peers: GoPeers, port: number): Prom
   };
 }
 
+/** What becomes of a process in a container. */
+export interface Ended {
+  readonly output: string;
+  readonly errors: string;
+  readonly code: number;
+}
+
+/** What becomes of a pod that kata's own sandbox code runs; the fields of steps that were not taken are empty. */
+export interface SandboxOutcome {
+  readonly worked: Ended;
+  readonly entered: Ended;
+  /** Wait statuses of a process that got SIGTERM, and of the pod's first one, which got SIGKILL. */
+  readonly signalled: number;
+  readonly killed: number;
+  readonly processes: number;
+  readonly interfaces: number;
+  readonly metrics: boolean;
+  readonly states: readonly string[] | null;
+  /** What kata's watcher said, and what a call that waits was answered, when the VM was lost. */
+  readonly watcher: string;
+  readonly waiting: string;
+  /** Files that stayed of kata's record of the sandbox. */
+  readonly left: readonly string[];
+  readonly failure: string;
+}
+
+/** Kata keeps its sandboxes below /run: here in a mount namespace with a /run of its own, which goes with the program. */
+const OWN_RUN = [
+  '-m',
+  '--propagation',
+  'private',
+  'sh',
+  '-c',
+  'mount -t tmpfs tmpfs /run && exec "$@"',
+  'sh',
+];
+
+/** Why kata's sandbox code cannot run here, or an empty string. */
+export async function whyNoSandbox(peers: GoPeers): Promise<string> {
+  if (process.geteuid?.() !== 0) return "kata's sandboxes need root";
+  try {
+    await ran('unshare', ...OWN_RUN, peers.shim, 'cgroup', `ppt-${process.pid}-try`);
+    return '';
+  } catch (error) {
+    return `no sandbox can have its mount namespace and cgroup here: ${String(error).trim()}`;
+  }
+}
+
+/**
+ * Runs one pod with kata's sandbox code: `sandbox` with a script for a second container, or `lose`.
+ * @param up called when a pod of `lose` runs
+ */
+export async function runSandbox(
+  peers: GoPeers,
+  directory: string,
+  args: readonly ['sandbox', pod: string, script: string] | readonly ['lose', pod: string],
+  up: () => void = () => undefined,
+): Promise<SandboxOutcome> {
+  const [mode, ...rest] = args;
+  const words = [peers.shim, mode, path.join(directory, 'h.sock'), path.join(directory, 'bundles'), ...rest];
+  const running = runFile('unshare', [...OWN_RUN, ...words], { timeout: 120_000, maxBuffer: 1 << 26 });
+  running.child.stdout?.on('data', (text: string) => {
+    if (text.startsWith('up\n')) up();
+  });
+  return JSON.parse((await running).stdout.replace(/^up\n/, ''));
+}
+
+/** The cgroups that kata's sandboxes of this name have, of both versions. */
+export const cgroupsOf = async (pod: string): Promise<string> =>
+  ran('find', '/sys/fs/cgroup', '-name', `kata_${pod}*`);
+
 export interface ShimOutcome {
   readonly serving: boolean;
   readonly agent: string;
@@ -116,5 +187,5 @@ export async function runPod(
   pod: string,
   script: string,
 ): Promise<ShimOutcome> {
-  return JSON.parse(await ran(peers.shim, socket, pod, script));
+  return JSON.parse(await ran(peers.shim, 'pod', socket, pod, script));
 }

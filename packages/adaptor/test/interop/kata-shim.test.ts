@@ -1,16 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// The real adaptor between two ends in Go: kata's own shim code above it, and below it a pod VM built from the TLS, ttrpc,
-// YAML and JSON that upstream's forwarder is built from. Needs Go and its module proxy; skips where they are absent.
+// The real adaptor between two ends in Go: kata's own shim code above it, from the hypervisor and agent clients alone to
+// its whole sandbox, and below it a pod VM built from the TLS, ttrpc, YAML and JSON that upstream's forwarder is built
+// from. Needs Go and its module proxy; skips where they are absent.
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { selfSignedClient } from '@peerpod-tls/certs';
 import { renderApf } from '@peerpod-tls/user-data';
 import t from 'tap';
+import { processesOf } from '../../src/providers/local-process.js';
 import { flagsOf, manualSet } from '../kit/certificates.js';
 import { freePort } from '../kit/free-port.js';
 import { localFlags, Program } from '../kit/program.js';
-import { buildPeers, makePeerWorld, ran, runPod, type PeerWorld } from './go-peers.js';
+import {
+  buildPeers,
+  cgroupsOf,
+  makePeerWorld,
+  ran,
+  runPod,
+  runSandbox,
+  whyNoSandbox,
+  type PeerWorld,
+} from './go-peers.js';
 
 // A cold build of kata's shim code is two minutes of CPU.
 t.setTimeout(300_000);
@@ -101,6 +112,56 @@ t.test(
     t.ok(Date.now() - before < 15_000, 'a refusal is not tried again until the time is up');
     t.match(await adaptor.next('sandbox not started'), { sandbox: 'kata-refused' });
     t.same(leftIn(world), []);
+  },
+);
+
+const noSandbox = typeof skip === 'string' ? skip : await whyNoSandbox(peers);
+
+t.test(
+  "kata's sandbox code runs a pod on our adaptor from its start to its end, and hears of a VM that is lost",
+  { skip: noSandbox === '' ? false : noSandbox },
+  async t => {
+    const home = mkdtempSync(path.join(tmpdir(), 'ks-'));
+    t.teardown(() => rmSync(home, { recursive: true, force: true }));
+    const adaptor = await start(t, [...localFlags(home), `-forwarder-port=${await freePort()}`]);
+    const whole = `ppt-${process.pid}-whole`;
+    const lost = `ppt-${process.pid}-lost`;
+    const vms = (): string[] =>
+      readdirSync(path.join(home, 'vms'), { recursive: true, encoding: 'utf8' })
+        .filter(name => /^[0-9a-f]{8}\/[0-9a-f]{12}$/.test(name))
+        .map(name => path.join(home, 'vms', name));
+
+    await t.test('the whole life of one', async t => {
+      const script = 'read line; echo got $line; echo oops >&2; exit 5';
+      const outcome = await runSandbox(peers, home, ['sandbox', whole, script]);
+      t.match(outcome, {
+        failure: '',
+        worked: { output: 'got from the worker\n', errors: 'oops\n', code: 5 },
+        entered: { output: 'inside\n', errors: '', code: 9 },
+        signalled: 128 + 15,
+        killed: 128 + 9,
+        processes: 1,
+        interfaces: Number,
+        metrics: true,
+      });
+      t.same(outcome.states, ['paused', 'running']);
+      t.same(outcome.left, [], "nothing is left of kata's record of it");
+      t.match(await adaptor.next('sandbox stopped'), { sandbox: whole });
+      t.same(vms(), [], 'its VM is gone');
+    });
+
+    await t.test('one that loses its VM', async t => {
+      const outcome = await runSandbox(peers, home, ['lose', lost], () => {
+        for (const pid of vms().flatMap(vm => processesOf(vm))) process.kill(pid, 'SIGKILL');
+      });
+      t.equal(outcome.failure, '', 'kata ends it without a complaint');
+      t.same(outcome.left, []);
+      t.match(outcome.waiting, /./, 'the call that waited for its end is answered');
+      t.match(outcome.watcher, /failed to ping agent/, 'and the watcher says why');
+      t.same(vms(), [], 'nothing of its VM is left');
+    });
+    t.equal((await adaptor.kill('SIGTERM')).code, 0);
+    t.equal(await cgroupsOf(`ppt-${process.pid}`), '');
   },
 );
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A shim of kata's own code: its remote hypervisor makes, starts and stops the VM, and its agent client drives the agent.
-// `SOCKET POD SCRIPT` runs one pod with one shell command in it; the outcome is JSON on stdout.
+// A shim of kata's own code. `pod SOCKET POD SCRIPT` runs one shell command: kata's remote hypervisor makes, starts and
+// stops the VM, and its agent client drives the agent. `sandbox SOCKET BUNDLES POD SCRIPT` leaves both to kata's sandbox
+// code, with a container of SCRIPT, through a pod's whole life; `lose SOCKET BUNDLES POD` says `up` once a pod runs and
+// waits for the loss of its VM. Their outcome is a line of JSON on stdout. `cgroup POD` tries whether a sandbox could
+// have its cgroup here.
 package main
 
 import (
@@ -101,6 +104,7 @@ func drive(connection *client.AgentClient, id, script string, result *outcome) e
 
 	// As the shim's watcher does: a call that nothing answers while the others go on.
 	waiting, stop := context.WithCancel(ctx)
+	defer stop()
 	blocked := make(chan error, 1)
 	go func() {
 		_, err := calls.GetOOMEvent(waiting, &agent.GetOOMEventRequest{})
@@ -154,7 +158,21 @@ func drive(connection *client.AgentClient, id, script string, result *outcome) e
 }
 
 func main() {
-	result := run(os.Args[1], os.Args[2], os.Args[3])
+	var result any
+	switch args := os.Args[2:]; os.Args[1] {
+	case "pod":
+		result = run(args[0], args[1], args[2])
+	case "sandbox":
+		result = runSandbox(args[0], args[1], args[2], args[3])
+	case "lose":
+		result = loseSandbox(args[0], args[1], args[2], func() { fmt.Println("up") })
+	case "cgroup":
+		if err := tryCgroup(args[0]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
