@@ -10,8 +10,10 @@ import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { LinkError } from '../src/errors.js';
 import type { JudgedPeer } from '../src/judge.js';
+import { startRelay } from '../src/relay/relay.js';
 import { endWhenStalled, isStalled, silenceAfter, StallWatch, type Silence } from '../src/stall.js';
 import { tableKey, type TcpEntry } from '../src/tcp-table.js';
+import { streamPair } from './support/frames.js';
 import { dial, listen, makeWorld, recordingLog, silentLog } from './support/tls.js';
 
 const entry = (retransmits: number, probes = 0, unacknowledged = 100): TcpEntry => ({
@@ -201,6 +203,32 @@ t.test('where the table is hidden, that is said once, at debug, and nothing is w
   t.match(lines, [{ level: 20, error: 'ENOENT', msg: 'lost networks are left to the kernel to notice' }]);
   t.equal(lines.length, 1);
 });
+
+for (const end of ['front', 'back'] as const) {
+  t.test(`a relay whose ${end} is a link that stalled comes to its end`, async t => {
+    const world = await makeWorld();
+    const listener = await listen(world, { onPeer: peer => t.teardown(() => void peer.socket.destroy()) });
+    t.teardown(() => listener.close());
+    const link = await dial(world, listener.address().port);
+    const [near, far] = streamPair();
+    t.teardown(() => far.destroy());
+    const ends = { front: { front: link, back: near }, back: { front: near, back: link } }[end];
+    const relay = startRelay({
+      front: ends.front,
+      openBack: async () => ends.back,
+      edits: [],
+      redial: null,
+      log: silentLog,
+    });
+    link.socket.write('a call that was never delivered');
+    const table = tableOf(t, link.socket);
+    const told = new Promise<LinkError>(resolve =>
+      endWhenStalled(link.socket, link.peer.remote, silentLog, resolve, table.watch),
+    );
+    await tries(table, told);
+    t.match(await relay.closed, { why: end === 'front' ? 'front-closed' : 'back-lost' });
+  });
+}
 
 t.test('a link is reset, and its error is known before its close', async t => {
   const world = await makeWorld();

@@ -3,7 +3,7 @@
 // open on it, and whether another one takes its place, is relay.ts's business.
 import type { Duplex } from 'node:stream';
 import type { JudgedPeer } from '../judge.js';
-import { streamOf } from './end-stream.js';
+import { onClose, streamOf } from './end-stream.js';
 import { Flow } from './flow.js';
 import { Outlet } from './outlet.js';
 
@@ -44,7 +44,7 @@ export class Back {
       port.lost(this);
     });
     stream.once('end', () => port.lost(this));
-    stream.once('close', () => port.lost(this));
+    onClose(stream, () => port.lost(this));
     if (stream.destroyed || stream.readableEnded) queueMicrotask(() => port.lost(this));
   }
 

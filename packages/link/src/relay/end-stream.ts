@@ -34,7 +34,20 @@ export function endSoon(stream: Duplex): void {
   }
 }
 
-/** Resolves when the stream is closed, at once when it is. */
+/** Streams whose 'close' was heard. Below TLS a reset lets it come before the stream calls itself closed. */
+const heard = new WeakSet<Duplex>();
+
+/** Calls `act` when the stream is closed, and lets {@link gone} know. Never at once. */
+export function onClose(stream: Duplex, act: () => void): void {
+  stream.once('close', () => {
+    heard.add(stream);
+    act();
+  });
+}
+
+/** Resolves when the stream is closed, at once when it is. For streams that {@link onClose} was told of. */
 export function gone(stream: Duplex): Promise<void> {
-  return stream.closed ? Promise.resolve() : new Promise(resolve => void stream.once('close', resolve));
+  return stream.closed || heard.has(stream)
+    ? Promise.resolve()
+    : new Promise(resolve => void stream.once('close', resolve));
 }

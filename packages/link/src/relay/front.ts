@@ -4,7 +4,7 @@
 import type { Duplex } from 'node:stream';
 import { encodeFrame, encodeResponse, FrameType } from '@peerpod-tls/ttrpc/relay';
 import type { JudgedPeer } from '../judge.js';
-import { endSoon, streamOf } from './end-stream.js';
+import { endSoon, onClose, streamOf } from './end-stream.js';
 import { Flow } from './flow.js';
 import { Outlet } from './outlet.js';
 
@@ -33,7 +33,7 @@ export class Front {
     stream.on('drain', () => port.drained());
     stream.once('end', () => port.ended());
     stream.on('error', error => port.closed(error));
-    stream.once('close', () => port.closed());
+    onClose(stream, () => port.closed());
     if (stream.destroyed) queueMicrotask(() => port.closed());
   }
 
