@@ -361,8 +361,8 @@ t.test('TLS 1.2 is refused unless it was asked for', async t => {
 });
 
 t.test('a link ends when the earlier of both certificates does', async t => {
-  // A validity of two seconds from now, less the back-dating of the profile.
-  const soon = Date.now() + 2_000;
+  // A validity of three to four seconds from now (dates are whole seconds), which a busy machine may need for a link.
+  const soon = Date.now() + 4_000;
   const leaf = await world.authority.issue('server', {
     names: [serverName],
     lifetimeDays: 1,
@@ -380,7 +380,7 @@ t.test('a link ends when the earlier of both certificates does', async t => {
   t.equal(link.peer.expiresAt?.getTime(), Date.parse(end));
   await Promise.all([once(link.socket, 'close'), once(peers[0]?.socket ?? link.socket, 'close')]);
   t.ok(
-    Math.abs(Date.now() - Date.parse(end)) < 1_500,
+    Math.abs(Date.now() - Date.parse(end)) < 3_000,
     `closed at ${new Date().toISOString()}, expiry ${end}`,
   );
   t.ok(lines.some(l => l.msg === 'link closed because a certificate expired'));
