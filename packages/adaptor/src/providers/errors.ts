@@ -8,6 +8,7 @@ export type ProviderErrorCode =
   | 'ERR_PROVIDER_DELETE'
   | 'ERR_PROVIDER_LIST'
   | 'ERR_PROVIDER_LIMIT'
+  | 'ERR_PROVIDER_DISK_FULL'
   | 'ERR_PROVIDER_ABORTED';
 
 export interface ProviderErrorOptions {

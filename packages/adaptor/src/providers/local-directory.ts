@@ -7,10 +7,11 @@ import { mkdir, readFile, readdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 
-import { writeSecretFile } from '@peerpod-tls/certs';
+import { makeSecretDirectory, writeSecretFile } from '@peerpod-tls/certs';
 
 import { ProviderError } from './errors.js';
 import type { ProcessId } from './local-process.js';
+import { fullDiskOr } from './local-room.js';
 
 const RECORD_VERSION = 1;
 const ID = /^[0-9a-f]{12}$/;
@@ -137,6 +138,20 @@ export async function idsIn(home: string): Promise<string[]> {
     throw error;
   });
   return names.filter(isId).sort();
+}
+
+/**
+ * Makes the data directory and, in it, the home of one adaptor's VMs.
+ *
+ * @throws ProviderError ERR_PROVIDER_DISK_FULL; CertError when one of them is no directory of ours
+ */
+export async function makeHome(dataDir: string, home: string): Promise<void> {
+  try {
+    await makeSecretDirectory(dataDir);
+    await makeSecretDirectory(home);
+  } catch (error) {
+    throw await fullDiskOr(dataDir, error);
+  }
 }
 
 /** Makes a VM's directory and the mount points of its guest, all 0700. The directory must not exist yet. */

@@ -4,15 +4,16 @@
 import { access, constants, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import { makeSecretDirectory, writeSecretFile } from '@peerpod-tls/certs';
+import { writeSecretFile } from '@peerpod-tls/certs';
 import type { Flag, FlagValues } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
 
 import { ProviderError } from './errors.js';
 import { isFree, candidateAddress, releaseAddresses, reserveAddress } from './local-address.js';
-import { condense, lastLines, whyItEnded } from './local-console.js';
+import { lastLines } from './local-console.js';
 import * as store from './local-directory.js';
 import type { VmPaths, VmRecord } from './local-directory.js';
+import { whyNotMade } from './local-failure.js';
 import { startVm } from './local-launch.js';
 import { endProcesses, isAlive } from './local-process.js';
 import { findPrograms } from './local-programs.js';
@@ -111,8 +112,7 @@ class LocalProvider implements Provider {
         'ERR_PROVIDER_CONFIG',
         'the local provider needs a -forwarder-port other than 0',
       );
-    await makeSecretDirectory(dataDir);
-    await makeSecretDirectory(home);
+    await store.makeHome(dataDir, home);
     await access(home, constants.W_OK);
     await isFree(candidateAddress(home, 0), port);
   }
@@ -189,8 +189,7 @@ class LocalProvider implements Provider {
     signal: AbortSignal,
   ): Promise<VmRecord> {
     const { dataDir, home, port, programs, forwarderOptions, bootTimeoutMs } = this.#settings;
-    await makeSecretDirectory(dataDir);
-    await makeSecretDirectory(home);
+    await store.makeHome(dataDir, home);
     await store.makeVmDirectory(paths);
     const address = await reserveAddress(this.#reservations(), paths.directory, port, signal);
     const { name, sandbox } = spec;
@@ -230,25 +229,17 @@ class LocalProvider implements Provider {
 
   /** Undoes a creation and says why it failed, with the console's last words. */
   async #failed(id: string, paths: VmPaths, cause: unknown, caller: AbortSignal): Promise<ProviderError> {
-    const lines = await lastLines(paths.console, 12);
-    const said = condense(lines);
-    const reason = whyItEnded(lines) ?? (cause instanceof Error ? cause.message : String(cause));
-    const timedOut = cause instanceof Error && cause.name === 'TimeoutError';
-    const text = caller.aborted
-      ? 'the request was given up'
-      : timedOut
-        ? `it did not boot within ${this.#settings.bootTimeoutMs / 1000} s (-boot-timeout)`
-        : reason;
+    const { dataDir, bootTimeoutMs } = this.#settings;
+    const { console } = paths;
+    const started = ((await store.readRecord(paths))?.leader ?? null) !== null;
+    const failing = { cause, givenUp: caller.aborted, started, console, dataDir, bootTimeoutMs };
+    const { code, text, hint } = await whyNotMade(failing);
     const left = await this.#delete(id, AbortSignal.timeout(GRACE_MS + KILL_MS)).then(
       () => undefined,
       () => ({ id, name: id, addresses: [] }),
     );
-    const code = caller.aborted ? 'ERR_PROVIDER_ABORTED' : 'ERR_PROVIDER_CREATE';
-    return new ProviderError(code, `the local pod VM ${id} was not made: ${text}`, {
-      hint: said === '' ? undefined : `its console ended with:\n${said}`,
-      cause,
-      instance: left,
-    });
+    const message = `the local pod VM ${id} was not made: ${text}`;
+    return new ProviderError(code, message, { hint, cause, instance: left });
   }
 
   async #delete(id: string, signal: AbortSignal): Promise<void> {
