@@ -29,13 +29,18 @@ export interface ShimAgent {
   readonly health: TypedClient<typeof healthService>;
 }
 
+/** Connects to a sandbox's socket as a shim does. */
 export async function dialAgent(socket: string): Promise<ShimAgent> {
   const client = await connectUnix(socket);
   return { client, agent: clientOf(agentService, client), health: clientOf(healthService, client) };
 }
 
 /** The nine annotations both shims send. */
-export function annotations(pod: string, namespace = 'default'): Record<string, string> {
+export function annotations(
+  pod = 'nginx',
+  namespace = 'default',
+  more: Record<string, string> = {},
+): Record<string, string> {
   const prefix = 'io.katacontainers.config.hypervisor.';
   return {
     'io.kubernetes.cri.sandbox-name': pod,
@@ -47,6 +52,7 @@ export function annotations(pod: string, namespace = 'default'): Record<string, 
     [`${prefix}default_gpus`]: '',
     [`${prefix}default_gpu_model`]: '',
     [`${prefix}cc_init_data`]: '',
+    ...more,
   };
 }
 

@@ -3,19 +3,16 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import {
-  agentService,
-  healthService,
-  hypervisorService,
-  podVmInfoService,
-} from '@peerpod-tls/agent-protocol';
 import { createLogger } from '@peerpod-tls/daemon';
-import { clientOf, connectUnix, type TtrpcClient, type TypedClient } from '@peerpod-tls/ttrpc';
 import type { Logger } from 'pino';
+import { dialHypervisor, type ShimHypervisor } from '../../../../test/kit/shim.js';
 import { Adaptor, type AdaptorParts } from '../../src/adaptor.js';
 import { parseOptions, type AdaptorOptions } from '../../src/options.js';
 import type { Provider, ProviderModule } from '../../src/providers/provider.js';
 import { TestProvider } from './provider.js';
+
+// Most tests that have an adaptor of this file want the shim's side with it.
+export { annotations, dialAgent, status, type ShimAgent } from '../../../../test/kit/shim.js';
 
 export interface LogLine {
   readonly level: string;
@@ -64,15 +61,12 @@ export function captureLog(): {
   return { log, text: () => all, lines, next };
 }
 
-export interface Rig {
+export interface Rig extends ShimHypervisor {
   readonly directory: string;
   readonly adaptor: Adaptor;
   readonly options: AdaptorOptions;
   readonly provider: TestProvider;
   readonly log: ReturnType<typeof captureLog>;
-  readonly hypervisor: TypedClient<typeof hypervisorService>;
-  readonly info: TypedClient<typeof podVmInfoService>;
-  readonly client: TtrpcClient;
   /** Closes the adaptor, keeps the directory and the VMs. */
   close(): Promise<void>;
 }
@@ -137,9 +131,9 @@ export async function startRig(
     timing: { deletionRetryMs: 20, redialBudgetMs: 3000, ...o.timing },
   });
   let closed: Promise<void> | null = null;
-  const client: { current: TtrpcClient | null } = { current: null };
+  const shim: { current: ShimHypervisor | null } = { current: null };
   const close = (): Promise<void> => {
-    client.current?.close();
+    shim.current?.client.close();
     closed ??= adaptor.close();
     return closed;
   };
@@ -148,59 +142,16 @@ export async function startRig(
     await provider.destroy();
   });
   await adaptor.start(new AbortController().signal);
-  client.current = await connectUnix(options.socket);
+  shim.current = await dialHypervisor(options.socket);
   return {
     directory,
     adaptor,
     options,
     provider,
     log,
-    client: client.current,
-    hypervisor: clientOf(hypervisorService, client.current),
-    info: clientOf(podVmInfoService, client.current),
+    ...shim.current,
     close,
   };
-}
-
-/** The nine annotations both shims send. */
-export function annotations(
-  pod = 'nginx',
-  namespace = 'default',
-  more: Record<string, string> = {},
-): Record<string, string> {
-  const prefix = 'io.katacontainers.config.hypervisor.';
-  return {
-    'io.kubernetes.cri.sandbox-name': pod,
-    'io.kubernetes.cri.sandbox-namespace': namespace,
-    [`${prefix}machine_type`]: '',
-    [`${prefix}image`]: '',
-    [`${prefix}default_vcpus`]: '2',
-    [`${prefix}default_memory`]: '2048',
-    [`${prefix}default_gpus`]: '',
-    [`${prefix}default_gpu_model`]: '',
-    [`${prefix}cc_init_data`]: '',
-    ...more,
-  };
-}
-
-export interface ShimAgent {
-  readonly agent: TypedClient<typeof agentService>;
-  readonly health: TypedClient<typeof healthService>;
-  readonly client: TtrpcClient;
-}
-
-/** Connects to a sandbox's socket as a shim does. */
-export async function dialAgent(socket: string): Promise<ShimAgent> {
-  const client = await connectUnix(socket);
-  return { client, agent: clientOf(agentService, client), health: clientOf(healthService, client) };
-}
-
-/** What a call that was answered with a status rejects with. */
-export function status(
-  code: number,
-  message = /./,
-): { readonly code: string; readonly status: number; readonly message: RegExp } {
-  return { code: 'ERR_TTRPC_STATUS', status: code, message };
 }
 
 /** Waits for something that no line of the log and no promise tells of. */
