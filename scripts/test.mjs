@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs one suite under tap, names every failed assertion, and ends with a line `N passed, N failed, N skipped`. Suites: `fast` (the default) and
 // `system` need Node alone; the heavier ones skip with a reason where what they need is absent. Further arguments go to tap.
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { failures } from './failures.mjs';
 import { must, root, run, tool } from './steps.mjs';
 import { translateAll } from './typescript/cache.mjs';
@@ -38,10 +38,14 @@ const files = args.some(arg => arg.endsWith('.test.ts'))
   : sources.map(path => relative(root, path)).filter(belongs);
 await translateAll(sources);
 
-// tap keeps the class it hands to tests in .tap; it must be made once after an install.
-const prepared = join(root, '.tap', 'test');
-if (!existsSync(prepared) || statSync(prepared).mtimeMs < statSync(join(root, '.taprc')).mtimeMs) {
+// tap makes the class that it hands to tests of the plugins in .taprc, inside its own package: once after an install, and
+// when the list changes.
+const made = join(root, 'node_modules', '.cache', 'tap-made-for');
+const wanted = readFileSync(join(root, '.taprc'), 'utf8');
+if (!existsSync(made) || readFileSync(made, 'utf8') !== wanted) {
   must(tool('tap'), ['build'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  mkdirSync(dirname(made), { recursive: true });
+  writeFileSync(made, wanted);
 }
 
 const output = join(root, '.tap', `${suite}.tap`);
