@@ -27,6 +27,5 @@ await SandboxProxy.open({
   edits: adaptorEdits(),
   observer: metrics.observer,
   onRefused: () => {},
-  onRedialFailed: () => {},
   log: createLogger({ name: 'bench-front', level: 'warn' }),
 });

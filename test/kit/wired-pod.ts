@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pod over a network of the kernel's: the real adaptor on one host of a Wire, the real guest programs on the other.
 // The adaptor's cloud is its exec provider, whose command leaves the letter here.
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporary } from './directory.js';
@@ -10,11 +11,14 @@ import { dialAgent, dialHypervisor, startContainer, startPod, type ShimAgent } f
 import { Vm } from './vm.js';
 
 const PORT = 15150;
+const STATUS_PORT = 15151;
 
 export interface WiredPod extends ShimAgent {
   readonly wire: Wire;
   readonly adaptor: Program;
   readonly vm: Vm;
+  /** What the daemon of this host says of itself over HTTP, asked from beside it. */
+  metrics(host: 'worker' | 'vm'): string;
   /** The agent's socket, for further connections of a shim. */
   readonly path: string;
   /** The test's directory; the VM's root, too. */
@@ -51,7 +55,7 @@ export async function wiredPod(t: Teardown, o: WiredOptions): Promise<WiredPod> 
       `-create-command='${create}'`,
       '-delete-command=true',
       `-forwarder-port=${PORT}`,
-      '-status-address=127.0.0.1:0',
+      `-status-address=127.0.0.1:${STATUS_PORT}`,
     ],
     { within: wire.on('worker') },
   );
@@ -62,12 +66,32 @@ export async function wiredPod(t: Teardown, o: WiredOptions): Promise<WiredPod> 
   const userData = await letterIn(directory, document, started);
   const guest = join(directory, 'vm');
   mkdirSync(guest, { mode: 0o700 });
-  const vm = new Vm(t, { directory: guest, userData, host: o.listen, port: PORT, within: wire.on('vm') });
+  const vm = new Vm(t, {
+    directory: guest,
+    userData,
+    host: o.listen,
+    port: PORT,
+    forwarderFlags: ['-status-address', `127.0.0.1:${STATUS_PORT}`],
+    within: wire.on('vm'),
+  });
+  const ask = `process.stdout.write(await (await fetch('http://127.0.0.1:${STATUS_PORT}/metrics')).text())`;
+  const metrics = (host: 'worker' | 'vm'): string => {
+    const words = [
+      '-u',
+      'NODE_OPTIONS',
+      ...wire.on(host),
+      process.execPath,
+      '--input-type=module',
+      '-e',
+      ask,
+    ];
+    return execFileSync('env', words, { encoding: 'utf8', timeout: 10_000 });
+  };
   const [path] = await Promise.all([started, vm.boot()]);
   const shim = await dialAgent(path);
   t.teardown(() => shim.client.close());
   await startContainer(shim.agent, 'c', `DIR='${directory}'; ${o.command}`);
-  return { ...shim, wire, adaptor, vm, path, directory };
+  return { ...shim, wire, adaptor, vm, path, directory, metrics };
 }
 
 /** The letter that the create command was handed; rejects with what StartVM rejects with. */

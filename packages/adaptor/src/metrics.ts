@@ -2,7 +2,7 @@
 // What the adaptor counts, for Prometheus. Labels come from closed sets only: a caller's words never become a label.
 import { Counter, createRegistry, Gauge, Histogram, type Registry } from '@peerpod-tls/daemon/metrics';
 import type { MetricsSource } from '@peerpod-tls/daemon';
-import type { RelayObserver } from '@peerpod-tls/link';
+import { LOSS_CAUSES, type RelayObserver } from '@peerpod-tls/link';
 import { CallStats } from './call-stats.js';
 import type { Expiry } from './identity.js';
 import { REFUSAL_RULES } from './refusal-rule.js';
@@ -18,7 +18,9 @@ export interface MetricSources {
 export class Metrics {
   readonly #registry: Registry;
   readonly #calls = new CallStats();
+  readonly #losses: Counter<'cause'>;
   readonly #redials: Counter<'result'>;
+  readonly #redialFailures: Counter<'cause'>;
   readonly #redialSeconds: Histogram;
   readonly #replayed: Counter<'outcome'>;
   readonly #refusals: Counter<'rule'>;
@@ -34,10 +36,24 @@ export class Metrics {
     const registry = createRegistry('cloud-api-adaptor');
     const registers = [registry];
     this.#registry = registry;
+    this.#losses = new Counter({
+      name: 'peerpod_link_losses_total',
+      help: 'Links to pod VMs that stood and were lost while their shim was there, by cause.',
+      labelNames: ['cause'],
+      registers,
+    });
+    // From the start, so that the first loss is an increase.
+    for (const cause of LOSS_CAUSES) this.#losses.inc({ cause }, 0);
     this.#redials = new Counter({
       name: 'peerpod_redials_total',
       help: 'Lost links, by whether another one was made in time.',
       labelNames: ['result'],
+      registers,
+    });
+    this.#redialFailures = new Counter({
+      name: 'peerpod_redial_failures_total',
+      help: 'Lost links that were not replaced, by what the last try met.',
+      labelNames: ['cause'],
       registers,
     });
     this.#redialSeconds = new Histogram({
@@ -110,6 +126,11 @@ export class Metrics {
   readonly observer: RelayObserver = {
     callEnded: (service, method, status, ms) => this.#calls.callEnded(service, method, status, ms),
     bytes: (direction, count) => this.#calls.bytes(direction, count),
+    backLost: cause => this.#losses.inc({ cause }),
+    notRedialled: cause => {
+      this.#redials.inc({ result: 'failed' });
+      this.#redialFailures.inc({ cause });
+    },
     redialled: (ms, replayed, failed) => {
       this.#redials.inc({ result: 'ok' });
       this.#redialSeconds.observe(ms / 1000);
@@ -118,10 +139,6 @@ export class Metrics {
     },
     protocolError: () => this.#protocolErrors.inc(),
   };
-
-  redialFailed(): void {
-    this.#redials.inc({ result: 'failed' });
-  }
 
   refused(rule: string): void {
     this.#refusals.inc({ rule: REFUSAL_RULES.includes(rule) ? rule : 'other' });

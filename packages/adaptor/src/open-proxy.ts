@@ -24,7 +24,6 @@ export function openProxy(deps: SandboxDeps, sandbox: Sandbox, instance: Instanc
     edits,
     observer: metrics.observer,
     onRefused: rule => metrics.refused(rule),
-    onRedialFailed: () => metrics.redialFailed(),
     ...(settings.redialBudgetMs === undefined ? {} : { redialBudgetMs: settings.redialBudgetMs }),
     log,
   });

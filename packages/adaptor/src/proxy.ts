@@ -30,8 +30,6 @@ export interface ProxyOptions {
   readonly observer: RelayObserver;
   /** A link could not be made because one side refused the other. */
   readonly onRefused: (rule: string) => void;
-  /** A lost link was not replaced. */
-  readonly onRedialFailed: () => void;
   readonly redialBudgetMs?: number;
   readonly log: Logger;
 }
@@ -116,7 +114,6 @@ function relayOf(o: ProxyOptions, front: Socket, relays: Set<Relay>): Relay {
     if (reason.why === 'front-closed' || reason.why === 'closed' || reason.why === 'drained') return;
     // The shim has lost its connection, so this is the line to look for when a pod went down.
     o.log.warn({ why: reason.why, err: reason.error, code: codeOf(reason.error) }, 'shim connection closed');
-    if (reason.why === 'back-lost') o.onRedialFailed();
   });
   return relay;
 }

@@ -14,6 +14,7 @@ const STATUS: Readonly<Record<string, number>> = {
   ERR_LINK_UNROUTABLE: StatusCode.unavailable,
   ERR_LINK_CLOSED_PORT: StatusCode.unavailable,
   ERR_LINK_STALLED: StatusCode.unavailable,
+  ERR_LINK_EXPIRED: StatusCode.unavailable,
   ERR_LINK_TTRPC_SILENT: StatusCode.unavailable,
   ERR_LINK_AGENT_DOWN: StatusCode.unavailable,
   ERR_LINK_TLS_REFUSED: StatusCode.unauthenticated,

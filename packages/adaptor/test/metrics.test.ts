@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Metrics: names, and labels that no caller can make more of.
+import { LOSS_CAUSES } from '@peerpod-tls/link';
 import t from 'tap';
 import { Metrics } from '../src/metrics.js';
 
@@ -36,6 +37,35 @@ t.test("a caller's words never become a label", async t => {
   t.match(text, /peerpod_sandboxes\{state="running"\} 0/);
   for (const line of text.split('\n').filter(line => line !== ''))
     t.match(line, /^(# (HELP|TYPE) \w+ .|\w+(\{[^{}]*\})? \S+$)/);
+});
+
+t.test('losses and redials are counted by a closed set of causes, losses from the start', async t => {
+  const metrics = new Metrics({ sandboxes: () => [], openLinks: () => 0, expiries: () => [] });
+  const { observer } = metrics;
+  const before = await metrics.source.metrics();
+  t.match(before, /^peerpod_link_losses_total\{cause="stalled"\} 0$/m);
+  observer.backLost?.('stalled');
+  observer.backLost?.('reset');
+  observer.backLost?.('reset');
+  observer.redialled?.(250, 1, 2);
+  observer.redialled?.(250, 0, 0);
+  observer.notRedialled?.('refused');
+  const text = await metrics.source.metrics();
+  const figures = text
+    .split('\n')
+    .filter(line => /^peerpod_(?:link_losses|redial(?:s|_failures))_total/.test(line));
+  const causes = figures.filter(line => line.startsWith('peerpod_link_losses_total'));
+  t.equal(causes.length, LOSS_CAUSES.length);
+  t.strictSame(
+    figures.filter(line => !line.endsWith(' 0')),
+    [
+      'peerpod_link_losses_total{cause="reset"} 2',
+      'peerpod_link_losses_total{cause="stalled"} 1',
+      'peerpod_redials_total{result="ok"} 2',
+      'peerpod_redials_total{result="failed"} 1',
+      'peerpod_redial_failures_total{cause="refused"} 1',
+    ],
+  );
 });
 
 t.test('the first expiry of each kind counts, and a kind without certificates has no value', async t => {

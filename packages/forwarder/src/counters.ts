@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the forwarder counts, and its Prometheus text. A handful of numbers, so no metrics library is loaded in the VM.
-import type { RelayObserver } from '@peerpod-tls/link';
+import { LOSS_CAUSES, type LossCause, type RelayObserver } from '@peerpod-tls/link';
 
 /** Numbers asked for when the text is made. */
 export interface Gauges {
@@ -14,6 +14,8 @@ export class Counters {
   readonly observer: RelayObserver;
   #gauges: Gauges | null = null;
   #links = 0;
+  /** From the start, so that the first loss is an increase. */
+  readonly #losses = new Map<string, number>(LOSS_CAUSES.map(cause => [cause, 0]));
   readonly #refusals = new Map<string, number>();
   readonly #calls = new Map<string, number>();
   readonly #bytes = new Map<string, number>();
@@ -37,6 +39,10 @@ export class Counters {
     this.#links += 1;
   }
 
+  linkLost(cause: LossCause): void {
+    add(this.#losses, cause, 1);
+  }
+
   /** `rule` is one of a closed set of words. */
   linkRefused(rule: string): void {
     add(this.#refusals, rule, 1);
@@ -57,6 +63,12 @@ export class Counters {
     const expiresAt = this.#gauges?.expiresAt() ?? null;
     family('peerpod_forwarder_links', 'gauge', 'Links open now.', [['', this.#gauges?.links() ?? 0]]);
     family('peerpod_forwarder_links_total', 'counter', 'Links accepted.', [['', this.#links]]);
+    family(
+      'peerpod_forwarder_link_losses_total',
+      'counter',
+      'Links that broke, by cause; not those the adaptor hung up.',
+      labelled('cause', this.#losses),
+    );
     family(
       'peerpod_forwarder_refusals_total',
       'counter',

@@ -2,8 +2,15 @@
 // The forwarder as one object: it listens for adaptors, gives each judged link its own relay to the agent, swaps its
 // material on a reload and drains when closed. Flags, signals and the status endpoint are main.ts's.
 import { describeMaterial } from '@peerpod-tls/certs';
-import { listenLink, startRelay } from '@peerpod-tls/link';
-import type { JudgedPeer, ListenSecurity, LinkListener, Relay } from '@peerpod-tls/link';
+import { listenLink, lossCause, startRelay } from '@peerpod-tls/link';
+import type {
+  CloseReason,
+  JudgedPeer,
+  ListenSecurity,
+  LinkListener,
+  LossCause,
+  Relay,
+} from '@peerpod-tls/link';
 import type { Logger } from 'pino';
 
 import { checkAgentSocket } from './abstract-socket.js';
@@ -146,15 +153,25 @@ class RunningForwarder implements Forwarder {
     this.#relays.add(relay);
     void relay.closed.then(reason => {
       this.#relays.delete(relay);
+      const cause = lossOf(peer, reason);
+      if (cause !== null) this.#counters.linkLost(cause);
       const fields = {
         why: reason.why,
         ms: Math.round(performance.now() - started),
-        reason: reason.error?.message,
+        cause: cause ?? undefined,
+        reason: reason.error?.message ?? peer.failure()?.message,
       };
       if (reason.why === 'back-lost') log.warn(fields, 'link closed');
       else log.info(fields, 'link closed');
     });
   }
+}
+
+/** By what a link broke; null when it ended as links do, or because of something behind it. */
+function lossOf(peer: JudgedPeer, { why }: CloseReason): LossCause | null {
+  if (why === 'front-protocol') return 'protocol';
+  const failure = peer.failure();
+  return why === 'front-closed' && failure !== null ? lossCause(failure) : null;
 }
 
 /** Reads, checks and says what an operator should know. */

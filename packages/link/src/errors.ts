@@ -12,6 +12,7 @@ import type { Refusal } from '@peerpod-tls/certs';
  * - `NO_COMMON_TLS` no version or cipher both sides allow
  * - `TTRPC_SILENT` the link stands and no call is answered · `AGENT_DOWN` an answer that says the agent does not serve
  * - `CLOSED` the link, or whoever asked for it, went away · `STALLED` it stood, and its network swallows packets
+ * - `EXPIRED` it stood until the first of its certificates expired
  * - `LISTEN` the address cannot be listened on · `UNJUDGED` a network socket that nobody judged met a relay (a bug)
  */
 export type LinkErrorCode =
@@ -28,6 +29,7 @@ export type LinkErrorCode =
   | 'ERR_LINK_AGENT_DOWN'
   | 'ERR_LINK_CLOSED'
   | 'ERR_LINK_STALLED'
+  | 'ERR_LINK_EXPIRED'
   | 'ERR_LINK_LISTEN'
   | 'ERR_LINK_UNJUDGED';
 

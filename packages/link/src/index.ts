@@ -6,6 +6,7 @@ export { isPermanent, LinkError, type LinkErrorCode, type LinkErrorDetail } from
 export { checkHealth, type HealthOptions } from './health.js';
 export type { JudgedPeer, PeerInfo, PeerTls } from './judge.js';
 export { listenLink, type LinkListener, type ListenOptions } from './listen.js';
+export { LOSS_CAUSES, lossCause, type LossCause } from './loss.js';
 export type { PeerRefusal, PeerRefusalRule } from './refusal-log.js';
 export { startRelay } from './relay/relay.js';
 export type {

@@ -13,10 +13,13 @@ import {
 } from '@peerpod-tls/certs';
 import type { Logger } from 'pino';
 import { linkErrorFrom } from './node-error.js';
-import type { LinkError } from './errors.js';
+import { LinkError } from './errors.js';
 import { atDate } from './expiry.js';
 import { endWhenStalled } from './stall.js';
 import { readCertificates, type SeenCertificate } from './reading.js';
+
+/** Both sides end a link at its expiry. The one whose clock is ahead is first, and the other reads a plain end. */
+const EXPIRY_SKEW_MS = 2_000;
 
 const judged = Symbol('judged peer');
 const judgedSockets = new WeakSet<Socket>();
@@ -50,7 +53,7 @@ export interface JudgedPeer {
   readonly [judged]: true;
   readonly socket: Socket;
   readonly peer: PeerInfo;
-  /** What ended the socket, when it was an error; null otherwise. */
+  /** What ended the socket, when it was an error or a certificate's expiry; null otherwise. */
   failure(): LinkError | null;
   /** Ends the link: what was written still goes out, then the socket is gone. Safe to repeat. */
   close(): void;
@@ -137,6 +140,8 @@ function mint(socket: Socket, peer: PeerInfo, material: TlsMaterial | null, log:
     const ownCertificate = material === null ? undefined : certificateWords(material.leaf);
     failure ??= linkErrorFrom(error, { remote: peer.remote, phase: 'open', ownCertificate });
   };
+  const expired = (): LinkError =>
+    new LinkError('ERR_LINK_EXPIRED', `a certificate of the link to ${peer.remote} expired`);
   socket.on('error', onError);
   // Node reports errors after the handshake of a hand-made server TLSSocket only here, and leaves it open.
   socket.on('_tlsError', (error: unknown) => {
@@ -149,9 +154,14 @@ function mint(socket: Socket, peer: PeerInfo, material: TlsMaterial | null, log:
         { remote: peer.remote, expiresAt: peer.expiresAt },
         'link closed because a certificate expired',
       );
+      onError(expired());
       socket.destroy();
     });
     socket.once('close', cancel);
+    const { expiresAt } = peer;
+    socket.once('end', () => {
+      if (Date.now() >= expiresAt.getTime() - EXPIRY_SKEW_MS) onError(expired());
+    });
   }
   endWhenStalled(socket, peer.remote, log, onError);
   return {

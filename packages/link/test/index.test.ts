@@ -5,12 +5,14 @@ import * as link from '../src/index.js';
 
 t.test('the package exports these names and no others', async t => {
   t.same(Object.keys(link).sort(), [
+    'LOSS_CAUSES',
     'LinkError',
     'checkHealth',
     'dialLink',
     'dialUntilHealthy',
     'isPermanent',
     'listenLink',
+    'lossCause',
     'startRelay',
   ]);
 });

@@ -44,11 +44,20 @@ async function route(t: Test): Promise<void> {
   });
   await pod.vm.forwarder.said('link closed because its network swallows packets');
   t.ok(Date.now() - began < NOTICED_MS.most, `the VM noticed within ${seconds(began)} s`);
+  await pod.vm.forwarder.said('link closed', line => line['cause'] === 'stalled');
   wire.mend();
   t.match(await check, { status: 1 }, 'a call that may run twice is answered over the new link');
   t.match(await waiting, { status: 7 }, 'a wait gets the true exit code');
   t.match(await pod.adaptor.said('link redialled'), { failed: 1, replayed: 2 });
   t.notOk(gone, "the shim's connection is the same");
+  for (const [host, name] of [
+    ['worker', 'peerpod_link_losses_total'],
+    ['vm', 'peerpod_forwarder_link_losses_total'],
+  ] as const) {
+    const counted = pod.metrics(host).match(new RegExp(`^${name}\\{.*\\} [1-9].*$`, 'gmu'));
+    t.strictSame(counted, [`${name}{cause="stalled"} 1`], 'the cause is counted');
+  }
+  t.match(pod.metrics('vm'), /^peerpod_forwarder_links 1$/mu, 'and the lost link is none of the open ones');
 }
 
 /** A VM's host that is unplugged, over IPv6. */

@@ -76,7 +76,13 @@ t.test('what may run twice survives a cut, what may not is answered, and the con
   t.notOk(eventEnded, 'the wait for events goes on');
   t.notOk(gone, "the shim's connection is the same");
   t.match(await rig.said('link redialled'), { sandbox: 'cut', failed: 1, replayed: 2 });
-  t.ok((await rig.metrics()).includes('\npeerpod_redials_total{result="ok"} 1\n'), 'it is counted');
+  const metrics = await rig.metrics();
+  t.ok(metrics.includes('\npeerpod_redials_total{result="ok"} 1\n'), 'it is counted');
+  t.match(
+    metrics,
+    /\npeerpod_link_losses_total\{cause="(?:reset|closed)"\} 1\n/,
+    'with the cause of the loss',
+  );
 });
 
 t.test('cut again and again, the same connection goes on', async t => {
@@ -112,6 +118,7 @@ t.test('a forwarder that is killed and started again is found again', async t =>
   const details = agent.GetGuestDetails({});
   await provider.vm.startForwarder();
   t.ok(await details);
+  t.match(await rig.metrics(), /\npeerpod_link_losses_total\{cause="(?:closed|reset)"\} 1\n/);
   await agent.SignalProcess({ containerId: 'c', execId: 'c', signal: 9 });
   t.match(await waiting, { status: 137 });
 });
@@ -132,7 +139,13 @@ t.test("a cut longer than the budget ends the shim's connection, and StopVM stil
   const took = Date.now() - began;
   t.ok(took < redialBudgetMs + 1_500, `closed after ${took} ms`);
   t.match(await rig.said('shim connection closed'), { level: 'warn', sandbox: 'long', why: 'back-lost' });
-  t.ok((await rig.metrics()).includes('\npeerpod_redials_total{result="failed"} 1\n'), 'it is counted');
+  const metrics = await rig.metrics();
+  t.ok(metrics.includes('\npeerpod_redials_total{result="failed"} 1\n'), 'it is counted');
+  t.match(
+    metrics,
+    /\npeerpod_redial_failures_total\{cause="closed-port"\} 1\n/,
+    'with what the last try met',
+  );
   await cable.mend();
   const again = await dialAgent(path);
   t.match(await again.health.Check({}), { status: 1 }, 'a new connection works as soon as the VM is back');

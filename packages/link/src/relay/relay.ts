@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { isPermanent, LinkError, textOf } from '../errors.js';
 import type { JudgedPeer } from '../judge.js';
+import { lossCause } from '../loss.js';
 import { Back, type BackPort } from './back.js';
 import { BackOpener } from './back-opener.js';
 import { CallTable } from './call-table.js';
@@ -209,6 +210,7 @@ class FrameRelay implements Relay {
 
   #breakOff(why: 'front-protocol' | 'back-protocol', reason: string): void {
     this.#observer.protocolError?.(reason);
+    if (why === 'back-protocol') this.#observer.backLost?.('protocol');
     this.#log.warn({ reason }, 'relay closed because of what one side sent');
     this.close({ why, error: new LinkError('ERR_LINK_CLOSED', reason) });
   }
@@ -235,6 +237,7 @@ class FrameRelay implements Relay {
     } catch (error) {
       if (this.#ended !== null) return;
       this.#log.warn({ error: textOf(error), backName: this.#backName }, 'back given up');
+      if (lostAt !== null) this.#observer.notRedialled?.(lossCause(error));
       if (!this.#canRedial) this.#refuseParked(textOf(error));
       return this.close({
         why: 'back-lost',
@@ -269,6 +272,7 @@ class FrameRelay implements Relay {
     back.stream.destroy();
     if (back.proved) this.#opener.settled();
     const error = back.failure();
+    if (!this.#frontEnded) this.#observer.backLost?.(lossCause(error));
     if (this.#front.outlet.midFrame) {
       return this.close({
         why: 'cut-response',
@@ -282,9 +286,9 @@ class FrameRelay implements Relay {
     const failed = this.#calls.answerLost(this.#canRedial);
     const open = this.#calls.count;
     this.#log.info({ failed, open, error: error === null ? undefined : textOf(error) }, 'link lost');
-    if (!this.#canRedial || isPermanent(error))
-      return this.close({ why: 'back-lost', ...(error === null ? {} : { error }) });
-    void this.#openBack(failed, performance.now());
+    if (this.#canRedial && !isPermanent(error)) return void this.#openBack(failed, performance.now());
+    if (this.#canRedial) this.#observer.notRedialled?.(lossCause(error));
+    this.close({ why: 'back-lost', ...(error === null ? {} : { error }) });
   }
 
   #checkDrain(): void {

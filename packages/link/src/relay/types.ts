@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { EditResult } from '@peerpod-tls/agent-protocol/wire';
 import type { Logger } from 'pino';
 import type { JudgedPeer } from '../judge.js';
+import type { LossCause } from '../loss.js';
 
 /** What an edit comes to: see agent-protocol. */
 export type EditOutcome = EditResult;
@@ -38,6 +39,10 @@ export interface RelayObserver {
   callEnded?(service: string, method: string, status: number, ms: number): void;
   /** Bytes passed on, headers included. */
   bytes?(direction: 'request' | 'response', count: number): void;
+  /** A back that stood was lost, while the front was still there. */
+  backLost?(cause: LossCause): void;
+  /** A lost back was not replaced: the last try's cause. The relay ends. */
+  notRedialled?(cause: LossCause): void;
   /** A lost back was replaced after `ms`; so many calls were sent again, so many answered Unavailable. */
   redialled?(ms: number, replayed: number, failed: number): void;
   /** Something came that the protocol does not allow; `reason` is one of a small closed set of texts. */

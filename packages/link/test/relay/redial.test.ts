@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens to open calls when the back is lost: sent again, answered, or ended with the front.
+import type { Duplex } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
 import { FrameFlag, StatusCode } from '@peerpod-tls/ttrpc';
@@ -56,6 +57,8 @@ t.test(
       [5, 1, 7],
     );
     t.same(watcher.redials, [{ replayed: 3, failed: 2 }]);
+    t.same(watcher.losses, ['closed']);
+    t.same(watcher.givenUp, []);
     t.equal(relay.inFlight().length, 0);
   },
 );
@@ -176,7 +179,7 @@ t.test(
     backs.gate = async attempt => {
       if (attempt > 1) throw new LinkError('ERR_LINK_CLOSED_PORT', 'nobody listens');
     };
-    const { relay, front } = rig(t, { redial: { budgetMs: 300 } }, backs);
+    const { relay, front, watcher } = rig(t, { redial: { budgetMs: 300 } }, backs);
     front.write(wait(1));
     const first = await backs.nth(1);
     await first.frameCount(1);
@@ -184,6 +187,7 @@ t.test(
     const reason = await relay.closed;
     t.match(reason, { why: 'back-lost', error: { code: 'ERR_LINK_CLOSED_PORT' } });
     t.ok(backs.attempts >= 3, `${backs.attempts} attempts`);
+    t.same(watcher.givenUp, ['closed-port']);
     await front.ended();
     t.equal(front.length, 0, 'the shim must see a closed connection, not a status');
   },
@@ -194,13 +198,53 @@ t.test('a permanent error ends the redial at once', async t => {
   backs.gate = async attempt => {
     if (attempt > 1) throw new LinkError('ERR_LINK_WRONG_NAME', 'not the VM we look for');
   };
-  const { relay, front } = rig(t, {}, backs);
+  const { relay, front, watcher } = rig(t, {}, backs);
   front.write(wait(1));
   const first = await backs.nth(1);
   await first.frameCount(1);
   cut(first);
   t.match(await relay.closed, { why: 'back-lost', error: { code: 'ERR_LINK_WRONG_NAME' } });
   t.equal(backs.attempts, 2);
+  t.same([watcher.losses, watcher.givenUp], [['closed'], ['refused']]);
+});
+
+t.test('a loss is counted by its cause, and a permanent one is not mended', async t => {
+  const near: Duplex[] = [];
+  const backs = new Backs();
+  const openBack = async (signal: AbortSignal): Promise<Duplex> => {
+    const back = await backs.open(signal);
+    near.push(back);
+    return back;
+  };
+  const { relay, front, watcher } = rig(t, { openBack }, backs);
+  front.write(wait(1));
+  const errors = [
+    Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }),
+    new LinkError('ERR_LINK_STALLED', 'silence'),
+    new LinkError('ERR_LINK_EXPIRED', 'its time was over'),
+    new LinkError('ERR_LINK_NOT_TLS', 'garbage'),
+  ];
+  for (const [at, error] of errors.entries()) {
+    const back = await backs.nth(at + 1);
+    await back.frameCount(1);
+    // An answer to nobody proves the back, so that the next is opened at once.
+    back.write(responseFrame(99));
+    await turn();
+    await turn();
+    near[at]?.destroy(error);
+  }
+  t.match(await relay.closed, { why: 'back-lost', error: { code: 'ERR_LINK_NOT_TLS' } });
+  t.same(watcher.losses, ['reset', 'stalled', 'expired', 'tls']);
+  t.same(watcher.givenUp, ['tls']);
+  t.equal(watcher.redials.length, 3);
+});
+
+t.test('a back that never was is no loss', async t => {
+  const backs = new Backs();
+  backs.gate = () => Promise.reject(new LinkError('ERR_LINK_PEER_REFUSED', 'not ours'));
+  const { relay, watcher } = rig(t, {}, backs);
+  t.equal((await relay.closed).why, 'back-lost');
+  t.same([watcher.losses, watcher.givenUp], [[], []]);
 });
 
 t.test('a back that is lost again before it proved itself shares one budget', async t => {

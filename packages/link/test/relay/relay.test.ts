@@ -219,6 +219,7 @@ t.test('a TLS alert from the back ends the relay and says so', async t => {
   back.write(Buffer.from('1503010002022800000000', 'hex'));
   t.equal((await relay.closed).why, 'back-protocol');
   t.same(watcher.errors, ['the called side speaks TLS to a plain link']);
+  t.same(watcher.losses, ['protocol']);
 });
 
 t.test('half a header and then the end closes both sides quietly', async t => {
@@ -242,7 +243,7 @@ t.test('a front that hangs up closes the back, also while calls block', async t 
 });
 
 t.test('a front that only stopped sending still gets its answers', async t => {
-  const { relay, front, backs } = rig(t);
+  const { relay, front, backs, watcher } = rig(t);
   front.write(requestFrame(1));
   front.stream.end();
   const back = await backs.nth(1);
@@ -252,6 +253,7 @@ t.test('a front that only stopped sending still gets its answers', async t => {
   back.stream.end();
   t.equal((await front.frameCount(1)).length, 1);
   t.equal((await relay.closed).why, 'front-closed');
+  t.same(watcher.losses, [], 'the end of a link that nobody needs is no loss');
 });
 
 t.test('a front that is gone while the back is being opened aborts the opening', async t => {

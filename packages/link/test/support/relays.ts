@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A relay with both far ends in a test's hands, and a record of what its observer was told.
 import type { Test } from 'tap';
+import type { LossCause } from '../../src/loss.js';
 import { startRelay } from '../../src/relay/relay.js';
 import type { Relay, RelayObserver, RelayOptions } from '../../src/relay/types.js';
 import { Backs, Far, streamPair } from './frames.js';
@@ -11,6 +12,8 @@ class Watcher implements RelayObserver {
   readonly ended: [string, number][] = [];
   readonly errors: string[] = [];
   readonly redials: { replayed: number; failed: number }[] = [];
+  readonly losses: string[] = [];
+  readonly givenUp: string[] = [];
   readonly carried = { request: 0, response: 0 };
 
   callStarted(_service: string, method: string): void {
@@ -24,6 +27,12 @@ class Watcher implements RelayObserver {
   }
   redialled(_ms: number, replayed: number, failed: number): void {
     this.redials.push({ replayed, failed });
+  }
+  backLost(cause: LossCause): void {
+    this.losses.push(cause);
+  }
+  notRedialled(cause: LossCause): void {
+    this.givenUp.push(cause);
   }
   protocolError(reason: string): void {
     this.errors.push(reason);
