@@ -169,7 +169,10 @@ t.test('local: a machine disk that is full fails one pod; with room the next one
   ]);
   const { bavail, bsize } = statfsSync(disk);
   writeFileSync(path.join(disk, 'filler'), Buffer.alloc(bavail * bsize));
-  await t.rejects(start('full'), status(StatusCode.unknown, /no space left|no room|disk is full/i));
+  await t.rejects(
+    start('full'),
+    status(StatusCode.resourceExhausted, /there is no room in \S+\/vms \(.*-data-dir\)/),
+  );
   t.same(
     readdirSync(disk, { recursive: true, withFileTypes: true })
       .filter(entry => entry.isFile())
