@@ -1,53 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
-// Real virtual machines for the vm suite: what is missing for them here, images built once, and an adaptor with the
-// qemu provider as a process.
+// Real virtual machines for the vm suite: the qemu provider, an adaptor with it as a process, and what goes on in a
+// guest. Their images are in vm-image.ts, what a test with them begins with in vm-test.ts.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { hypervisorService } from '@peerpod-tls/agent-protocol';
 import { Authority, checkMaterial, selfSignedClient } from '@peerpod-tls/certs';
 import { parseFlags } from '@peerpod-tls/daemon';
 import { dialUntilHealthy } from '@peerpod-tls/link';
-import { clientOf, connectUnix, type TypedClient } from '@peerpod-tls/ttrpc';
 import { pino, type Logger } from 'pino';
 import { MARKER, processesOf } from '../../src/providers/local-process.js';
 import type { Provider } from '../../src/providers/provider.js';
 import { qemu } from '../../src/providers/qemu.js';
-import { annotations, dialAgent, eventually, type ShimAgent } from './adaptor.js';
+import {
+  annotations,
+  dialAgent,
+  dialHypervisor,
+  type ShimAgent,
+  type ShimHypervisor,
+} from '../../../../test/kit/shim.js';
+import { eventually } from './adaptor.js';
 import { Program } from './program.js';
-
-const root = fileURLToPath(new URL('../../../..', import.meta.url));
-
-/** Node's time-outs for one test, in seconds: an emulated boot on a busy machine takes most of it. */
-export const VM_TEST_SECONDS = 240;
-
-/** Why no virtual machine can be tried here, or false. */
-export function vmsMissing(): string | false {
-  const missing = ['qemu-system-x86_64', 'mmdebstrap', 'mke2fs', 'debugfs'].filter(
-    name => spawnSync('sh', ['-c', `PATH=$PATH:/usr/sbin:/sbin command -v ${name}`]).status !== 0,
-  );
-  if (missing.length > 0) return `needs ${missing.join(', ')} (Debian: qemu-system-x86 mmdebstrap e2fsprogs)`;
-  if (process.getuid?.() !== 0) return 'needs root, to build the image';
-  return process.arch === 'x64' ? false : `needs an amd64 machine, this is ${process.arch}`;
-}
-
-/** Builds an image with these options of the build script, and gives its disk. Debian's part comes from a cache. */
-export function buildImage(directory: string, ...options: readonly string[]): string {
-  const cache = process.env['PEERPOD_VM_CACHE'];
-  const args = ['scripts/build-podvm-image.mjs', '--output', directory, ...options];
-  if (cache !== undefined && cache !== '') args.push('--cache', cache);
-  const { NODE_OPTIONS: _, ...env } = process.env;
-  const built = spawnSync('env', ['-u', 'NODE_OPTIONS', process.execPath, ...args], {
-    cwd: root,
-    encoding: 'utf8',
-    env,
-  });
-  if (built.status !== 0) throw new Error(`no image: ${built.stderr}${built.stdout}`);
-  return path.join(directory, 'disk.img');
-}
 
 /** The provider itself over an image, small machines below `directory`; another `pods` is another adaptor's. */
 export async function makeProvider(
@@ -179,7 +153,7 @@ export async function dialAsStranger(directory: string, serverName: string, ca?:
 
 export interface QemuAdaptor {
   readonly program: Program;
-  readonly hypervisor: TypedClient<typeof hypervisorService>;
+  readonly hypervisor: ShimHypervisor['hypervisor'];
   /** CreateVM and StartVM; gives the path of the agent's socket. */
   start(id: string): Promise<string>;
 }
@@ -205,9 +179,8 @@ export async function startAdaptor(
   ]);
   t.teardown(() => program.child.kill('SIGKILL'));
   await program.next('adaptor started');
-  const client = await connectUnix(path.join(directory, 'h.sock'));
+  const { client, hypervisor } = await dialHypervisor(path.join(directory, 'h.sock'));
   t.teardown(() => client.close());
-  const hypervisor = clientOf(hypervisorService, client);
   return {
     program,
     hypervisor,

@@ -4,23 +4,18 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import t from 'tap';
-import { hypervisorService } from '@peerpod-tls/agent-protocol';
-import { clientOf, connectUnix } from '@peerpod-tls/ttrpc';
-import { annotations } from '../kit/adaptor.js';
+import { annotations, dialHypervisor } from '../../../../test/kit/shim.js';
 import { freePort } from '../kit/free-port.js';
 import { Program } from '../kit/program.js';
-import { buildImage, openSandbox, runIn, VM_TEST_SECONDS, vmsMissing, world } from '../kit/qemu-world.js';
+import { openSandbox, runIn } from '../kit/qemu-world.js';
+import { sharedImage } from '../kit/vm-image.js';
+import { vmTest } from '../kit/vm-test.js';
 
-t.setTimeout(VM_TEST_SECONDS * 1000);
+const missing =
+  spawnSync('genisoimage', ['--version']).status !== 0 && 'needs genisoimage (Debian: genisoimage)';
 
-const skip =
-  vmsMissing() ||
-  (spawnSync('genisoimage', ['--version']).status !== 0 && 'needs genisoimage (Debian: genisoimage)');
-
-t.test('a pod VM that a script makes with qemu', { skip }, async t => {
-  const directory = world(t);
-  const image = buildImage(path.join(directory, 'image'));
+vmTest('a pod VM that a script makes with qemu', { machines: 1, missing }, async (t, directory) => {
+  const image = sharedImage();
   const machines = path.join(directory, 'm');
   const examples = fileURLToPath(new URL('../../examples/exec', import.meta.url));
   const program = new Program(
@@ -40,9 +35,8 @@ t.test('a pod VM that a script makes with qemu', { skip }, async t => {
   );
   t.teardown(() => program.child.kill('SIGKILL'));
   await program.next('adaptor started');
-  const client = await connectUnix(path.join(directory, 'h.sock'));
+  const { client, hypervisor } = await dialHypervisor(path.join(directory, 'h.sock'));
   t.teardown(() => client.close());
-  const hypervisor = clientOf(hypervisorService, client);
   const { agentSocketPath } = await hypervisor.CreateVM({
     id: 'scripted',
     annotations: annotations('web'),

@@ -3,27 +3,20 @@
 // that is killed, a power cut. Real programs, a real kernel, nothing in between.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import t from 'tap';
 import { processesOf } from '../../src/providers/local-process.js';
 import { dialAgent } from '../kit/adaptor.js';
 import {
-  VM_TEST_SECONDS,
   authorityOf,
   begin,
-  buildImage,
   consoleOf,
   dialAsStranger,
   openSandbox,
   runIn,
   startAdaptor,
   vmDirectories,
-  vmsMissing,
-  world,
 } from '../kit/qemu-world.js';
-
-t.setTimeout(VM_TEST_SECONDS * 1000);
-
-const skip = vmsMissing();
+import { sharedImage } from '../kit/vm-image.js';
+import { vmTest } from '../kit/vm-test.js';
 
 /** What a person would look at in the guest, each answer on a line of its own. */
 const LOOK = `
@@ -42,9 +35,8 @@ systemd-analyze security --no-pager agent-protocol-forwarder.service process-use
 systemd-analyze time | head -1
 `;
 
-t.test('a pod VM from its start to a power cut', { skip }, async t => {
-  const directory = world(t);
-  const image = buildImage(path.join(directory, 'image'));
+vmTest('a pod VM from its start to a power cut', { machines: 1 }, async (t, directory) => {
+  const image = sharedImage();
   const adaptor = await startAdaptor(t, directory, image);
   const socket = await adaptor.start('one');
   const [vm = ''] = vmDirectories(directory);

@@ -1,20 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pod VM whose letter is read by cloud-init itself: boot, mutual TLS, a command, and what the guest holds afterwards.
-import path from 'node:path';
-import t from 'tap';
-import {
-  VM_TEST_SECONDS,
-  buildImage,
-  consoleOf,
-  openSandbox,
-  runIn,
-  startAdaptor,
-  vmDirectories,
-  vmsMissing,
-  world,
-} from '../kit/qemu-world.js';
-
-t.setTimeout(VM_TEST_SECONDS * 1000);
+import { consoleOf, openSandbox, runIn, startAdaptor, vmDirectories } from '../kit/qemu-world.js';
+import { sharedImage } from '../kit/vm-image.js';
+import { vmTest } from '../kit/vm-test.js';
 
 /** What a person would look at in the guest. The pattern does not find itself in the journal. */
 const LOOK = `
@@ -29,11 +17,8 @@ echo memory=$(awk '/MemTotal|MemAvailable/ {printf "%d ", $2/1024}' /proc/meminf
 systemd-analyze time | head -1
 `;
 
-const skip = vmsMissing();
-
-t.test('a pod VM of the flavour cloud-init', { skip }, async t => {
-  const directory = world(t);
-  const image = buildImage(path.join(directory, 'image'), '--flavour', 'cloud-init');
+vmTest('a pod VM of the flavour cloud-init', { machines: 1 }, async (t, directory) => {
+  const image = sharedImage('--flavour', 'cloud-init');
   const adaptor = await startAdaptor(t, directory, image);
   const socket = await adaptor.start('ci');
   const [vm = ''] = vmDirectories(directory);

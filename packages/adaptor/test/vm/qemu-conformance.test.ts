@@ -2,30 +2,16 @@
 // The shared suite on the provider `qemu`. Its guests are real: a kernel that mounts the seed disk and says what it read.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import t from 'tap';
 import { conformance } from '../kit/conformance.js';
 import { realLetter } from '../kit/letter.js';
-import {
-  VM_TEST_SECONDS,
-  buildImage,
-  leftoversIn,
-  makeProvider,
-  makeReader,
-  vmDirectories,
-  vmsMissing,
-  whatReaderRead,
-  world,
-} from '../kit/qemu-world.js';
-
-t.setTimeout(VM_TEST_SECONDS * 1000);
+import { leftoversIn, makeProvider, makeReader, vmDirectories, whatReaderRead } from '../kit/qemu-world.js';
+import { copyOf, sharedImage } from '../kit/vm-image.js';
+import { vmTest } from '../kit/vm-test.js';
 
 const BOOT_MS = 60_000;
-const skip = vmsMissing();
-
-t.test('qemu', { skip }, async t => {
-  const directory = world(t);
+vmTest('qemu', { machines: 1 }, async (t, directory) => {
   const data = path.join(directory, 'vms');
-  const image = buildImage(path.join(directory, 'image'));
+  const image = copyOf(sharedImage(), path.join(directory, 'image'));
   makeReader(image);
   mkdirSync(path.join(directory, 'broken'));
   const broken = path.join(directory, 'broken', 'disk.img');

@@ -5,12 +5,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
-import t from 'tap';
 import { processesOf } from '../../src/providers/local-process.js';
 import { manualSet, flagsOf } from '../kit/certificates.js';
 import {
-  VM_TEST_SECONDS,
-  buildImage,
   consoleOf,
   dialAsStranger,
   makeProvider,
@@ -18,11 +15,9 @@ import {
   runIn,
   startAdaptor,
   vmDirectories,
-  vmsMissing,
-  world,
 } from '../kit/qemu-world.js';
-
-t.setTimeout(2 * VM_TEST_SECONDS * 1000);
+import { buildImage, sharedImage } from '../kit/vm-image.js';
+import { vmTest } from '../kit/vm-test.js';
 
 const PLAIN = {
   podName: 'p',
@@ -34,13 +29,10 @@ const PLAIN = {
   gpus: 0,
 };
 
-const skip = vmsMissing();
-
-t.test(
+vmTest(
   'an image with certificates of its own serves who they trust, and refuses the rest aloud',
-  { skip },
-  async t => {
-    const directory = world(t);
+  { machines: 2 },
+  async (t, directory) => {
     const folder = (name: string): string => {
       mkdirSync(path.join(directory, name), { mode: 0o700 });
       return path.join(directory, name);
@@ -101,23 +93,25 @@ t.test(
   },
 );
 
-t.test('an image without TLS works with an adaptor without TLS, and only with one', { skip }, async t => {
-  const directory = world(t);
-  const image = buildImage(path.join(directory, 'image'), '--forwarder-options=-disable-tls');
-  const adaptor = await startAdaptor(t, directory, image, '-disable-tls');
-  const shim = await openSandbox(await adaptor.start('plain'));
-  t.match(await runIn(shim.agent, 'c', 'exit 9'), { code: 9 });
-  t.match(await adaptor.program.next('link judged'), { protocol: 'plain' });
-  await t.rejects(dialAsStranger(directory, 'podvm-nginx-plain'), { code: 'ERR_LINK_NOT_TLS' });
-  shim.client.close();
-  await adaptor.hypervisor.StopVM({ id: 'plain' });
-  t.same(vmDirectories(directory), []);
-  await adaptor.program.kill('SIGTERM');
-});
+vmTest(
+  'an image without TLS works, and only with an adaptor without TLS',
+  { machines: 1 },
+  async (t, directory) => {
+    const image = sharedImage('--forwarder-options=-disable-tls');
+    const adaptor = await startAdaptor(t, directory, image, '-disable-tls');
+    const shim = await openSandbox(await adaptor.start('plain'));
+    t.match(await runIn(shim.agent, 'c', 'exit 9'), { code: 9 });
+    t.match(await adaptor.program.next('link judged'), { protocol: 'plain' });
+    await t.rejects(dialAsStranger(directory, 'podvm-nginx-plain'), { code: 'ERR_LINK_NOT_TLS' });
+    shim.client.close();
+    await adaptor.hypervisor.StopVM({ id: 'plain' });
+    t.same(vmDirectories(directory), []);
+    await adaptor.program.kill('SIGTERM');
+  },
+);
 
-t.test('a boot that cannot succeed ends the machine, and its console says why', { skip }, async t => {
-  const directory = world(t);
-  const image = buildImage(path.join(directory, 'image'));
+vmTest('a boot that cannot succeed ends the machine, and says why', { machines: 2 }, async (t, directory) => {
+  const image = sharedImage();
 
   await t.test('a forwarder that cannot start, and StartVM tells', async t => {
     // The letter of an adaptor without TLS holds no certificate, which this image's forwarder insists on.
