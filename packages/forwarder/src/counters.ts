@@ -2,6 +2,9 @@
 // What the forwarder counts, and its Prometheus text. A handful of numbers, so no metrics library is loaded in the VM.
 import { LOSS_CAUSES, type LossCause, type RelayObserver } from '@peerpod-tls/link';
 
+/** Status codes of ttrpc, which are gRPC's: 0 to 16. */
+const STATUS_CODES = 17;
+
 /** Numbers asked for when the text is made. */
 export interface Gauges {
   links(): number;
@@ -17,14 +20,21 @@ export class Counters {
   /** From the start, so that the first loss is an increase. */
   readonly #losses = new Map<string, number>(LOSS_CAUSES.map(cause => [cause, 0]));
   readonly #refusals = new Map<string, number>();
-  readonly #calls = new Map<string, number>();
-  readonly #bytes = new Map<string, number>();
+  /** By status code; the last is for codes that do not exist, so that no agent can make series. */
+  readonly #calls: number[] = Array.from({ length: STATUS_CODES + 1 }, () => 0);
+  readonly #bytes = { request: 0, response: 0 };
   #protocolErrors = 0;
 
   constructor() {
     this.observer = {
-      callEnded: (_service, _method, status) => add(this.#calls, String(status), 1),
-      bytes: (direction, count) => add(this.#bytes, direction, count),
+      // In plain numbers: these two run for every call and every chunk.
+      callEnded: (_service, _method, status) => {
+        const code = status >= 0 && status < STATUS_CODES ? status : STATUS_CODES;
+        this.#calls[code] = (this.#calls[code] ?? 0) + 1;
+      },
+      bytes: (direction, count) => {
+        this.#bytes[direction] += count;
+      },
       protocolError: () => {
         this.#protocolErrors += 1;
       },
@@ -79,13 +89,13 @@ export class Counters {
       'peerpod_forwarder_calls_total',
       'counter',
       'Calls answered, by ttrpc status.',
-      labelled('code', this.#calls),
+      labelled('code', calls(this.#calls)),
     );
     family(
       'peerpod_forwarder_bytes_total',
       'counter',
       'Bytes passed on.',
-      labelled('direction', this.#bytes),
+      labelled('direction', Object.entries(this.#bytes)),
     );
     family('peerpod_forwarder_protocol_errors_total', 'counter', 'Frames the protocol does not allow.', [
       ['', this.#protocolErrors],
@@ -107,6 +117,15 @@ function add(counts: Map<string, number>, key: string, by: number): void {
   counts.set(key, (counts.get(key) ?? 0) + by);
 }
 
-function* labelled(label: string, counts: ReadonlyMap<string, number>): Generator<readonly [string, number]> {
+/** The codes that were met, by name of the label. */
+function* calls(counts: readonly number[]): Generator<readonly [string, number]> {
+  for (const [code, count] of counts.entries())
+    if (count > 0) yield [code === STATUS_CODES ? 'other' : String(code), count];
+}
+
+function* labelled(
+  label: string,
+  counts: Iterable<readonly [string, number]>,
+): Generator<readonly [string, number]> {
   for (const [value, count] of counts) yield [`{${label}="${value}"}`, count];
 }

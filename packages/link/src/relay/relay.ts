@@ -178,6 +178,7 @@ class FrameRelay implements Relay {
     if (this.#back !== back) return;
     const outlet = this.#front.outlet;
     outlet.begin(chunk);
+    this.#responseSide.now = performance.now();
     this.#responses.feed(chunk);
     outlet.end(chunk);
     if (outlet.full) back.flow.hold(Hold.full);

@@ -39,6 +39,8 @@ export class ResponseSide implements FrameJudge {
   readonly #port: ResponsePort;
   readonly #table: CallTable;
   readonly #observer: RelayObserver;
+  /** `performance.now()` at the chunk being judged: one reading of the clock for all its responses. */
+  now = 0;
 
   constructor(port: ResponsePort, table: CallTable, observer: RelayObserver) {
     this.#port = port;
@@ -82,25 +84,14 @@ export class ResponseSide implements FrameJudge {
     if (callEnded === undefined) return;
     const status =
       from === to ? StatusCode.ok : (peekResponseCode(bytes.subarray(from, to)) ?? StatusCode.unknown);
-    callEnded.call(
-      this.#observer,
-      call.plan.service,
-      call.plan.method,
-      status,
-      performance.now() - call.since,
-    );
+    callEnded.call(this.#observer, call.plan.service, call.plan.method, status, this.now - call.since);
   }
 
   #oversize(call: Call | undefined, length: number): number {
     if (call !== undefined) {
       this.#table.remove(call);
       const { service, method } = call.plan;
-      this.#observer.callEnded?.(
-        service,
-        method,
-        StatusCode.resourceExhausted,
-        performance.now() - call.since,
-      );
+      this.#observer.callEnded?.(service, method, StatusCode.resourceExhausted, this.now - call.since);
       const text = `the answer of ${length} bytes is over the limit of ${MAX_MESSAGE_LENGTH}`;
       this.#port.answer(call.frontId, StatusCode.resourceExhausted, text);
     }
