@@ -116,11 +116,10 @@ t.test('a full disk is named with its free space and the flag, and nothing stays
 
 t.test('wherever the room ends while a pod VM is made, the disk is what is blamed', { skip }, async t => {
   const world = await worldOn(t, 'size=256k');
-  // As much as was there before a life, so that what follows differs in nothing but the room.
-  await world.provider.deleteInstance(await world.make(0), signal);
   const { bsize } = statfsSync(world.data);
   const causes = new Set<string>();
-  for (let blocks = 0; ; blocks += 1) {
+  // Every second place: from the fourth block on each attempt is a boot.
+  for (let blocks = 0; ; blocks += 2) {
     world.disk.fill(blocks * bsize);
     const outcome = await world.make(blocks + 1).catch((error: unknown) => error);
     if (typeof outcome === 'string') {

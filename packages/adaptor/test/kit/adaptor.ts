@@ -12,7 +12,7 @@ import type { Provider, ProviderModule } from '../../src/providers/provider.js';
 import { TestProvider } from './provider.js';
 
 // Most tests that have an adaptor of this file want the shim's side with it.
-export { annotations, dialAgent, status, type ShimAgent } from '../../../../test/kit/shim.js';
+export { annotations, dialAgent, status } from '../../../../test/kit/shim.js';
 
 export interface LogLine {
   readonly level: string;
