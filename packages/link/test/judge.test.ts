@@ -10,6 +10,7 @@ import type { PeerRefusal } from '../src/refusal-log.js';
 import {
   day,
   dial,
+  expiringLeaf,
   listen,
   makeWorld,
   material,
@@ -361,13 +362,7 @@ t.test('TLS 1.2 is refused unless it was asked for', async t => {
 });
 
 t.test('a link ends when the earlier of both certificates does', async t => {
-  // A validity of three to four seconds from now (dates are whole seconds), which a busy machine may need for a link.
-  const soon = Date.now() + 4_000;
-  const leaf = await world.authority.issue('server', {
-    names: [serverName],
-    lifetimeDays: 1,
-    now: new Date(soon - day),
-  });
+  const leaf = await expiringLeaf(world, 4);
   const end = leaf.certificate.validTo;
   const server = material('server', leaf, world.clientLeaf.certPem);
   const { log, lines } = recordingLog();

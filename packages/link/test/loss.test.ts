@@ -8,7 +8,7 @@ import { LinkError } from '../src/errors.js';
 import type { JudgedPeer } from '../src/judge.js';
 import { lossCause, LOSS_CAUSES } from '../src/loss.js';
 import { linkErrorFrom } from '../src/node-error.js';
-import { day, dial, listen, makeWorld, material, profile, serverName } from './support/tls.js';
+import { dial, expiringLeaf, listen, makeWorld, material, profile } from './support/tls.js';
 
 const world = await makeWorld();
 
@@ -100,24 +100,14 @@ t.test('bytes that are no record of this link are told as such', async t => {
 });
 
 t.test('an expiry is told by both', async t => {
-  const soon = Date.now() + 4_000;
-  const leaf = await world.authority.issue('server', {
-    names: [serverName],
-    lifetimeDays: 1,
-    now: new Date(soon - day),
-  });
+  const leaf = await expiringLeaf(world, 4);
   const { dialler, listener } = await ends(t, material('server', leaf, world.clientLeaf.certPem));
   t.same(await Promise.all([atClose(dialler), atClose(listener)]), ['expired', 'expired']);
   t.match(dialler.failure(), { code: 'ERR_LINK_EXPIRED', permanent: false });
 });
 
 t.test('an end at the hour of expiry is an expiry, by the clock of the other side', async t => {
-  const soon = Date.now() + 5_000;
-  const leaf = await world.authority.issue('server', {
-    names: [serverName],
-    lifetimeDays: 1,
-    now: new Date(soon - day),
-  });
+  const leaf = await expiringLeaf(world, 5);
   const { dialler, listener } = await ends(t, material('server', leaf, world.clientLeaf.certPem));
   await sleep(Date.parse(leaf.certificate.validTo) - Date.now() - 1_000);
   const told = once(dialler.socket, 'end');

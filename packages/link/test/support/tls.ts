@@ -75,6 +75,18 @@ export async function makeWorld(): Promise<World> {
   };
 }
 
+/**
+ * A server leaf that expires within the second before so many have gone by, since dates are whole seconds. Fewer than
+ * four may be over before a busy machine has a link.
+ */
+export function expiringLeaf({ authority }: World, seconds: number): Promise<IssuedCertificate> {
+  return authority.issue('server', {
+    names: [serverName],
+    lifetimeDays: 1,
+    now: new Date(Date.now() + seconds * 1000 - day),
+  });
+}
+
 export function listen(
   world: World,
   o: Partial<ListenOptions> & Pick<ListenOptions, 'onPeer'>,
