@@ -12,19 +12,36 @@ const scope = '@peerpod-tls/';
 
 /** Which siblings a package may import. `program` siblings are started as programs, never imported. */
 const rooms = {
-  certs: { may: [] },
-  ttrpc: { may: [] },
-  daemon: { may: [] },
-  'agent-protocol': { may: ['ttrpc'] },
-  link: { may: ['certs', 'ttrpc', 'agent-protocol'] },
-  'user-data': { may: ['daemon'] },
-  'dev-agent': { may: ['ttrpc', 'agent-protocol', 'daemon'] },
-  forwarder: { may: ['certs', 'ttrpc', 'daemon', 'agent-protocol', 'link', 'user-data'] },
+  base: { may: [] },
+  certs: { may: ['base'] },
+  ttrpc: { may: ['base'] },
+  daemon: { may: ['base'] },
+  'agent-protocol': { may: ['base', 'ttrpc'] },
+  link: { may: ['base', 'certs', 'ttrpc', 'agent-protocol'] },
+  trust: { may: ['base', 'certs', 'daemon', 'link'] },
+  'user-data': { may: ['base', 'daemon'] },
+  'dev-agent': { may: ['base', 'ttrpc', 'agent-protocol', 'daemon'] },
+  forwarder: { may: ['base', 'certs', 'ttrpc', 'daemon', 'agent-protocol', 'link', 'trust', 'user-data'] },
+  providers: { may: ['base', 'daemon', 'user-data'], program: ['forwarder', 'dev-agent', 'user-data'] },
+  proxy: { may: ['base', 'ttrpc', 'daemon', 'agent-protocol', 'link', 'trust'] },
   adaptor: {
-    may: ['certs', 'ttrpc', 'daemon', 'agent-protocol', 'link', 'user-data'],
-    program: ['forwarder', 'dev-agent', 'user-data'],
+    may: [
+      'base',
+      'certs',
+      'ttrpc',
+      'daemon',
+      'agent-protocol',
+      'link',
+      'trust',
+      'user-data',
+      'providers',
+      'proxy',
+    ],
   },
-  cli: { may: ['certs', 'ttrpc', 'agent-protocol', 'user-data', 'daemon'], program: ['adaptor'] },
+  cli: {
+    may: ['base', 'certs', 'ttrpc', 'agent-protocol', 'user-data', 'daemon'],
+    program: ['adaptor'],
+  },
 };
 
 /** Modules that only the named packages may import: one outside world, one seam. */
@@ -35,7 +52,7 @@ const seams = {
   long: ['ttrpc', 'agent-protocol'],
   yargs: ['daemon'],
   yaml: ['user-data'],
-  'docker-modem': ['adaptor'],
+  'docker-modem': ['providers'],
   'prom-client': ['daemon', 'adaptor'],
 };
 

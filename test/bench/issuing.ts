@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Certificates a second: key, signature, and both written to a 0600 file that is synced and renamed.
-import { Authority, writeSecretFile } from '@peerpod-tls/certs';
+import { writeSecretFile } from '@peerpod-tls/base';
+import { Authority } from '@peerpod-tls/certs';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Ground, Options } from './ground.js';

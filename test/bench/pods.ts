@@ -7,7 +7,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { hypervisorService } from '@peerpod-tls/agent-protocol';
 import { clientOf, connectUnix } from '@peerpod-tls/ttrpc';
-import { processesOf } from '../../packages/adaptor/src/providers/local-process.js';
+import { processesOf } from '../../packages/providers/src/host/local-process.js';
 import { annotations } from '../../packages/adaptor/test/kit/adaptor.js';
 import { DockerWorld } from '../../packages/adaptor/test/kit/docker-world.js';
 import { Program } from '../../packages/adaptor/test/kit/program.js';

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The adaptor inside the test's process, with a provider of the test's own; its sockets, TLS and state are real.
 import { join } from 'node:path';
-import { Adaptor, parseOptions, type AdaptorParts, type Provider } from '@peerpod-tls/adaptor';
+import { Adaptor, parseOptions, type AdaptorParts } from '@peerpod-tls/adaptor';
+import type { Provider } from '@peerpod-tls/providers';
 import { createLogger } from '@peerpod-tls/daemon';
 import { socketIn } from './adaptor-program.js';
 import type { LogLine, Teardown } from './program.js';

@@ -3,7 +3,7 @@
 // For what the local provider cannot do: lose the network while everything else lives on.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Instance, InstanceSpec, Provider } from '@peerpod-tls/adaptor';
+import type { Instance, InstanceSpec, Provider } from '@peerpod-tls/providers';
 import type { Cable } from './cable.js';
 import type { Teardown } from './program.js';
 import { Vm } from './vm.js';

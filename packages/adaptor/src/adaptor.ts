@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The adaptor put together: what starts after what, and what closes before what. No flags and no signals here.
-import { makeSecretDirectory } from '@peerpod-tls/certs';
+import { makeSecretDirectory } from '@peerpod-tls/base';
 import {
   listenUnixSocket,
   startStatusServer,
@@ -22,7 +22,7 @@ import { Metrics } from './metrics.js';
 import { operatorServices } from './operator.js';
 import type { AdaptorOptions } from './options.js';
 import { Orphans } from './orphans.js';
-import type { Provider } from './providers/provider.js';
+import type { Provider } from '@peerpod-tls/providers';
 import { SandboxStore } from './sandbox-store.js';
 import { SandboxTable } from './sandbox-table.js';
 import { Sandboxes } from './sandboxes.js';

@@ -4,7 +4,7 @@
 import { dialUntilHealthy } from '@peerpod-tls/link';
 import type { SandboxDeps } from './deps.js';
 import { reasonOf } from './errors.js';
-import type { Instance } from './providers/provider.js';
+import type { Instance } from '@peerpod-tls/providers';
 import { refusalRule } from './refusal-rule.js';
 import type { Sandbox } from './sandbox.js';
 

@@ -4,7 +4,7 @@ import type { Edit } from '@peerpod-tls/link';
 import type { Logger } from 'pino';
 import type { Identity } from './identity.js';
 import type { Metrics } from './metrics.js';
-import type { Provider } from './providers/provider.js';
+import type { Provider } from '@peerpod-tls/providers';
 import type { SandboxTable } from './sandbox-table.js';
 
 export interface SandboxSettings {

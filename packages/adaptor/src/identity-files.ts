@@ -3,12 +3,12 @@
 // so a crash leaves either nothing or a whole identity.
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { writeSecretSet } from '@peerpod-tls/base';
 import {
   Authority,
   checkMaterial,
   readPem,
   selfSignedClient,
-  writeSecretSet,
   type KeyAlgorithm,
   type TlsMaterial,
 } from '@peerpod-tls/certs';

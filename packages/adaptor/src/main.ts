@@ -4,8 +4,8 @@
 import { createLogger, reportError, runServices, versionBlock, type Flag } from '@peerpod-tls/daemon';
 import type { Writable } from 'node:stream';
 import { parseOptions, type ParsedOptions } from './options.js';
-import { providers } from './providers/index.js';
-import type { ProviderModule } from './providers/provider.js';
+import { providers } from '@peerpod-tls/providers';
+import type { ProviderModule } from '@peerpod-tls/providers';
 
 const PROGRAM = 'cloud-api-adaptor';
 

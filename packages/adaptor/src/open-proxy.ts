@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Opens the proxy of a sandbox whose VM is known: what a fresh start and a restart of the adaptor have in common.
 import type { SandboxDeps } from './deps.js';
-import type { Instance } from './providers/provider.js';
+import type { Instance } from '@peerpod-tls/providers';
 import { SandboxProxy } from './proxy.js';
 import { agentSocketPath } from './sandbox-id.js';
 import type { LinkFacts, Sandbox } from './sandbox.js';

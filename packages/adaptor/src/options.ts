@@ -11,7 +11,7 @@ import {
 } from '@peerpod-tls/daemon';
 import { commonFlags, WITHOUT_EFFECT } from './flags.js';
 import { readGlobalInitdata } from './initdata.js';
-import type { ProviderModule } from './providers/provider.js';
+import type { ProviderModule } from '@peerpod-tls/providers';
 import { chooseTlsMode, tlsWarnings, type TlsMode } from './tls-mode.js';
 
 export interface AdaptorOptions {

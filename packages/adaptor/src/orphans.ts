@@ -4,7 +4,7 @@
 import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
 import type { SandboxDeps } from './deps.js';
 import { reasonOf } from './errors.js';
-import type { Instance } from './providers/provider.js';
+import type { Instance } from '@peerpod-tls/providers';
 import { claimedIds, findOrphans } from './reap-instance.js';
 
 /** How often the platform is searched, in milliseconds, and how long one search may take. */

@@ -3,7 +3,7 @@
 // to find it by. One attempt; trying again is the caller's affair.
 import type { SandboxDeps } from './deps.js';
 import { reasonOf } from './errors.js';
-import type { Instance, Provider } from './providers/provider.js';
+import type { Instance, Provider } from '@peerpod-tls/providers';
 import { instanceOf, tokenOf, type Sandbox } from './sandbox.js';
 
 const DELETION_MS = 600_000;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sandbox as text in a file, and back. Every field is judged on the way in: a file may be old, cut short, or edited.
 import { AdaptorError } from './errors.js';
-import type { Instance } from './providers/provider.js';
+import type { Instance } from '@peerpod-tls/providers';
 import type { LeafFacts, LinkFacts, Sandbox, SandboxState, SandboxTls } from './sandbox.js';
 
 /** Raise it when a field changes its meaning; a reader refuses a number higher than its own. */

@@ -2,7 +2,7 @@
 // The durable table of sandboxes: one 0600 file each, written whole or not at all. Who writes when is decided elsewhere.
 import { lstat, readFile, readdir, rename, unlink } from 'node:fs/promises';
 import path from 'node:path';
-import { makeSecretDirectory, sweepSecretDirectory, writeSecretFile } from '@peerpod-tls/certs';
+import { makeSecretDirectory, sweepSecretDirectory, writeSecretFile } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
 import { codeOf, reasonOf } from './errors.js';
 import { parseRecord, renderRecord } from './sandbox-record.js';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sandbox as a value: what it is, in which state, and the few steps between states. No file, no socket, no provider.
 import type { SandboxWish } from './create-request.js';
-import type { Instance } from './providers/provider.js';
+import type { Instance } from '@peerpod-tls/providers';
 
 /** The TLS mode a sandbox was made under: a VM keeps what its letter said, whatever the adaptor does later. */
 export type SandboxTls = 'automatic' | 'manual' | 'disabled';

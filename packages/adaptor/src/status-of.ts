@@ -8,7 +8,7 @@ const STATUS: Readonly<Record<string, number>> = {
   ERR_ADAPTOR_REQUEST: StatusCode.invalidArgument,
   ERR_ADAPTOR_LETTER_TOO_BIG: StatusCode.invalidArgument,
   ERR_ADAPTOR_INITDATA: StatusCode.invalidArgument,
-  ERR_CERT_DISK_FULL: StatusCode.resourceExhausted,
+  ERR_FILE_DISK_FULL: StatusCode.resourceExhausted,
   ERR_PROVIDER_DISK_FULL: StatusCode.resourceExhausted,
   ERR_LINK_TIMEOUT: StatusCode.deadlineExceeded,
   ERR_LINK_UNROUTABLE: StatusCode.unavailable,

@@ -8,9 +8,9 @@ import { createServer as createTcp } from 'node:net';
 import path from 'node:path';
 import { assert, asyncProperty, property, string, uint8Array } from 'fast-check';
 import t from 'tap';
-import { consoleText, containerBody, secondName } from '../src/providers/docker-container.js';
-import { field, textIn } from '../src/providers/docker-engine.js';
-import { letterArchive } from '../src/providers/docker-letter.js';
+import { consoleText, containerBody, secondName } from '../../providers/src/docker/docker-container.js';
+import { field, textIn } from '../../providers/src/docker/docker-engine.js';
+import { letterArchive } from '../../providers/src/docker/docker-letter.js';
 import { captureLog, temporary } from './kit/adaptor.js';
 import { lettersIn, makeProvider, specOf } from './kit/docker-world.js';
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { renderCloudConfig } from '@peerpod-tls/user-data';
 import type { Logger } from 'pino';
 import t from 'tap';
-import { MARKER } from '../src/providers/local-process.js';
+import { MARKER } from '../../providers/src/host/local-process.js';
 import { conformance } from './kit/conformance.js';
 import { ANSWER, CREATE, DELETE, makeExecWorld } from './kit/exec.js';
 import { freePort } from './kit/free-port.js';

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { hypervisorService } from '@peerpod-tls/agent-protocol';
 import { clientOf, connectUnix } from '@peerpod-tls/ttrpc';
 import t from 'tap';
-import { startTime } from '../src/providers/local-process.js';
+import { startTime } from '../../providers/src/host/local-process.js';
 import { annotations, dialAgent, eventually, status } from './kit/adaptor.js';
 import { ANSWER, CREATE, DELETE, makeExecWorld, type ExecWorld } from './kit/exec.js';
 import { freePort } from './kit/free-port.js';

@@ -3,7 +3,7 @@
 import { chmodSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { startTime } from '../src/providers/local-process.js';
+import { startTime } from '../../providers/src/host/local-process.js';
 import { ANSWER, CREATE, DELETE, idsOf, makeExecWorld, signal, spec } from './kit/exec.js';
 import { eventually } from './kit/adaptor.js';
 

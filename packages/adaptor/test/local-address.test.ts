@@ -10,7 +10,7 @@ import {
   isFree,
   releaseAddresses,
   reserveAddress,
-} from '../src/providers/local-address.js';
+} from '../../providers/src/local/local-address.js';
 
 const { signal } = new AbortController();
 

@@ -3,7 +3,7 @@ import { readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 
-import { ConsoleLog, condense, lastLines, whyItEnded } from '../src/providers/local-console.js';
+import { ConsoleLog, condense, lastLines, whyItEnded } from '../../providers/src/host/local-console.js';
 
 t.test('chunks become lines with their source, cut where they would never end', async t => {
   const path = join(t.testdir(), 'console.log');

@@ -15,8 +15,8 @@ import {
   pathsOf,
   readRecord,
   writeRecord,
-} from '../src/providers/local-directory.js';
-import type { VmRecord } from '../src/providers/local-directory.js';
+} from '../../providers/src/host/local-directory.js';
+import type { VmRecord } from '../../providers/src/host/local-directory.js';
 
 t.test('the default is /run for root and a place of their own for others', async t => {
   t.equal(defaultDataDir({ XDG_RUNTIME_DIR: '/run/user/0' }, 0), '/run/peerpod-local');

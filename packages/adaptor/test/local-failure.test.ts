@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
-import { whyNotMade, type Failing } from '../src/providers/local-failure.js';
+import { whyNotMade, type Failing } from '../../providers/src/local/local-failure.js';
 import { temporary } from './kit/adaptor.js';
 
 const directory = temporary(t);

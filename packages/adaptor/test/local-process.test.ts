@@ -8,7 +8,13 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
 
-import { MARKER, endProcesses, isAlive, processesOf, startTime } from '../src/providers/local-process.js';
+import {
+  MARKER,
+  endProcesses,
+  isAlive,
+  processesOf,
+  startTime,
+} from '../../providers/src/host/local-process.js';
 
 function vmDirectory(t: Test): string {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'vm-')));

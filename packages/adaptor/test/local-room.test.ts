@@ -5,11 +5,11 @@ import path from 'node:path';
 import { parseFlags } from '@peerpod-tls/daemon';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { isId } from '../src/providers/local-directory.js';
-import { processesOf } from '../src/providers/local-process.js';
-import { isFull, noRoom, roomAt, usedUp } from '../src/providers/local-room.js';
-import { local } from '../src/providers/local.js';
-import type { Provider } from '../src/providers/provider.js';
+import { isId } from '../../providers/src/host/local-directory.js';
+import { processesOf } from '../../providers/src/host/local-process.js';
+import { isFull, noRoom, roomAt, usedUp } from '../../providers/src/host/local-room.js';
+import { local } from '../../providers/src/local/local.js';
+import type { Provider } from '../../providers/src/provider.js';
 import { temporary } from './kit/adaptor.js';
 import { freePort } from './kit/free-port.js';
 import { realLetter } from './kit/letter.js';
@@ -24,8 +24,8 @@ const failure = (code: string, cause?: unknown): Error =>
 
 t.test('what was used up is told by the system error, however deep it lies', async t => {
   t.equal(usedUp(failure('ENOSPC')), 'disk');
-  t.equal(usedUp(failure('ERR_CERT_DISK_FULL', failure('ENOSPC'))), 'disk');
-  t.equal(usedUp(failure('ERR_CERT_DISK_FULL', failure('EDQUOT'))), 'quota');
+  t.equal(usedUp(failure('ERR_FILE_DISK_FULL', failure('ENOSPC'))), 'disk');
+  t.equal(usedUp(failure('ERR_FILE_DISK_FULL', failure('EDQUOT'))), 'quota');
   t.equal(usedUp(failure('EACCES')), null);
   t.equal(usedUp('ENOSPC'), null);
   const round = failure('EIO');

@@ -14,9 +14,9 @@ import { renderApf, renderCloudConfig } from '@peerpod-tls/user-data';
 import t from 'tap';
 import type { Test } from 'tap';
 
-import { local } from '../src/providers/local.js';
-import { processesOf } from '../src/providers/local-process.js';
-import type { Instance, InstanceSpec, Provider } from '../src/providers/provider.js';
+import { local } from '../../providers/src/local/local.js';
+import { processesOf } from '../../providers/src/host/local-process.js';
+import type { Instance, InstanceSpec, Provider } from '../../providers/src/provider.js';
 import { freePort } from './kit/free-port.js';
 import { realLetter } from './kit/letter.js';
 

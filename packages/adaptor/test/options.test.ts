@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import t from 'tap';
 import { commonFlags } from '../src/flags.js';
 import { parseOptions, type AdaptorOptions } from '../src/options.js';
-import type { ProviderModule } from '../src/providers/provider.js';
+import type { ProviderModule } from '../../providers/src/provider.js';
 import { TestProvider } from './kit/provider.js';
 
 const flags = {

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import t from 'tap';
-import { consoleOf, keepConsole } from '../src/providers/qemu-console.js';
-import { processesOf } from '../src/providers/local-process.js';
+import { consoleOf, keepConsole } from '../../providers/src/qemu/qemu-console.js';
+import { processesOf } from '../../providers/src/host/local-process.js';
 import { eventually } from './kit/adaptor.js';
 
 const LIMIT = 10_000;

@@ -16,12 +16,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogger, parseFlags } from '@peerpod-tls/daemon';
 import t from 'tap';
-import { qemu } from '../src/providers/qemu.js';
-import { macOf, parseNetwork, qemuArguments, type QemuPlan } from '../src/providers/qemu-command.js';
-import { findImage } from '../src/providers/qemu-image.js';
-import { Accelerator, kvmTrouble } from '../src/providers/qemu-kvm.js';
-import { addressIn } from '../src/providers/qemu-launch.js';
-import { seedDisk } from '../src/providers/qemu-seed.js';
+import { qemu } from '../../providers/src/qemu/qemu.js';
+import { macOf, parseNetwork, qemuArguments, type QemuPlan } from '../../providers/src/qemu/qemu-command.js';
+import { findImage } from '../../providers/src/qemu/qemu-image.js';
+import { Accelerator, kvmTrouble } from '../../providers/src/qemu/qemu-kvm.js';
+import { addressIn } from '../../providers/src/qemu/qemu-launch.js';
+import { seedDisk } from '../../providers/src/qemu/qemu-seed.js';
 
 const { signal } = new AbortController();
 

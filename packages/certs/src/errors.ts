@@ -9,9 +9,6 @@ export type CertErrorCode =
   | 'ERR_CERT_FILE_IS_DIRECTORY'
   | 'ERR_CERT_FILE_EMPTY'
   | 'ERR_CERT_FILE_TOO_BIG'
-  | 'ERR_CERT_DISK_FULL'
-  | 'ERR_CERT_WRITE_FAILED'
-  | 'ERR_CERT_UNSAFE_PATH'
   // text in the files
   | 'ERR_CERT_PEM_MALFORMED'
   | 'ERR_CERT_NO_CERTIFICATE'

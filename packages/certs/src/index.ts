@@ -17,6 +17,5 @@ export { checkMaterial, type MaterialInput, type TlsMaterial, type TlsRole } fro
 export type { SubjectName } from './names.js';
 export { certificatesIn, holdsPrivateKey, readPem, type Origin, type PemSource } from './pem.js';
 export type { LeafProfile } from './profiles.js';
-export { makeSecretDirectory, sweepSecretDirectory, writeSecretFile, writeSecretSet } from './secret-file.js';
 export { selfSignedClient, type SelfSignedOptions } from './self-signed.js';
 export { parseTlsProfile, type TlsProfile, type TlsProfileInput, type TlsVersion } from './tls-profile.js';

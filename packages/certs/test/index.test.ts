@@ -14,14 +14,10 @@ t.test('the public names are these', async t => {
     'explainRefusal',
     'fingerprintOf',
     'holdsPrivateKey',
-    'makeSecretDirectory',
     'parseTlsProfile',
     'readPeer',
     'readPem',
     'selfSignedClient',
-    'sweepSecretDirectory',
-    'writeSecretFile',
-    'writeSecretSet',
   ]);
 });
 

@@ -6,7 +6,7 @@ import path from 'node:path';
 import t from 'tap';
 import { hypervisorService } from '@peerpod-tls/agent-protocol';
 import { clientOf, connectUnix } from '@peerpod-tls/ttrpc';
-import { field, numberIn, textIn } from '../../src/providers/docker-engine.js';
+import { field, numberIn, textIn } from '../../../providers/src/docker/docker-engine.js';
 import { orReason, ran } from '../../../../test/kit/docker-engine.js';
 import { annotations, captureLog, dialAgent, temporary } from '../kit/adaptor.js';
 import { DockerWorld, lettersIn, specOf } from '../kit/docker-world.js';

@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import { dialHypervisor, type ShimHypervisor } from '../../../../test/kit/shim.js';
 import { Adaptor, type AdaptorParts } from '../../src/adaptor.js';
 import { parseOptions, type AdaptorOptions } from '../../src/options.js';
-import type { Provider, ProviderModule } from '../../src/providers/provider.js';
+import type { Provider, ProviderModule } from '../../../providers/src/provider.js';
 import { TestProvider } from './provider.js';
 
 // Most tests that have an adaptor of this file want the shim's side with it.

@@ -4,8 +4,8 @@
 import { isIP } from 'node:net';
 import type { Logger } from 'pino';
 import type { Test } from 'tap';
-import { leftBehind } from '../../src/providers/errors.js';
-import type { Instance, InstanceSpec, Provider } from '../../src/providers/provider.js';
+import { leftBehind } from '../../../providers/src/errors.js';
+import type { Instance, InstanceSpec, Provider } from '../../../providers/src/provider.js';
 import { captureLog } from './adaptor.js';
 
 /** A platform to try a provider on, made for one run of the suite. */

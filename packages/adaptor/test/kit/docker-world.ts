@@ -4,8 +4,8 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { parseFlags } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
-import { docker } from '../../src/providers/docker.js';
-import type { InstanceSpec, Provider } from '../../src/providers/provider.js';
+import { docker } from '../../../providers/src/docker/docker.js';
+import type { InstanceSpec, Provider } from '../../../providers/src/provider.js';
 import { startEngine, type TestEngine } from '../../../../test/kit/docker-engine.js';
 import { buildImage, makeBundle, PODVM_IMAGE } from '../../../../test/kit/docker-images.js';
 

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseFlags } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
-import { exec } from '../../src/providers/exec.js';
-import type { Instance, InstanceSpec, Provider } from '../../src/providers/provider.js';
+import { exec } from '../../../providers/src/exec/exec.js';
+import type { Instance, InstanceSpec, Provider } from '../../../providers/src/provider.js';
 import { captureLog } from './adaptor.js';
 
 export const { signal } = new AbortController();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A provider for tests: its VMs live in this process, and it fails where and when a test tells it to.
-import { ProviderError } from '../../src/providers/errors.js';
-import type { Instance, InstanceSpec, Provider } from '../../src/providers/provider.js';
+import { ProviderError } from '../../../providers/src/errors.js';
+import type { Instance, InstanceSpec, Provider } from '../../../providers/src/provider.js';
 import { Vm, type VmOptions } from './vm.js';
 
 let lastAddress = 1;

@@ -10,9 +10,9 @@ import { Authority, checkMaterial, selfSignedClient } from '@peerpod-tls/certs';
 import { parseFlags } from '@peerpod-tls/daemon';
 import { dialUntilHealthy } from '@peerpod-tls/link';
 import { pino, type Logger } from 'pino';
-import { MARKER, processesOf } from '../../src/providers/local-process.js';
-import type { Provider } from '../../src/providers/provider.js';
-import { qemu } from '../../src/providers/qemu.js';
+import { MARKER, processesOf } from '../../../providers/src/host/local-process.js';
+import type { Provider } from '../../../providers/src/provider.js';
+import { qemu } from '../../../providers/src/qemu/qemu.js';
 import {
   annotations,
   dialAgent,

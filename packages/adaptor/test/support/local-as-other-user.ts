@@ -6,9 +6,9 @@ import { healthService } from '@peerpod-tls/agent-protocol';
 import { createLogger, parseFlags } from '@peerpod-tls/daemon';
 import { clientOf, connectUnix } from '@peerpod-tls/ttrpc';
 
-import { defaultDataDir, ownerName } from '../../src/providers/local-directory.js';
-import { processesOf } from '../../src/providers/local-process.js';
-import { local } from '../../src/providers/local.js';
+import { defaultDataDir, ownerName } from '../../../providers/src/host/local-directory.js';
+import { processesOf } from '../../../providers/src/host/local-process.js';
+import { local } from '../../../providers/src/local/local.js';
 
 const [directory = '', port = ''] = process.argv.slice(2);
 const { signal } = new AbortController();

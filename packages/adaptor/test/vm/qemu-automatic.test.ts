@@ -3,7 +3,7 @@
 // that is killed, a power cut. Real programs, a real kernel, nothing in between.
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { processesOf } from '../../src/providers/local-process.js';
+import { processesOf } from '../../../providers/src/host/local-process.js';
 import { dialAgent } from '../kit/adaptor.js';
 import {
   authorityOf,

@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
-import { processesOf } from '../../src/providers/local-process.js';
+import { processesOf } from '../../../providers/src/host/local-process.js';
 import { manualSet, flagsOf } from '../kit/certificates.js';
 import {
   consoleOf,

@@ -2,7 +2,8 @@
 // The file names of manual TLS mode, and writing under them without destroying what is there.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type LeafProfile, writeSecretFile } from '@peerpod-tls/certs';
+import { writeSecretFile } from '@peerpod-tls/base';
+import { type LeafProfile } from '@peerpod-tls/certs';
 import { CliError } from '../errors.js';
 
 /** The names that the pod VM image and the adaptor's documentation use. */

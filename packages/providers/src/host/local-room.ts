@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// What there is to say when the disk under the local pod VMs is full: where, how much is free, and the way out. Looks,
+// changes nothing.
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+import { ProviderError } from '../errors.js';
+
+/** Room of a file system for the user of this program. */
+export interface Room {
+  readonly freeBytes: number;
+  readonly totalBytes: number;
+  /** Files that can still be made; null where the file system has no such limit. */
+  readonly freeFiles: number | null;
+}
+
+/** The smallest file takes a block of this many bytes on most file systems. */
+const ONE_BLOCK = 4096;
+
+/** Room at a path, or at the directory above it that there is; null when the system does not say. */
+export async function roomAt(path: string): Promise<Room | null> {
+  try {
+    const { bsize, blocks, bfree, bavail, files, ffree } = await statfs(path);
+    // Some of a file system may be kept for root.
+    const free = process.geteuid?.() === 0 ? bfree : bavail;
+    return {
+      freeBytes: free * bsize,
+      totalBytes: blocks * bsize,
+      freeFiles: files === 0 ? null : ffree,
+    };
+  } catch (error) {
+    const above = dirname(path);
+    return codeOf(error) === 'ENOENT' && above !== path ? roomAt(above) : null;
+  }
+}
+
+/** What an error or one of its causes says was used up: the disk, the user's quota, or nothing of the kind. */
+export function usedUp(error: unknown): 'disk' | 'quota' | null {
+  for (let at = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth += 1) {
+    const code = codeOf(at);
+    if (code === 'ENOSPC') return 'disk';
+    if (code === 'EDQUOT') return 'quota';
+  }
+  return null;
+}
+
+/** No file can be written any more, so that whatever failed may have failed of it. */
+export function isFull(room: Room | null): boolean {
+  return room !== null && (room.freeBytes < ONE_BLOCK || room.freeFiles === 0);
+}
+
+/** What is missing below a directory, in words, with the flag that chooses another. */
+export function noRoom(dataDir: string, what: 'disk' | 'quota', room: Room | null): string {
+  return `there is no room in ${dataDir} (${[...figures(what, room), '-data-dir'].join(', ')})`;
+}
+
+export const WAY_OUT = 'free some space there, or give a -data-dir on another file system';
+
+/** What a full disk is thrown as; any other error comes back as it is. */
+export async function fullDiskOr(dataDir: string, error: unknown): Promise<unknown> {
+  const what = usedUp(error);
+  if (what === null) return error;
+  return new ProviderError('ERR_PROVIDER_DISK_FULL', noRoom(dataDir, what, await roomAt(dataDir)), {
+    hint: WAY_OUT,
+    cause: error,
+  });
+}
+
+function figures(what: 'disk' | 'quota', room: Room | null): string[] {
+  // A quota's room is not the file system's.
+  if (what === 'quota') return [`the disk quota of user ${process.geteuid?.() ?? 'unknown'} is used up`];
+  if (room === null) return [];
+  const bytes = `${inWords(room.freeBytes)} of ${inWords(room.totalBytes)} free`;
+  return room.freeFiles === 0 ? [bytes, 'but no further file'] : [bytes];
+}
+
+/** Bytes in the largest binary unit that they fill, cut down to one decimal. */
+function inWords(bytes: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = bytes < 1024 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
+  return `${Math.floor((bytes * 10) / 1024 ** power) / 10} ${units[power]}`;
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
