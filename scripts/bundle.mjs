@@ -15,8 +15,8 @@ const programs = {
   peerpod: 'packages/cli/dist/bin.js',
   // Cleans up after a demo that was killed; started by it from beside its own file.
   'peerpod-demo-reaper': 'packages/cli/dist/demo/reaper.js',
-  // Leads a pod VM of the adaptor's `local` provider; looked for beside the adaptor's file.
-  'peerpod-local-vm': 'packages/adaptor/dist/providers/local-vm.js',
+  // Leads a pod VM of the `local` provider; looked for beside the adaptor's file.
+  'peerpod-local-vm': 'packages/providers/dist/local/local-vm.js',
 };
 
 must(process.execPath, [join(root, 'scripts', 'build.mjs')]);

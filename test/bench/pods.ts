@@ -15,10 +15,36 @@ import { openSandbox, runIn } from '../../packages/adaptor/test/kit/qemu-world.j
 import { whyNoEngine } from '../kit/docker-engine.js';
 import { figure } from './measure.js';
 
-const { values, positionals } = parseArgs({
-  options: { runs: { type: 'string', default: '5' }, image: { type: 'string', default: '' } },
-  allowPositionals: true,
-});
+const usage = `Measures how long StartVM takes with each provider, where the time goes, and the memory of the pod.
+
+  npm run bench:pods [-- [--runs N] [--image FILE] [local] [docker] [qemu]]
+
+  --runs N      pods per provider, one after another (default 5)
+  --image FILE  the pod VM image that qemu boots
+`;
+
+/** The command line; refuses with the usage and exit code 2. */
+function commandLine() {
+  try {
+    return parseArgs({
+      options: {
+        runs: { type: 'string', default: '5' },
+        image: { type: 'string', default: '' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
+    process.exit(2);
+  }
+}
+
+const { values, positionals } = commandLine();
+if (values.help) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
 const MEMORY_MIB = '768';
 
 /** A provider to be measured: its flags, what the pod VM wrote on its console, what it takes of memory. */
