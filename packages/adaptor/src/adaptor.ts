@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The adaptor put together: what starts after what, and what closes before what. No flags and no signals here.
-import { makeSecretDirectory } from '@peerpod-tls/base';
+import { makeSecretDirectory, reasonOf } from '@peerpod-tls/base';
 import {
   listenUnixSocket,
   startStatusServer,
@@ -10,23 +10,23 @@ import {
 } from '@peerpod-tls/daemon';
 import { TtrpcServer } from '@peerpod-tls/ttrpc';
 import type { Logger } from 'pino';
-import type { SandboxDeps, SandboxSettings } from './deps.js';
-import { adaptorEdits, type AdaptorEditOptions } from './edits.js';
-import { AdaptorError, reasonOf } from './errors.js';
+import type { SandboxDeps, SandboxSettings } from './sandboxes/deps.js';
+import { adaptorRewrites, type RewriteOptions } from '@peerpod-tls/proxy';
+import { AdaptorError } from './errors.js';
 import { watchExpiries } from './expiry-watch.js';
-import { hypervisorServices } from './hypervisor.js';
+import { hypervisorServices } from './hypervisor/services.js';
 import { openIdentity } from './identity-files.js';
 import { automaticIdentity, disabledIdentity, manualIdentity, type Identity } from './identity.js';
 import { LiveMaterial } from './live-material.js';
 import { Metrics } from './metrics.js';
-import { operatorServices } from './operator.js';
+import { operatorServices } from './hypervisor/operator.js';
 import type { AdaptorOptions } from './options.js';
-import { Orphans } from './orphans.js';
+import { Orphans } from './sandboxes/orphans.js';
 import type { Provider } from '@peerpod-tls/providers';
-import { SandboxStore } from './sandbox-store.js';
-import { SandboxTable } from './sandbox-table.js';
-import { Sandboxes } from './sandboxes.js';
-import { lockStateDir, type StateLock } from './state-lock.js';
+import { SandboxStore } from './sandboxes/record/store.js';
+import { SandboxTable } from './sandboxes/sandbox-table.js';
+import { Sandboxes } from './sandboxes/sandboxes.js';
+import { lockStateDir, type StateLock } from './state/state-lock.js';
 import { orphansView, readyCheck, sandboxViews, startupCheck, type Phase } from './status.js';
 
 export interface AdaptorParts {
@@ -35,7 +35,7 @@ export interface AdaptorParts {
   readonly log: Logger;
   /** What a test shortens: deadlines and pauses of deletions, the redial budget. */
   readonly timing?: Pick<SandboxSettings, 'deletionMs' | 'deletionRetryMs' | 'redialBudgetMs'>;
-  readonly edits?: AdaptorEditOptions;
+  readonly edits?: RewriteOptions;
 }
 
 const PROVIDER_CHECK_MS = 60_000;
@@ -215,7 +215,7 @@ export class Adaptor implements Service {
       table,
       provider,
       identity,
-      edits: adaptorEdits(edits),
+      edits: adaptorRewrites(edits),
       metrics,
       log: this.#log,
     };

@@ -3,7 +3,7 @@
 // so a crash leaves either nothing or a whole identity.
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { writeSecretSet } from '@peerpod-tls/base';
+import { codeOf, reasonOf, writeSecretSet } from '@peerpod-tls/base';
 import {
   Authority,
   checkMaterial,
@@ -12,7 +12,7 @@ import {
   type KeyAlgorithm,
   type TlsMaterial,
 } from '@peerpod-tls/certs';
-import { AdaptorError, codeOf, reasonOf } from './errors.js';
+import { AdaptorError } from './errors.js';
 
 const FLAG = '-state-dir';
 

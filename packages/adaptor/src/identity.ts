@@ -10,7 +10,7 @@ import {
   type TlsMaterial,
 } from '@peerpod-tls/certs';
 import type { LinkSecurity } from '@peerpod-tls/link';
-import type { LeafFacts } from './sandbox.js';
+import type { LeafFacts } from './sandboxes/sandbox.js';
 import { MANUAL_SERVER_NAME, type LinkProfile } from './tls-mode.js';
 
 /** The TLS part of a letter; empty fields are left out of it. Holds a private key in automatic mode. */

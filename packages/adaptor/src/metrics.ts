@@ -3,10 +3,10 @@
 import { Counter, createRegistry, Gauge, Histogram, type Registry } from '@peerpod-tls/daemon/metrics';
 import type { MetricsSource } from '@peerpod-tls/daemon';
 import { LOSS_CAUSES, type RelayObserver } from '@peerpod-tls/link';
-import { CallStats } from './call-stats.js';
+import { CallStats } from '@peerpod-tls/proxy';
 import type { Expiry } from './identity.js';
-import { REFUSAL_RULES } from './refusal-rule.js';
-import { SANDBOX_STATES, type Sandbox } from './sandbox.js';
+import { REFUSAL_RULES } from '@peerpod-tls/proxy';
+import { SANDBOX_STATES, type Sandbox } from './sandboxes/sandbox.js';
 
 /** What is asked for at the moment somebody reads the metrics. */
 export interface MetricSources {

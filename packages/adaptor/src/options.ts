@@ -10,7 +10,7 @@ import {
   type HelpRequest,
 } from '@peerpod-tls/daemon';
 import { commonFlags, WITHOUT_EFFECT } from './flags.js';
-import { readGlobalInitdata } from './initdata.js';
+import { readGlobalInitdata } from './sandboxes/initdata.js';
 import type { ProviderModule } from '@peerpod-tls/providers';
 import { chooseTlsMode, tlsWarnings, type TlsMode } from './tls-mode.js';
 

@@ -8,10 +8,10 @@
 //   /orphans   instances that belong to no sandbox, as last looked at.
 import type { CheckResult } from '@peerpod-tls/daemon';
 import type { Identity } from './identity.js';
-import type { OrphanReport } from './orphans.js';
-import { agentSocketPath } from './sandbox-id.js';
-import type { SandboxTable } from './sandbox-table.js';
-import { instanceOf, troubleOf, type LeafFacts } from './sandbox.js';
+import type { OrphanReport } from './sandboxes/orphans.js';
+import { agentSocketPath } from './sandboxes/sandbox-id.js';
+import type { SandboxTable } from './sandboxes/sandbox-table.js';
+import { instanceOf, troubleOf, type LeafFacts } from './sandboxes/sandbox.js';
 
 export type Phase = 'starting' | 'serving' | 'stopping';
 

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the life of a sandbox needs from the rest of the adaptor, in one place. Types only.
+import type { Edit } from '@peerpod-tls/link';
+import type { Logger } from 'pino';
+import type { Identity } from '../identity.js';
+import type { Metrics } from '../metrics.js';
+import type { Provider } from '@peerpod-tls/providers';
+import type { SandboxTable } from './sandbox-table.js';
+
+export interface SandboxSettings {
+  readonly podsDir: string;
+  readonly forwarderPort: number;
+  /** Budget from the VM's addresses to the agent's first answer, in milliseconds. */
+  readonly proxyTimeoutMs: number;
+  /** `-initdata`, packed; empty: none. */
+  readonly initdata: string;
+  readonly scratchSpace: boolean;
+  /** Deadline of one attempt to delete an instance, in milliseconds. Default 600 000, as upstream. */
+  readonly deletionMs?: number;
+  /** First pause after a failed deletion, in milliseconds; it doubles up to 300 000. Default 1000. */
+  readonly deletionRetryMs?: number;
+  /** How long a lost link may take to be replaced, in milliseconds. Default 20 000. */
+  readonly redialBudgetMs?: number;
+}
+
+export interface SandboxDeps {
+  readonly settings: SandboxSettings;
+  readonly table: SandboxTable;
+  readonly provider: Provider;
+  readonly identity: Identity;
+  readonly edits: readonly Edit[];
+  readonly metrics: Metrics;
+  readonly log: Logger;
+}

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of sandboxes: create, start, stop, and finding them again after a restart. Each change of one sandbox has
+// one job at a time; a job belongs to the adaptor, not to the caller who asked for it, and outlives that caller.
+import { reasonOf } from '@peerpod-tls/base';
+import { rm } from 'node:fs/promises';
+import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
+import type { SandboxWish } from '../hypervisor/create-request.js';
+import { checkResumed } from './check-resumed.js';
+import { DeletionRetry } from './deletion-retry.js';
+import type { SandboxDeps } from './deps.js';
+import { distinctInstanceName, instanceName } from './instance-name.js';
+import { linkFacts, openProxy } from './open-proxy.js';
+import type { SandboxProxy } from '@peerpod-tls/proxy';
+import { reapInstance } from './reap-instance.js';
+import { checkSandboxId, agentSocketPath, sandboxDirectory } from './sandbox-id.js';
+import { instanceOf, toFailed, tokenOf, toStopping, withTrouble, type Sandbox } from './sandbox.js';
+import { startSandbox } from './start-sandbox.js';
+import { alreadyExists, notFound } from '../hypervisor/status-of.js';
+import { withCaller } from './with-caller.js';
+
+interface StartJob {
+  readonly abort: AbortController;
+  /** Resolves when the start is over and cleaned up after, whatever came of it. */
+  readonly over: Promise<void>;
+}
+
+/** Ids of stopped sandboxes that a second StopVM is still answered for: a shim that gave up waiting asks again. */
+const REMEMBERED = 1024;
+
+export class Sandboxes {
+  readonly #deps: SandboxDeps;
+  readonly #proxies = new Map<string, SandboxProxy>();
+  readonly #starts = new Map<string, StartJob>();
+  readonly #stops = new Map<string, Promise<void>>();
+  /** Looks at sandboxes of an earlier run that are still going on. */
+  readonly #checks = new Map<string, AbortController>();
+  readonly #retries: DeletionRetry;
+  readonly #stopped = new Set<string>();
+  #closing = false;
+
+  constructor(deps: SandboxDeps) {
+    this.#deps = deps;
+    this.#retries = new DeletionRetry(deps.settings.deletionRetryMs ?? 1000, id => this.#retry(id));
+  }
+
+  get openLinks(): number {
+    let count = 0;
+    for (const proxy of this.#proxies.values()) count += proxy.links;
+    return count;
+  }
+
+  /** CreateVM: enters the sandbox and gives the path its socket will have. Nothing is made for it yet. */
+  async create(id: string, wish: SandboxWish, networkNamespace: string): Promise<string> {
+    this.#refuseWhenClosing();
+    const { table, settings, log } = this.#deps;
+    checkSandboxId(id, settings.podsDir);
+    if (table.get(id) !== undefined) throw alreadyExists(id);
+    const now = new Date().toISOString();
+    const name = this.#freeName(wish.pod, id);
+    const sandbox: Sandbox = {
+      id,
+      wish,
+      networkNamespace,
+      instanceName: name,
+      link: linkFacts(this.#deps, name),
+      createdAt: now,
+      leaf: null,
+      generation: 0,
+      state: { t: 'created', since: now },
+    };
+    if (!(await table.add(sandbox))) throw alreadyExists(id);
+    this.#stopped.delete(id);
+    log.info({ sandbox: id, pod: `${wish.namespace}/${wish.pod}`, instanceName: name }, 'sandbox created');
+    return agentSocketPath(settings.podsDir, id);
+  }
+
+  #freeName(pod: string, id: string): string {
+    const plain = instanceName(pod, id);
+    for (const other of this.#deps.table.values()) {
+      if (other.instanceName === plain) return distinctInstanceName(pod, id);
+    }
+    return plain;
+  }
+
+  /** StartVM: resolves when the agent in the VM has answered and the socket is open. `caller` aborts the start. */
+  async start(id: string, caller: AbortSignal): Promise<void> {
+    this.#refuseWhenClosing();
+    const sandbox = this.#require(id);
+    if (sandbox.state.t === 'running') return;
+    if (this.#starts.has(id))
+      throw new StatusError(StatusCode.aborted, `sandbox ${id} is being started already`);
+    // A stop marks its sandbox only once its turn has come; from its call on, nothing may start any more.
+    if (sandbox.state.t === 'stopping' || this.#stops.has(id)) {
+      throw new StatusError(StatusCode.failedPrecondition, `sandbox ${id} is being stopped`);
+    }
+    if (instanceOf(sandbox) !== null || tokenOf(sandbox) !== null) {
+      throw new StatusError(
+        StatusCode.failedPrecondition,
+        `what the last start of sandbox ${id} left is still being deleted`,
+      );
+    }
+    const abort = new AbortController();
+    const began = performance.now();
+    const job = this.#runStart(id, AbortSignal.any([abort.signal, caller]));
+    const over = job.then(
+      () => this.#deps.metrics.started('ok', performance.now() - began),
+      () => this.#deps.metrics.started('failed', performance.now() - began),
+    );
+    this.#starts.set(id, { abort, over });
+    void over.finally(() => this.#starts.delete(id));
+    await withCaller(job, caller);
+  }
+
+  async #runStart(id: string, signal: AbortSignal): Promise<void> {
+    try {
+      this.#proxies.set(id, await startSandbox(this.#deps, id, signal));
+    } catch (error) {
+      await this.#afterFailedStart(id, reasonOf(error), error);
+      throw error;
+    }
+  }
+
+  /** Takes back what a start left; what cannot be deleted now is tried again in the background. */
+  async #afterFailedStart(id: string, reason: string, error: unknown): Promise<void> {
+    const { table, log } = this.#deps;
+    log.error({ sandbox: id, err: error, reason }, 'sandbox not started');
+    if (table.get(id)?.state.t !== 'starting') return;
+    await this.#noteFailure(await table.force(id, row => toFailed(row, reason, false, new Date())), id);
+    await this.#reapFailed(id).catch(() => this.#retries.schedule(id));
+  }
+
+  async #reapFailed(id: string): Promise<void> {
+    const { table } = this.#deps;
+    const sandbox = table.get(id);
+    if (sandbox === undefined || sandbox.state.t !== 'failed') return;
+    await reapInstance(this.#deps, sandbox);
+    const { reason } = sandbox.state;
+    await this.#noteFailure(
+      await table.force(id, row =>
+        row.state.t === 'failed' ? toFailed(row, reason, true, new Date()) : row,
+      ),
+      id,
+    );
+  }
+
+  /**
+   * StopVM: resolves when the instance is deleted and nothing of the sandbox is left; rejects when the first attempt
+   * to delete failed, which is then repeated in the background. A caller that leaves changes nothing.
+   */
+  async stop(id: string, caller: AbortSignal): Promise<void> {
+    if (this.#deps.table.get(id) === undefined) {
+      if (this.#stopped.has(id)) return;
+      throw notFound(id);
+    }
+    this.#retries.cancel(id);
+    await withCaller(this.#stopJob(id), caller);
+  }
+
+  #stopJob(id: string): Promise<void> {
+    const running = this.#stops.get(id);
+    if (running !== undefined) return running;
+    const job = this.#runStop(id).finally(() => this.#stops.delete(id));
+    this.#stops.set(id, job);
+    return job;
+  }
+
+  async #runStop(id: string): Promise<void> {
+    const { table, settings, log } = this.#deps;
+    const began = performance.now();
+    const start = this.#starts.get(id);
+    start?.abort.abort(new StatusError(StatusCode.aborted, `sandbox ${id} is being stopped`));
+    await start?.over;
+    await this.#noteFailure(await table.force(id, row => toStopping(row, new Date())), id);
+    await this.#closeProxy(id);
+    try {
+      await reapInstance(this.#deps, this.#require(id));
+    } catch (error) {
+      const reason = reasonOf(error);
+      await this.#noteFailure(await table.force(id, row => withTrouble(row, reason)), id);
+      this.#retries.schedule(id);
+      throw new StatusError(
+        StatusCode.unavailable,
+        `the instance of sandbox ${id} could not be deleted: ${reason}; it is tried again until it is gone`,
+        { cause: error },
+      );
+    }
+    await rm(sandboxDirectory(settings.podsDir, id), { recursive: true, force: true }).catch((err: unknown) =>
+      log.warn({ err, sandbox: id }, 'sandbox directory not removed'),
+    );
+    await table
+      .remove(id)
+      .catch((err: unknown) => log.error({ err, sandbox: id }, 'sandbox record not removed'));
+    this.#remember(id);
+    log.info({ sandbox: id, ms: Math.round(performance.now() - began) }, 'sandbox stopped');
+  }
+
+  #remember(id: string): void {
+    this.#stopped.add(id);
+    const [oldest] = this.#stopped;
+    if (this.#stopped.size > REMEMBERED && oldest !== undefined) this.#stopped.delete(oldest);
+  }
+
+  async #closeProxy(id: string): Promise<void> {
+    const proxy = this.#proxies.get(id);
+    this.#proxies.delete(id);
+    this.#checks.get(id)?.abort();
+    await proxy?.close();
+  }
+
+  /** One more attempt in the background; rejects to be scheduled again. */
+  async #retry(id: string): Promise<void> {
+    const sandbox = this.#deps.table.get(id);
+    if (sandbox?.state.t === 'failed') await this.#reapFailed(id);
+    // A stop schedules its own next attempt.
+    else if (sandbox?.state.t === 'stopping') await this.#stopJob(id).catch(() => undefined);
+  }
+
+  /** After a restart: opens every running sandbox again and takes up the deletions that were cut short. */
+  async resume(): Promise<void> {
+    const { table, log, identity } = this.#deps;
+    for (const sandbox of table.values()) {
+      const { id, state } = sandbox;
+      switch (state.t) {
+        case 'created':
+          break;
+        case 'running':
+          if (sandbox.link.tls !== identity.mode) {
+            log.warn(
+              { sandbox: id, made: sandbox.link.tls, now: identity.mode },
+              'sandbox was made in another TLS mode and will not be reached in this one',
+            );
+          }
+          await this.#reopen(sandbox);
+          break;
+        case 'starting':
+          await table.force(id, row =>
+            toFailed(row, 'the adaptor was restarted during the start', false, new Date()),
+          );
+          this.#retries.soon(id);
+          break;
+        case 'failed':
+          if (state.instance !== null || state.token !== null) this.#retries.soon(id);
+          break;
+        case 'stopping':
+          this.#retries.soon(id);
+          break;
+      }
+    }
+  }
+
+  async #reopen(sandbox: Sandbox): Promise<void> {
+    const { log } = this.#deps;
+    const instance = instanceOf(sandbox);
+    if (instance === null) return;
+    try {
+      this.#proxies.set(sandbox.id, await openProxy(this.#deps, sandbox, instance));
+      log.info({ sandbox: sandbox.id, instance: instance.id }, 'sandbox resumed');
+      const check = new AbortController();
+      this.#checks.set(sandbox.id, check);
+      void checkResumed(this.#deps, sandbox, instance, check.signal).finally(() =>
+        this.#checks.delete(sandbox.id),
+      );
+    } catch (err) {
+      log.error({ err, sandbox: sandbox.id, reason: reasonOf(err) }, 'sandbox not resumed');
+    }
+  }
+
+  /** Ends starts, lets stops and calls finish until `signal` aborts, and leaves every VM as it is. */
+  async close(signal: AbortSignal): Promise<void> {
+    this.#closing = true;
+    this.#retries.close();
+    for (const check of this.#checks.values()) check.abort();
+    for (const { abort } of this.#starts.values()) {
+      abort.abort(new StatusError(StatusCode.unavailable, 'the adaptor is shutting down'));
+    }
+    const jobs = [...[...this.#starts.values()].map(start => start.over), ...this.#stops.values()];
+    const proxies = [...this.#proxies.values()];
+    this.#proxies.clear();
+    await Promise.allSettled([...jobs, ...proxies.map(proxy => proxy.drain(signal))]);
+  }
+
+  #require(id: string): Sandbox {
+    const sandbox = this.#deps.table.get(id);
+    if (sandbox === undefined) throw notFound(id);
+    return sandbox;
+  }
+
+  #refuseWhenClosing(): void {
+    if (this.#closing) throw new StatusError(StatusCode.unavailable, 'the adaptor is shutting down');
+  }
+
+  async #noteFailure(failure: unknown, id: string): Promise<void> {
+    if (failure !== undefined) {
+      this.#deps.log.error(
+        { err: failure, sandbox: id, reason: reasonOf(failure) },
+        'sandbox record not written',
+      );
+    }
+  }
+}

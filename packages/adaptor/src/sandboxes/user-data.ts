@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// The letter to a new VM: apf.json and what goes with it, as cloud-config text. Made in memory right before the VM is,
+// because it holds the VM's private key and the worker's disk is no place for that.
+import {
+  GUEST_PATHS,
+  measureLetter,
+  renderApf,
+  renderCloudConfig,
+  sizesInWords,
+  type LetterFile,
+} from '@peerpod-tls/user-data';
+import { AdaptorError } from '../errors.js';
+import type { LetterTls } from '../identity.js';
+import { packInitdata } from './initdata.js';
+import type { Sandbox } from './sandbox.js';
+
+export interface LetterOptions {
+  readonly sandbox: Sandbox;
+  readonly tls: LetterTls;
+  /** `-initdata`, packed; used when the pod brought none. */
+  readonly initdata: string;
+  readonly scratchSpace: boolean;
+  /** The provider's limit for the finished text, in bytes. */
+  readonly maxBytes: number;
+}
+
+export interface Letter {
+  readonly text: string;
+  readonly bytes: number;
+  /** Paths in the guest. */
+  readonly files: readonly string[];
+}
+
+/**
+ * Writes the letter; throws `ERR_ADAPTOR_LETTER_TOO_BIG`, saying which file takes how much, when the platform would not
+ * take it, and `ERR_ADAPTOR_INITDATA` when the guest would not.
+ */
+export function writeLetter(o: LetterOptions): Letter {
+  const { wish } = o.sandbox;
+  const files: LetterFile[] = [
+    {
+      path: GUEST_PATHS.apf,
+      content: renderApf({
+        podNetwork: null,
+        podNamespace: wish.namespace,
+        podName: wish.pod,
+        ...o.tls,
+      }),
+    },
+  ];
+  const initdata = wish.initdata === '' ? o.initdata : packInitdata(wish.initdata);
+  if (initdata !== '') files.push({ path: GUEST_PATHS.initdata, content: initdata });
+  if (o.scratchSpace) files.push({ path: GUEST_PATHS.scratchSpace, content: '' });
+  const size = measureLetter(files);
+  if (size.bytes > o.maxBytes) {
+    throw new AdaptorError(
+      'ERR_ADAPTOR_LETTER_TOO_BIG',
+      `the user-data of sandbox ${o.sandbox.id} has ${size.bytes} bytes, the provider takes ${o.maxBytes}: ${sizesInWords(size)}`,
+      { hint: initdata === '' ? undefined : 'shorten the initdata, or use a provider that takes more' },
+    );
+  }
+  return { text: renderCloudConfig(files), bytes: size.bytes, files: files.map(file => file.path) };
+}

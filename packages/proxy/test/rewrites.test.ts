@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// The annotations the adaptor adds to CreateContainer.
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import t from 'tap';
+import { grpc } from '@peerpod-tls/agent-protocol';
+import { adaptorRewrites, TARGET_PATH, type AnnotationRule } from '../src/rewrites.js';
+import { temporary } from '../../adaptor/test/kit/adaptor.js';
+
+const CSI = '/var/lib/kubelet/pods/1/volumes/kubernetes.io~csi';
+const context = {
+  service: 'grpc.AgentService',
+  method: 'CreateContainer',
+  signal: new AbortController().signal,
+  timeoutMs: null,
+};
+
+async function annotationsOf(
+  oci: { Annotations?: Record<string, string>; Mounts?: { source: string }[] },
+  o: Parameters<typeof adaptorRewrites>[0] = {},
+): Promise<Record<string, string> | string> {
+  const [edit] = adaptorRewrites(o);
+  const message = Buffer.from(grpc.CreateContainerRequest.encode({ containerId: 'c', OCI: oci }).finish());
+  const outcome = await edit?.apply(message, context);
+  if (outcome?.t !== 'replaced') return outcome?.t ?? 'no edit';
+  return { ...grpc.CreateContainerRequest.decode(outcome.message).OCI?.Annotations };
+}
+
+t.test('a request that needs nothing passes as it came', async t => {
+  t.equal(await annotationsOf({ Annotations: { a: 'b' } }), 'same');
+  t.equal(
+    await annotationsOf({ Mounts: [{ source: `${CSI}/v/mount` }] }, { directVolumes: '/nowhere' }),
+    'same',
+  );
+});
+
+t.test('CSI volumes that the VM mounts are named once each, without the stray comma', async t => {
+  const directVolumes = temporary(t);
+  const volumes = [`${CSI}/one/mount`, `${CSI}/twö?/mount`];
+  for (const volume of volumes) {
+    mkdirSync(
+      path.join(
+        directVolumes,
+        Buffer.from(volume).toString('base64').replaceAll('+', '-').replaceAll('/', '_'),
+      ),
+    );
+  }
+  const Mounts = ['/etc/hosts', ...volumes, `${CSI}/not-direct/mount`, 'x'.repeat(5000)].map(source => ({
+    source,
+  }));
+  t.strictSame(await annotationsOf({ Mounts }, { directVolumes }), { [TARGET_PATH]: volumes.join(',') });
+  t.strictSame(
+    await annotationsOf({ Mounts, Annotations: { [TARGET_PATH]: '/from/the/pod' } }, { directVolumes }),
+    { [TARGET_PATH]: volumes.join(',') },
+    'what a pod claims does not count',
+  );
+});
+
+t.test('another rule is another entry, and comes after the built-in ones', async t => {
+  const rule: AnnotationRule = async view => [['volumes', String(view.mounts.length)]];
+  t.strictSame(await annotationsOf({ Mounts: [{ source: 'a' }] }, { rules: [rule] }), { volumes: '1' });
+});
+
+t.test('what cannot be read is refused with a status', async t => {
+  const [edit] = adaptorRewrites();
+  t.match(await edit?.apply(Buffer.from('ffffff', 'hex'), context), { t: 'refused', status: 3 });
+  t.match(await edit?.apply(Buffer.alloc(0), context), { t: 'refused', status: 3, reason: /OCI/ });
+});
