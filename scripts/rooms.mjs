@@ -6,6 +6,11 @@ import { join, relative } from 'node:path';
 import { isBuiltin } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { root } from './steps.mjs';
+import { importCircles } from './rules/circles.mjs';
+import { errorCodes } from './rules/error-codes.mjs';
+import { onePlace } from './rules/one-place.mjs';
+import { publicNames } from './rules/public-names.mjs';
+import { readTree } from './rules/tree.mjs';
 import { unusedExports } from './unused-exports.mjs';
 
 const scope = '@peerpod-tls/';
@@ -153,7 +158,13 @@ function unusedTools(top) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const said = [...complaints(root), ...unusedTools(root), ...unusedExports(root)];
+  const tree = readTree(root);
+  const said = [
+    ...complaints(root),
+    ...unusedTools(root),
+    ...unusedExports(root),
+    ...[importCircles, onePlace, errorCodes, publicNames].flatMap(rule => rule(tree)),
+  ];
   for (const line of said) process.stdout.write(`${line}\n`);
   process.exit(said.length === 0 ? 0 : 1);
 }
