@@ -10,7 +10,7 @@ import { must, root } from './steps.mjs';
 const programs = {
   'cloud-api-adaptor': 'packages/adaptor/dist/bin.js',
   'agent-protocol-forwarder': 'packages/forwarder/dist/bin.js',
-  'process-user-data': 'packages/user-data/dist/bin.js',
+  'process-user-data': 'packages/user-data/dist/guest/bin.js',
   'peerpod-dev-agent': 'packages/dev-agent/dist/bin.js',
   peerpod: 'packages/cli/dist/bin.js',
   // Cleans up after a demo that was killed; started by it from beside its own file.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Public names of the package. Relays import './wire' instead, which loads no message classes.
-export { withAnnotations, withNetworkNamespace } from './container-edits.js';
-export { viewCreateContainer, type CreateContainerView } from './container-view.js';
-export type { EditResult, Refused } from './edit-result.js';
+export { withAnnotations, withNetworkNamespace } from './rewrites/container-rewrites.js';
+export { viewCreateContainer, type CreateContainerView } from './rewrites/container-view.js';
+export type { EditResult, Refused } from './rewrites/rewrite-result.js';
 export { AgentProtocolError, type AgentProtocolErrorCode } from './errors.js';
-export { int64, uint64 } from './int64.js';
-export { camelCase, jsonToMessage } from './json-request.js';
-export { messageToJson, type JsonValue } from './json-response.js';
+export { int64, uint64 } from './messages/int64.js';
+export { camelCase, jsonToMessage } from './messages/json-request.js';
+export { messageToJson, type JsonValue } from './messages/json-response.js';
 export {
   google,
   grpc,
@@ -25,7 +25,7 @@ export {
   type StartVMRequest,
   type StatsContainerResponse,
   type StopVMRequest,
-} from './messages.js';
+} from './messages/messages.js';
 export {
   agentMethods,
   agentServiceName,
@@ -33,13 +33,13 @@ export {
   traitsOf,
   type AgentMethod,
   type MethodTraits,
-} from './method-traits.js';
-export { findMethod, listMethods, type FieldInfo, type MethodInfo } from './methods.js';
-export { withoutSandboxDns } from './sandbox-edits.js';
+} from './methods/method-traits.js';
+export { findMethod, listMethods, type FieldInfo, type MethodInfo } from './methods/methods.js';
+export { withoutSandboxDns } from './rewrites/sandbox-rewrites.js';
 export {
   agentService,
   healthService,
   hypervisorService,
   operatorService,
   podVmInfoService,
-} from './services.js';
+} from './methods/services.js';

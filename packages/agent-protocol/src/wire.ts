@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a relay needs: edits on bytes and the method table. Loads no message classes, which are most of this package.
-export { withAnnotations, withNetworkNamespace } from './container-edits.js';
-export { viewCreateContainer, type CreateContainerView } from './container-view.js';
-export type { EditResult, Refused } from './edit-result.js';
+export { withAnnotations, withNetworkNamespace } from './rewrites/container-rewrites.js';
+export { viewCreateContainer, type CreateContainerView } from './rewrites/container-view.js';
+export type { EditResult, Refused } from './rewrites/rewrite-result.js';
 export {
   agentMethods,
   agentServiceName,
@@ -10,5 +10,5 @@ export {
   traitsOf,
   type AgentMethod,
   type MethodTraits,
-} from './method-traits.js';
-export { withoutSandboxDns } from './sandbox-edits.js';
+} from './methods/method-traits.js';
+export { withoutSandboxDns } from './rewrites/sandbox-rewrites.js';

@@ -57,7 +57,7 @@ t.test('what relays import loads none of the generated classes', async t => {
     const words = ['-u', 'NODE_OPTIONS', process.execPath, '--input-type=module', '-e', program, path];
     return spawnSync('env', words, { encoding: 'utf8' }).stdout;
   };
-  t.match(loads('wire'), /container-edits\.js/);
+  t.match(loads('wire'), /container-rewrites\.js/);
   t.notMatch(loads('wire'), /agent-protocol\/gen/);
   t.match(loads('index'), /agent-protocol\/gen\/messages\.js/);
 });

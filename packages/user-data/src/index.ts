@@ -13,7 +13,7 @@ export {
   type InitdataAlgorithm,
 } from './initdata.js';
 export { initdataFiles, type InitdataFiles } from './initdata-files.js';
-export { measureLetter, sizesInWords, type LetterSize } from './letter-size.js';
-export { provisionFiles, type ProvisionOptions, type ProvisionReport } from './provision.js';
-export { fileSource, type FileSourceOptions } from './sources/file.js';
-export type { UserDataSource } from './sources/source.js';
+export { measureLetter, sizesInWords, type LetterSize } from './user-data-size.js';
+export { provisionFiles, type ProvisionOptions, type ProvisionReport } from './guest/provision.js';
+export { fileSource, type FileSourceOptions } from './guest/sources/file.js';
+export type { UserDataSource } from './guest/sources/source.js';

@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
 import t from 'tap';
-import { withAnnotations, withNetworkNamespace } from '../../src/container-edits.js';
-import type { EditResult } from '../../src/edit-result.js';
-import { allMethods, messageSchema, type FieldSchema } from '../../src/schema.js';
+import { withAnnotations, withNetworkNamespace } from '../../src/rewrites/container-rewrites.js';
+import type { EditResult } from '../../src/rewrites/rewrite-result.js';
+import { allMethods, messageSchema, type FieldSchema } from '../../src/messages/schema.js';
 import { createContainerModel, encodeModel } from '../wire-model.js';
 
 const PATH = '/run/netns/podns';
