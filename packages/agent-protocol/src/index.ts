@@ -2,7 +2,7 @@
 // Public names of the package. Relays import './wire' instead, which loads no message classes.
 export { withAnnotations, withNetworkNamespace } from './rewrites/container-rewrites.js';
 export { viewCreateContainer, type CreateContainerView } from './rewrites/container-view.js';
-export type { EditResult, Refused } from './rewrites/rewrite-result.js';
+export type { RewriteResult, Refused } from './rewrites/rewrite-result.js';
 export { AgentProtocolError, type AgentProtocolErrorCode } from './errors.js';
 export { int64, uint64 } from './messages/int64.js';
 export { camelCase, jsonToMessage } from './messages/json-request.js';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Messages as lists of fields, so that a test can say what an edit should leave, byte for byte. Written without the sources under test.
+// Messages as lists of fields, so that a test can say what a rewrite should leave, byte for byte. Written without the sources under test.
 import * as fc from 'fast-check';
 
 /** One field of a message: a raw value of its wire type, or fields of its own. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reading and editing envelopes in place, for relays: whom a request is for, its payload, a response's code. Walks
+// Reading and rewriting envelopes in place, for relays: whom a request is for, its payload, a response's code. Walks
 // the bytes; never decodes a message and never trusts a length.
 import { TtrpcError } from './errors.js';
 import { MAX_MESSAGE_LENGTH } from './frame.js';

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The letter as cloud-config text: files with a path and a content, and nothing else, since upstream's reader refuses
+// The user-data as cloud-config text: files with a path and a content, and nothing else, since upstream's reader refuses
 // every other key. No disk here.
 import { parseDocument } from 'yaml';
 import { UserDataError } from './errors.js';
 
-/** Largest letter, in bytes. The strictest platform takes 16 KiB, a seed disk takes anything. */
-export const MAX_LETTER_BYTES = 1_048_576;
+/** Largest user-data, in bytes. The strictest platform takes 16 KiB, a seed disk takes anything. */
+export const MAX_USER_DATA_BYTES = 1_048_576;
 
 const MAX_FILES = 100;
 const HEADER = '#cloud-config';
 
-/** One file of the letter. */
-export interface LetterFile {
+/** One file of the user-data. */
+export interface UserDataFile {
   /** Absolute, without `.` or `..`. */
   readonly path: string;
   readonly content: string;
@@ -24,7 +24,7 @@ export interface LetterFile {
  *
  * @throws UserDataError `ERR_USER_DATA_PATH`, `ERR_USER_DATA_CONTENT` (a lone surrogate), `ERR_USER_DATA_TOO_LARGE`
  */
-export function renderCloudConfig(files: readonly LetterFile[]): string {
+export function renderCloudConfig(files: readonly UserDataFile[]): string {
   checkPaths(files.map(file => file.path));
   const lines = [HEADER];
   if (files.length > 0) lines.push('', 'write_files:');
@@ -35,7 +35,7 @@ export function renderCloudConfig(files: readonly LetterFile[]): string {
 }
 
 /** One file's lines. Throws `ERR_USER_DATA_CONTENT`. */
-export function renderFileLines({ path, content }: LetterFile): string[] {
+export function renderFileLines({ path, content }: UserDataFile): string[] {
   if (/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(path + content)) {
     throw new UserDataError('ERR_USER_DATA_CONTENT', `the content for ${path} is not well-formed Unicode`);
   }
@@ -67,13 +67,13 @@ function quoted(text: string): string {
 }
 
 /**
- * Reads a letter. Strict: whatever it says beyond files with a path and a content is refused, naming the key, since
+ * Reads user-data. Strict: whatever it says beyond files with a path and a content is refused, naming the key, since
  * ignoring `permissions` or `runcmd` would quietly do something other than what was asked.
  *
  * @throws UserDataError `ERR_USER_DATA_FORMAT`, `ERR_USER_DATA_KEY`, `ERR_USER_DATA_PATH`, `ERR_USER_DATA_TOO_LARGE`.
  * No message holds any content.
  */
-export function parseCloudConfig(text: string): LetterFile[] {
+export function parseCloudConfig(text: string): UserDataFile[] {
   checkSize(Buffer.byteLength(text));
   checkHeader(text);
   const root = parseYaml(text);
@@ -97,7 +97,7 @@ export function parseCloudConfig(text: string): LetterFile[] {
   return files;
 }
 
-function readFile(item: unknown, where: string): LetterFile {
+function readFile(item: unknown, where: string): UserDataFile {
   if (!(item instanceof Map))
     throw new UserDataError('ERR_USER_DATA_FORMAT', `${where} is not a table of keys`);
   for (const key of item.keys()) {
@@ -123,7 +123,7 @@ function checkHeader(text: string): void {
         ? 'it looks like base64, which this source should have undone'
         : 'its first line is another';
   throw new UserDataError('ERR_USER_DATA_FORMAT', `the user-data does not begin with ${HEADER}: ${seen}`, {
-    hint: 'the source may be somebody else\u2019s, or the letter was cut or encoded on the way',
+    hint: 'the source may be somebody else\u2019s, or the user-data was cut or encoded on the way',
   });
 }
 
@@ -153,7 +153,7 @@ function parseYaml(text: string): unknown {
     const what =
       error instanceof RangeError
         ? 'it is nested too deep'
-        : 'it has aliases or something else that is not for a letter';
+        : 'it has aliases or something else that is not for user-data';
     throw new UserDataError('ERR_USER_DATA_FORMAT', `the user-data cannot be read: ${what}`);
   }
 }
@@ -161,7 +161,7 @@ function parseYaml(text: string): unknown {
 function unknownKey(key: unknown, allowed: string): UserDataError {
   const name = typeof key === 'string' ? JSON.stringify(key.slice(0, 64)) : 'that is no text';
   return new UserDataError('ERR_USER_DATA_KEY', `the user-data has a key ${name}; ${allowed}`, {
-    hint: 'nothing was written; a letter carries files and no other instructions',
+    hint: 'nothing was written; user-data carries files and no other instructions',
   });
 }
 
@@ -187,10 +187,10 @@ function checkPaths(paths: readonly string[]): void {
 }
 
 function checkSize(bytes: number): void {
-  if (bytes > MAX_LETTER_BYTES) {
+  if (bytes > MAX_USER_DATA_BYTES) {
     throw new UserDataError(
       'ERR_USER_DATA_TOO_LARGE',
-      `the user-data has ${bytes} bytes, ${MAX_LETTER_BYTES} are allowed`,
+      `the user-data has ${bytes} bytes, ${MAX_USER_DATA_BYTES} are allowed`,
     );
   }
 }

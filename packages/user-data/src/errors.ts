@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What can be wrong with a letter, with where it comes from, and with writing it down.
+// What can be wrong with user-data, with where it comes from, and with writing it down.
 
 export type UserDataErrorCode =
   /** The source cannot be read. */
   | 'ERR_USER_DATA_SOURCE'
   /** Nothing came before the deadline. */
   | 'ERR_USER_DATA_TIMEOUT'
-  /** The letter, a file in it or apf.json is larger than its limit. */
+  /** The user-data, a file in it or apf.json is larger than its limit. */
   | 'ERR_USER_DATA_TOO_LARGE'
-  /** The letter is not cloud-config as an adaptor writes it. */
+  /** The user-data is not cloud-config as an adaptor writes it. */
   | 'ERR_USER_DATA_FORMAT'
   /** A key that means something we do not do. */
   | 'ERR_USER_DATA_KEY'

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where files of the letter live in a pod VM, and which of them a letter may write. Upstream's paths, exactly.
+// Where files of the user-data live in a pod VM, and which of them user-data may write. Upstream's paths, exactly.
 
 /** Paths in the guest that both sidecars know. */
 export const GUEST_PATHS = {
@@ -18,8 +18,8 @@ export const GUEST_PATHS = {
   scratchSpace: '/run/peerpod/scratch-space.marker',
 } as const;
 
-/** What a letter may write, by equality of the whole path. Anything else in it is reported and left out. */
-export const LETTER_PATHS: readonly string[] = [
+/** What user-data may write, by equality of the whole path. Anything else in it is reported and left out. */
+export const USER_DATA_PATHS: readonly string[] = [
   GUEST_PATHS.aa,
   GUEST_PATHS.cdh,
   GUEST_PATHS.apf,
@@ -31,5 +31,5 @@ export const LETTER_PATHS: readonly string[] = [
 /** What an entry of initdata may become. */
 export const INITDATA_PATHS: readonly string[] = [GUEST_PATHS.aa, GUEST_PATHS.cdh, GUEST_PATHS.policy];
 
-/** Where providers that hand over a file or a seed disk put the letter. */
+/** Where providers that hand over a file or a seed disk put the user-data. */
 export const SEED_FILE = '/media/cidata/user-data';

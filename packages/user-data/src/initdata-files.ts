@@ -2,7 +2,7 @@
 // The files that initdata becomes in a guest: itself, its digest, and those of its entries that a guest takes. Pure; where
 // the initdata was found is the caller's affair.
 import { posix } from 'node:path';
-import type { LetterFile } from './cloud-config.js';
+import type { UserDataFile } from './cloud-config.js';
 import { UserDataError } from './errors.js';
 import { GUEST_PATHS, INITDATA_PATHS } from './guest-paths.js';
 import { EMPTY_INITDATA, parseInitdata, renderInitdata, unpackInitdata, type Initdata } from './initdata.js';
@@ -12,7 +12,7 @@ export interface InitdataFiles {
   /** Nobody brought any: the empty one stands in. */
   readonly standIn: boolean;
   /** In no particular order. */
-  readonly files: readonly LetterFile[];
+  readonly files: readonly UserDataFile[];
   /** Entries that no guest takes, left out. */
   readonly unknownEntries: readonly string[];
   /** There is no `aa.toml` in it, so an empty one was added. */

@@ -32,7 +32,7 @@ export interface Initdata {
 /** What a guest has when its pod brought nothing: an empty configuration of the attestation agent. */
 export const EMPTY_INITDATA = 'algorithm = "sha256"\nversion = "0.1.0"\n\n[data]\n"aa.toml" = ""\n';
 
-/** Packs TOML text the way it stands in a letter: base64 on one line. The same text always gives the same letters. */
+/** Packs TOML text the way it stands in user-data: base64 on one line. The same text always packs to the same. */
 export function renderInitdata(toml: string | Uint8Array): string {
   return gzipSync(toml).toString('base64');
 }

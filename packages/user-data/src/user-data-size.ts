@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// How large a letter is and which file takes how much, before a platform refuses it in words of its own.
-import { renderFileLines, type LetterFile } from './cloud-config.js';
+// How large user-data is and which file takes how much, before a platform refuses it in words of its own.
+import { renderFileLines, type UserDataFile } from './cloud-config.js';
 
-export interface LetterSize {
+export interface UserDataSize {
   /** Of the finished text. */
   readonly bytes: number;
   /** What each file adds to it, with its indentation; the largest first. */
@@ -13,7 +13,7 @@ export interface LetterSize {
 const FRAME_BYTES = Buffer.byteLength('#cloud-config\n\nwrite_files:\n');
 
 /** The size of what `renderCloudConfig` makes of these files, also when that is too large to be made. */
-export function measureLetter(files: readonly LetterFile[]): LetterSize {
+export function measureUserData(files: readonly UserDataFile[]): UserDataSize {
   const sizes = files.map(file => ({
     path: file.path,
     bytes: Buffer.byteLength(`${renderFileLines(file).join('\n')}\n`),
@@ -26,6 +26,6 @@ export function measureLetter(files: readonly LetterFile[]): LetterSize {
 }
 
 /** Like `/run/peerpod/initdata 14000 bytes, /run/peerpod/apf.json 2300 bytes`. */
-export function sizesInWords(size: LetterSize): string {
+export function sizesInWords(size: UserDataSize): string {
   return size.files.map(({ path, bytes }) => `${path} ${bytes} bytes`).join(', ');
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The letter as text: upstream's shape, any content, and nothing beyond files.
+// The user-data as text: upstream's shape, any content, and nothing beyond files.
 import { spawnSync } from 'node:child_process';
 import {
   array,
@@ -13,7 +13,7 @@ import {
   uniqueArray,
 } from 'fast-check';
 import t from 'tap';
-import { MAX_LETTER_BYTES, parseCloudConfig, renderCloudConfig } from '../src/cloud-config.js';
+import { MAX_USER_DATA_BYTES, parseCloudConfig, renderCloudConfig } from '../src/cloud-config.js';
 
 /** What a reader gets for a content: exactly one newline at the end, or nothing. */
 const settled = (content: string): string => (content === '' ? '' : `${content.replace(/\n+$/, '')}\n`);
@@ -132,12 +132,12 @@ t.test('and so do random contents and paths', async t => {
   );
 });
 
-/** Reads letters, one JSON string a line, and prints what it found in each the same way. */
+/** Reads user-data, one JSON string a line, and prints what it found in each the same way. */
 const PYTHON = `
 import json, sys, yaml
 for line in sys.stdin:
-    letter = yaml.safe_load(json.loads(line)) or {}
-    print(json.dumps([{"path": f["path"], "content": f.get("content", "")} for f in letter.get("write_files") or []]))
+    userData = yaml.safe_load(json.loads(line)) or {}
+    print(json.dumps([{"path": f["path"], "content": f.get("content", "")} for f in userData.get("write_files") or []]))
 `;
 const python = spawnSync('python3', ['-c', 'import yaml']).status === 0;
 
@@ -145,12 +145,12 @@ t.test(
   'another reader, of YAML 1.1, finds the same files',
   { skip: !python && 'needs python3 with yaml' },
   async t => {
-    const letters = sample(anyFiles, 300);
-    const input = letters.map(files => `${JSON.stringify(renderCloudConfig(files))}\n`).join('');
+    const userDatas = sample(anyFiles, 300);
+    const input = userDatas.map(files => `${JSON.stringify(renderCloudConfig(files))}\n`).join('');
     const { stdout } = spawnSync('python3', ['-c', PYTHON], { input, encoding: 'utf8', maxBuffer: 1 << 28 });
     const found = stdout.trim().split('\n');
-    t.equal(found.length, letters.length);
-    for (const [i, files] of letters.entries()) {
+    t.equal(found.length, userDatas.length);
+    for (const [i, files] of userDatas.entries()) {
       const expected = files.map(file => ({ path: file.path, content: settled(file.content) }));
       t.strictSame(JSON.parse(found[i] ?? ''), expected);
     }
@@ -158,7 +158,7 @@ t.test(
 );
 
 t.test(
-  'letters of other hands are read: quotes, flow style, line ends of Windows, a byte order mark, plain numbers',
+  'user-data of other hands are read: quotes, flow style, line ends of Windows, a byte order mark, plain numbers',
   async t => {
     t.strictSame(
       parseCloudConfig('#cloud-config\r\nwrite_files:\r\n- content: |\r\n    x\r\n    y\r\n  path: "/a"\r\n'),
@@ -212,7 +212,7 @@ t.test('everything else is refused with a code and without the content', async t
     [`${head}write_files: [{path: /a, content: &x SECRET}, {path: /b, content: *x}]`, 'FORMAT', /aliases/],
     [`${head}${'['.repeat(100_000)}`, 'FORMAT', /./],
     [`${head}write_files: [${'{path: /a},'.repeat(101)}]`, 'TOO_LARGE', /101 files, 100 are allowed/],
-    [head + ' '.repeat(MAX_LETTER_BYTES), 'TOO_LARGE', /1048576 are allowed/],
+    [head + ' '.repeat(MAX_USER_DATA_BYTES), 'TOO_LARGE', /1048576 are allowed/],
   ];
   for (const [text, code, message] of rows) {
     const begin = performance.now();
@@ -238,7 +238,7 @@ t.test('what cannot be sent is refused by the writer', async t => {
     { code: 'ERR_USER_DATA_PATH' },
   );
   t.throws(() => renderCloudConfig([{ path: '/a', content: '\ud800' }]), { code: 'ERR_USER_DATA_CONTENT' });
-  t.throws(() => renderCloudConfig([{ path: '/a', content: 'x'.repeat(MAX_LETTER_BYTES) }]), {
+  t.throws(() => renderCloudConfig([{ path: '/a', content: 'x'.repeat(MAX_USER_DATA_BYTES) }]), {
     code: 'ERR_USER_DATA_TOO_LARGE',
   });
 });

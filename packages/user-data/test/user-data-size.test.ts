@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// The size of a letter is that of its text, and each file's share of it is known.
+// The size of user-data is that of its text, and each file's share of it is known.
 import { array, assert, property, string } from 'fast-check';
 import t from 'tap';
 import { renderCloudConfig } from '../src/cloud-config.js';
-import { measureLetter, sizesInWords } from '../src/user-data-size.js';
+import { measureUserData, sizesInWords } from '../src/user-data-size.js';
 
 t.test('the measure is the length of the text, whatever is in the files', async t => {
   assert(
     property(array(string({ unit: 'grapheme' }), { maxLength: 4 }), contents => {
       const files = contents.map((content, i) => ({ path: `/f${i}`, content }));
-      return measureLetter(files).bytes === Buffer.byteLength(renderCloudConfig(files));
+      return measureUserData(files).bytes === Buffer.byteLength(renderCloudConfig(files));
     }),
   );
-  t.strictSame(measureLetter([]), { bytes: 14, files: [] });
+  t.strictSame(measureUserData([]), { bytes: 14, files: [] });
 });
 
 t.test('the largest file goes first, and one that could not be rendered is measured too', async t => {
-  const size = measureLetter([
+  const size = measureUserData([
     { path: '/small', content: 'x' },
     { path: '/large', content: 'x'.repeat(2_000_000) },
   ]);

@@ -3,11 +3,11 @@
 // because it holds the VM's private key and the worker's disk is no place for that.
 import {
   GUEST_PATHS,
-  measureLetter,
+  measureUserData,
   renderApf,
   renderCloudConfig,
   sizesInWords,
-  type LetterFile,
+  type UserDataFile,
 } from '@peerpod-tls/user-data';
 import { AdaptorError } from '../errors.js';
 import type { LetterTls } from '../identity.js';
@@ -37,7 +37,7 @@ export interface Letter {
  */
 export function writeLetter(o: LetterOptions): Letter {
   const { wish } = o.sandbox;
-  const files: LetterFile[] = [
+  const files: UserDataFile[] = [
     {
       path: GUEST_PATHS.apf,
       content: renderApf({
@@ -51,7 +51,7 @@ export function writeLetter(o: LetterOptions): Letter {
   const initdata = wish.initdata === '' ? o.initdata : packInitdata(wish.initdata);
   if (initdata !== '') files.push({ path: GUEST_PATHS.initdata, content: initdata });
   if (o.scratchSpace) files.push({ path: GUEST_PATHS.scratchSpace, content: '' });
-  const size = measureLetter(files);
+  const size = measureUserData(files);
   if (size.bytes > o.maxBytes) {
     throw new AdaptorError(
       'ERR_ADAPTOR_LETTER_TOO_BIG',

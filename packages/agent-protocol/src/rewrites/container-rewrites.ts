@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Edits of a CreateContainer request as it lies on the wire. Pure: bytes in, bytes out, nothing decoded but what is asked for.
-import { invalid, replaced, same, type EditResult, type Refused } from './rewrite-result.js';
+// Rewrites of a CreateContainer request as it lies on the wire. Pure: bytes in, bytes out, nothing decoded but what is asked for.
+import { invalid, replaced, same, type RewriteResult, type Refused } from './rewrite-result.js';
 import { eachOccurrence, findSingle, lastText, whole } from './find-field.js';
 import * as known from './known-fields.js';
 import { splice, type Enclosing, type Patch } from './splice.js';
@@ -14,7 +14,7 @@ const NOTHING = new Uint8Array(0);
  * `network`. One that is there keeps its place and anything unknown in it; further ones are dropped. An empty path
  * changes nothing. Without an OCI or Linux part the request is refused with InvalidArgument.
  */
-export function withNetworkNamespace(message: Uint8Array, path: string): EditResult {
+export function withNetworkNamespace(message: Uint8Array, path: string): RewriteResult {
   if (path === '') return same;
   const oci = locateOci(message);
   if ('t' in oci) return oci;
@@ -63,7 +63,7 @@ export function withNetworkNamespace(message: Uint8Array, path: string): EditRes
  * Sets annotations. A key that is there keeps its place and loses its duplicates, a new key goes to the end. Without
  * an OCI part the request is refused with InvalidArgument.
  */
-export function withAnnotations(message: Uint8Array, set: ReadonlyMap<string, string>): EditResult {
+export function withAnnotations(message: Uint8Array, set: ReadonlyMap<string, string>): RewriteResult {
   if (set.size === 0) return same;
   const oci = locateOci(message);
   if ('t' in oci) return oci;
@@ -87,7 +87,7 @@ export function withAnnotations(message: Uint8Array, set: ReadonlyMap<string, st
     const place = places.get(key);
     const bytes = encodeAnnotation(key, value);
     if (place === undefined) added.push(bytes);
-    // Both runtimes let the last of several win, so one that already says it needs no edit.
+    // Both runtimes let the last of several win, so one that already says it needs no rewrite.
     else if (place.value !== value) {
       for (const [index, entry] of place.entries.entries())
         patches.push({ ...entry, bytes: index === 0 ? bytes : NOTHING });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The fields that edits touch, by their numbers in kata's agent.proto and oci.proto. The rest of those messages is in proto/.
+// The fields that rewrites touch, by their numbers in kata's agent.proto and oci.proto. The rest of those messages is in proto/.
 import type { KnownField } from './find-field.js';
 
 const field = (number: number, name: string): KnownField => ({ number, name });

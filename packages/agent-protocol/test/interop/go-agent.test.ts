@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Our .proto files and our edits against the message types that kata's Go shim is built with.
+// Our .proto files and our rewrites against the message types that kata's Go shim is built with.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
 import t from 'tap';
 import { withAnnotations, withNetworkNamespace } from '../../src/rewrites/container-rewrites.js';
-import type { EditResult } from '../../src/rewrites/rewrite-result.js';
+import type { RewriteResult } from '../../src/rewrites/rewrite-result.js';
 import { allMethods, messageSchema, type FieldSchema } from '../../src/messages/schema.js';
 import { createContainerModel, encodeModel } from '../wire-model.js';
 
@@ -100,7 +100,7 @@ t.test('every field that kata has is in our .proto files, under its number and t
 });
 
 t.test(
-  'after an edit kata reads the namespace and the annotation, and the rest as before',
+  'after a rewrite kata reads the namespace and the annotation, and the rest as before',
   { skip },
   async t => {
     const models = fc.sample(createContainerModel, { numRuns: 1500, seed: 20 });
@@ -114,16 +114,16 @@ t.test(
       return bytes;
     });
     const set = new Map([['fresh.example/key', 'value']]);
-    const edited = requests.map(request => {
+    const rewritten = requests.map(request => {
       const network = withNetworkNamespace(request, PATH);
       const joined = bytesOf(request, network);
       return joined && bytesOf(joined, withAnnotations(joined, set));
     });
     const kept = requests.flatMap((request, index) => {
-      const after = edited[index];
+      const after = rewritten[index];
       return after ? [{ request, after }] : [];
     });
-    t.ok(kept.length > 1000, `${kept.length} of ${requests.length} were edited`);
+    t.ok(kept.length > 1000, `${kept.length} of ${requests.length} were rewritten`);
     const hex = kept.flatMap(({ request, after }) => [request.toString('hex'), after.toString('hex')]);
     const readings = lines<Reading>(program, [], `${hex.join('\n')}\n`);
     let agreed = 0;
@@ -148,7 +148,7 @@ t.test(
   },
 );
 
-function bytesOf(before: Buffer, result: EditResult): Buffer | null {
+function bytesOf(before: Buffer, result: RewriteResult): Buffer | null {
   if (result.t === 'refused') return null;
   return result.t === 'same' ? before : Buffer.from(result.message);
 }

@@ -1,8 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import t from 'tap';
-import { agentMethods, agentServiceName, healthServiceName, traitsOf } from '../../src/methods/method-traits.js';
+import {
+  agentMethods,
+  agentServiceName,
+  healthServiceName,
+  traitsOf,
+} from '../../src/methods/method-traits.js';
 import { allMethods } from '../../src/messages/schema.js';
-import { agentService, healthService, hypervisorService, podVmInfoService } from '../../src/methods/services.js';
+import {
+  agentService,
+  healthService,
+  hypervisorService,
+  podVmInfoService,
+} from '../../src/methods/services.js';
 
 const careful = { blocks: false, replay: false, slow: false };
 

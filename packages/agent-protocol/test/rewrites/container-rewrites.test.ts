@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import t from 'tap';
 import { grpc } from '../../gen/messages.js';
 import { withAnnotations, withNetworkNamespace } from '../../src/rewrites/container-rewrites.js';
-import type { EditResult } from '../../src/rewrites/rewrite-result.js';
+import type { RewriteResult } from '../../src/rewrites/rewrite-result.js';
 import {
   annotationKey,
   createContainerModel,
@@ -20,7 +20,7 @@ const PATH = '/run/netns/podns';
 const INVALID_ARGUMENT = 3;
 const RESOURCE_EXHAUSTED = 8;
 
-function resultBytes(original: Uint8Array, result: EditResult): Buffer | null {
+function resultBytes(original: Uint8Array, result: RewriteResult): Buffer | null {
   if (result.t === 'refused') return null;
   return Buffer.from(result.t === 'same' ? original : result.message);
 }
@@ -43,9 +43,9 @@ t.test('exactly one network namespace with the given path, and every other byte 
     fc.property(createContainerModel, model => {
       const original = encodeModel(model);
       const copy = Buffer.from(original);
-      const edited = resultBytes(original, withNetworkNamespace(original, PATH));
+      const rewritten = resultBytes(original, withNetworkNamespace(original, PATH));
       const expected = encodeModel(inside(model, 6, oci => inside(oci, 8, joined)));
-      return edited !== null && edited.equals(expected) && copy.equals(original);
+      return rewritten !== null && rewritten.equals(expected) && copy.equals(original);
     }),
     { numRuns: 500 },
   );
@@ -56,9 +56,9 @@ t.test('what protobuf decodes differs in the namespaces and in nothing else', as
   fc.assert(
     fc.property(createContainerModel, model => {
       const original = encodeModel(model);
-      const edited = resultBytes(original, withNetworkNamespace(original, PATH)) ?? Buffer.alloc(0);
+      const rewritten = resultBytes(original, withNetworkNamespace(original, PATH)) ?? Buffer.alloc(0);
       const before = grpc.CreateContainerRequest.decode(original);
-      const after = grpc.CreateContainerRequest.decode(edited);
+      const after = grpc.CreateContainerRequest.decode(rewritten);
       const namespaces = after.OCI?.Linux?.Namespaces ?? [];
       const network = namespaces.filter(namespace => namespace.Type === 'network');
       t.strictSame(
@@ -75,7 +75,7 @@ t.test('what protobuf decodes differs in the namespaces and in nothing else', as
   );
 });
 
-t.test('running an edit on its own result changes nothing', async t => {
+t.test('running a rewrite on its own result changes nothing', async t => {
   fc.assert(
     fc.property(createContainerModel, annotationKey, fc.string(), (model, key, value) => {
       const network = resultBytes(encodeModel(model), withNetworkNamespace(encodeModel(model), PATH));
@@ -97,7 +97,7 @@ t.test('annotations are set in place or at the end, and every other byte stays',
   fc.assert(
     fc.property(createContainerModel, annotationKey, fc.string({ unit: 'grapheme' }), (model, key, value) => {
       const original = encodeModel(model);
-      const edited = resultBytes(original, withAnnotations(original, new Map([[key, value]])));
+      const rewritten = resultBytes(original, withAnnotations(original, new Map([[key, value]])));
       const entry = message(7, text(1, key), text(2, value));
       const expected = inside(model, 6, oci => {
         const mine = oci.filter(field => field.number === 7 && lastText(field, 1) === key);
@@ -106,7 +106,7 @@ t.test('annotations are set in place or at the end, and every other byte stays',
         if (lastText(last, 2) === value) return oci;
         return oci.flatMap(field => (field === mine[0] ? [entry] : mine.includes(field) ? [] : [field]));
       });
-      return edited !== null && edited.equals(encodeModel(expected));
+      return rewritten !== null && rewritten.equals(encodeModel(expected));
     }),
     { numRuns: 500 },
   );
@@ -130,8 +130,8 @@ t.test('several annotations at once end up as protobuf decodes them', async t =>
       ['__proto__', '3'],
     ]),
   );
-  const edited = resultBytes(original, result) ?? Buffer.alloc(0);
-  const annotations = grpc.CreateContainerRequest.decode(edited).OCI?.Annotations ?? {};
+  const rewritten = resultBytes(original, result) ?? Buffer.alloc(0);
+  const annotations = grpc.CreateContainerRequest.decode(rewritten).OCI?.Annotations ?? {};
   t.strictSame(
     new Map(Object.entries(annotations)),
     new Map([
@@ -144,7 +144,7 @@ t.test('several annotations at once end up as protobuf decodes them', async t =>
 });
 
 t.test(
-  'a request without the part an edit needs is refused with InvalidArgument, naming the part',
+  'a request without the part a rewrite needs is refused with InvalidArgument, naming the part',
   async t => {
     const bare = encodeModel([text(1, 'c1')]);
     t.match(withNetworkNamespace(bare, PATH), { t: 'refused', status: INVALID_ARGUMENT, reason: /no OCI$/ });
@@ -228,14 +228,14 @@ t.test('lengths padded with needless bytes are read, and only those on the way a
     oci,
     Buffer.from([0x0a, 0x81, 0x00, 0x63]),
   ]);
-  const edited = resultBytes(original, withNetworkNamespace(original, PATH)) ?? Buffer.alloc(0);
-  const request = grpc.CreateContainerRequest.decode(edited);
+  const rewritten = resultBytes(original, withNetworkNamespace(original, PATH)) ?? Buffer.alloc(0);
+  const request = grpc.CreateContainerRequest.decode(rewritten);
   t.strictSame(
     request.OCI?.Linux?.Namespaces?.map(namespace => namespace.Type),
     ['pid', 'network'],
   );
   t.equal(request.containerId, 'c');
-  t.ok(edited.includes(linux), 'the untouched namespace keeps its padding');
+  t.ok(rewritten.includes(linux), 'the untouched namespace keeps its padding');
 });
 
 t.test('a request cut anywhere but between two of its fields is refused', async t => {
@@ -262,23 +262,26 @@ t.test('a request cut anywhere but between two of its fields is refused', async 
   }
 });
 
-t.test('random bytes never throw, and what protobuf could read it can still read after an edit', async t => {
-  fc.assert(
-    fc.property(fc.oneof(fc.uint8Array({ maxLength: 200 }), mutated()), bytes => {
-      for (const result of [
-        withNetworkNamespace(bytes, PATH),
-        withAnnotations(bytes, new Map([['a', 'b']])),
-      ]) {
-        if (result.t !== 'replaced' || !readable(bytes)) continue;
-        t.ok(readable(result.message));
-      }
-    }),
-    { numRuns: 2000 },
-  );
-  t.pass();
-});
+t.test(
+  'random bytes never throw, and what protobuf could read it can still read after a rewrite',
+  async t => {
+    fc.assert(
+      fc.property(fc.oneof(fc.uint8Array({ maxLength: 200 }), mutated()), bytes => {
+        for (const result of [
+          withNetworkNamespace(bytes, PATH),
+          withAnnotations(bytes, new Map([['a', 'b']])),
+        ]) {
+          if (result.t !== 'replaced' || !readable(bytes)) continue;
+          t.ok(readable(result.message));
+        }
+      }),
+      { numRuns: 2000 },
+    );
+    t.pass();
+  },
+);
 
-t.test('an edit that would pass four mebibytes is refused with ResourceExhausted', async t => {
+t.test('a rewrite that would pass four mebibytes is refused with ResourceExhausted', async t => {
   const full = (spare: number) => {
     const linux = message(8, message(6, text(1, 'pid')));
     const base = encodeModel([

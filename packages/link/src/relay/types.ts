@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a relay is asked for and what it tells. No behaviour here.
 import type { Duplex } from 'node:stream';
-import type { EditResult } from '@peerpod-tls/agent-protocol/wire';
+import type { RewriteResult } from '@peerpod-tls/agent-protocol/wire';
 import type { Logger } from 'pino';
 import type { JudgedPeer } from '../judge.js';
 import type { LossCause } from '../loss.js';
 
 /** What an edit comes to: see agent-protocol. */
-export type EditOutcome = EditResult;
+export type EditOutcome = RewriteResult;
 
 export interface EditContext {
   readonly service: string;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Waiting for a letter, with a limit over all tries and the last trouble in the message when it has passed.
+// Waiting for user-data, with a limit over all tries and the last trouble in the message when it has passed.
 import type { Logger } from 'pino';
 import { UserDataError } from '../errors.js';
 import type { UserDataSource } from './sources/source.js';
 
 /**
- * The bytes of the letter.
+ * The bytes of the user-data.
  *
  * @throws UserDataError of the source, or `ERR_USER_DATA_TIMEOUT`; the signal's reason when it aborts
  */
-export async function awaitLetter(
+export async function awaitUserData(
   source: UserDataSource,
   o: { readonly log: Logger; readonly signal: AbortSignal; readonly timeoutMs: number },
 ): Promise<Uint8Array> {

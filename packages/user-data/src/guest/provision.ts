@@ -1,44 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-// Once per boot: get the letter, check all of it and the initdata with it, write the files. Where a letter comes from is a
+// Once per boot: get the user-data, check all of it and the initdata with it, write the files. Where user-data comes from is a
 // source's affair, what is in initdata is initdata's.
 import type { Logger } from 'pino';
 import { parseApf } from '../apf.js';
-import { awaitLetter, decodeText } from './await-user-data.js';
-import { parseCloudConfig, type LetterFile } from '../cloud-config.js';
+import { awaitUserData, decodeText } from './await-user-data.js';
+import { parseCloudConfig, type UserDataFile } from '../cloud-config.js';
 import { UserDataError } from '../errors.js';
-import { GUEST_PATHS, LETTER_PATHS } from '../guest-paths.js';
+import { GUEST_PATHS, USER_DATA_PATHS } from '../guest-paths.js';
 import { initdataFiles, type InitdataFiles } from '../initdata-files.js';
 import type { UserDataSource } from './sources/source.js';
 import { readStaged, writeStaged } from './staged-files.js';
 
 export interface ProvisionOptions {
-  /** Null where something else, like cloud-init, has written the letter's files; then initdata alone is handled. */
+  /** Null where something else, like cloud-init, has written the user-data's files; then initdata alone is handled. */
   readonly source: UserDataSource | null;
   /** Directory that stands for the guest's `/`. Default `/`. */
   readonly root?: string;
   readonly log: Logger;
   readonly signal: AbortSignal;
-  /** How long the letter may take to come, in milliseconds. */
+  /** How long the user-data may take to come, in milliseconds. */
   readonly timeoutMs: number;
 }
 
 export interface ProvisionReport {
   /** Paths in the guest, in the order in which they appeared. */
   readonly written: readonly { readonly path: string; readonly bytes: number }[];
-  /** Paths that a letter may not write, left out. */
+  /** Paths that user-data may not write, left out. */
   readonly skipped: readonly string[];
   /** The hash of the initdata in lowercase hex, also of the empty one that stands in for none. */
   readonly digest: string;
-  /** From the first look for the letter to the last file, in milliseconds. */
+  /** From the first look for the user-data to the last file, in milliseconds. */
   readonly ms: number;
 }
 
 /**
- * Waits for the letter, and writes those of its files that are on the list of {@link LETTER_PATHS}, the initdata's
+ * Waits for the user-data, and writes those of its files that are on the list of {@link USER_DATA_PATHS}, the initdata's
  * entries that are on the list of {@link INITDATA_PATHS}, and its digest. Either all of them are written or, whatever is
  * wrong with any, none. Where both bring a file, the initdata's is written: it is the one that is measured.
  *
- * Without initdata in the letter the one that is there is taken, and without that the empty one.
+ * Without initdata in the user-data the one that is there is taken, and without that the empty one.
  *
  * @throws UserDataError; `ERR_USER_DATA_TIMEOUT` when nothing came in time. The signal's reason when it aborts.
  */
@@ -46,15 +46,15 @@ export async function provisionFiles(options: ProvisionOptions): Promise<Provisi
   const { log, source, timeoutMs, root = '/' } = options;
   const begin = performance.now();
   log.debug({ source: source?.describe ?? 'none', timeoutMs }, 'user-data awaited');
-  const letter = source === null ? [] : parseCloudConfig(decodeText(await awaitLetter(source, options)));
+  const userData = source === null ? [] : parseCloudConfig(decodeText(await awaitUserData(source, options)));
   const files = new Map(
-    letter.filter(file => LETTER_PATHS.includes(file.path)).map(file => [file.path, file.content]),
+    userData.filter(file => USER_DATA_PATHS.includes(file.path)).map(file => [file.path, file.content]),
   );
-  const skipped = letter.map(file => file.path).filter(path => !LETTER_PATHS.includes(path));
+  const skipped = userData.map(file => file.path).filter(path => !USER_DATA_PATHS.includes(path));
   if (source !== null) checkApf(files.get(GUEST_PATHS.apf), log);
   checkAuth(files.get(GUEST_PATHS.auth) ?? '');
   for (const path of skipped)
-    log.warn({ path: path.slice(0, 200) }, 'file left out, a letter may not write it');
+    log.warn({ path: path.slice(0, 200) }, 'file left out, user-data may not write it');
 
   const held = async (path: string): Promise<string | null> =>
     files.get(path) ?? (await readStaged(root, path));
@@ -64,7 +64,7 @@ export async function provisionFiles(options: ProvisionOptions): Promise<Provisi
   for (const { path, content } of found.files) {
     if (path === GUEST_PATHS.aa && keepAa) continue;
     if (path !== GUEST_PATHS.initdata && files.has(path))
-      log.warn({ path }, 'file of the letter replaced by that of the initdata');
+      log.warn({ path }, 'file of the user-data replaced by that of the initdata');
     files.set(path, content);
   }
   reportInitdata(found, log);
@@ -96,7 +96,7 @@ function reportInitdata(found: InitdataFiles, log: Logger): void {
 }
 
 /** The attestation agent's configuration goes last: its appearance starts the units that read the others. */
-function inOrder(files: ReadonlyMap<string, string>): readonly LetterFile[] {
+function inOrder(files: ReadonlyMap<string, string>): readonly UserDataFile[] {
   const list = [...files].map(([path, content]) => ({ path, content }));
   return [
     ...list.filter(file => file.path !== GUEST_PATHS.aa),
@@ -104,10 +104,10 @@ function inOrder(files: ReadonlyMap<string, string>): readonly LetterFile[] {
   ];
 }
 
-/** A letter cut on the way can still be YAML. Its JSON then is not, which is better known now than by the forwarder. */
+/** User-data cut on the way can still be YAML. Its JSON then is not, which is better known now than by the forwarder. */
 function checkApf(content: string | undefined, log: Logger): void {
   if (content === undefined) {
-    log.warn({ path: GUEST_PATHS.apf }, 'letter without forwarder configuration');
+    log.warn({ path: GUEST_PATHS.apf }, 'user-data without forwarder configuration');
     return;
   }
   const { unknownKeys, trailingBytes } = parseApf(content);
@@ -122,8 +122,8 @@ function checkAuth(content: string): void {
   try {
     JSON.parse(content);
   } catch {
-    throw new UserDataError('ERR_USER_DATA_AUTH', `${GUEST_PATHS.auth} in the letter is not JSON`, {
-      hint: 'the letter may have been cut on the way',
+    throw new UserDataError('ERR_USER_DATA_AUTH', `${GUEST_PATHS.auth} in the user-data is not JSON`, {
+      hint: 'the user-data may have been cut on the way',
     });
   }
 }

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
 import { lstat, mkdir, open, readFile, readdir, realpath, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { MAX_LETTER_BYTES } from '../cloud-config.js';
+import { MAX_USER_DATA_BYTES } from '../cloud-config.js';
 import { UserDataError } from '../errors.js';
 
 export interface StagedFile {
@@ -59,10 +59,10 @@ export async function readStaged(root: string, path: string): Promise<string | n
   const found = await statOrNull(full);
   if (found === null) return null;
   await checkReplaceable(full, path);
-  if (found.size > MAX_LETTER_BYTES)
+  if (found.size > MAX_USER_DATA_BYTES)
     throw new UserDataError(
       'ERR_USER_DATA_TOO_LARGE',
-      `${path} has ${found.size} bytes, ${MAX_LETTER_BYTES} are allowed`,
+      `${path} has ${found.size} bytes, ${MAX_USER_DATA_BYTES} are allowed`,
     );
   try {
     return await readFile(full, { encoding: 'utf8', flag: constants.O_RDONLY | constants.O_NOFOLLOW });
@@ -155,7 +155,7 @@ function failed(what: string, path: string, cause: unknown): UserDataError {
     `${what} ${path} cannot be written: ${full ? 'the disk is full' : code}`,
     {
       hint: full
-        ? 'make room; no file of the letter was changed'
+        ? 'free some space; no file of the user-data was changed'
         : 'the files are written by the user of this program, usually root',
       cause,
     },

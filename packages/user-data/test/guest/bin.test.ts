@@ -48,14 +48,14 @@ t.test('a Node.js that must not run it is told so in one line, before anything e
   );
 });
 
-t.test('provision-files writes the files of a letter below a root', async t => {
+t.test('provision-files writes the files of user-data below a root', async t => {
   const root = directory();
-  const letter = join(directory(), 'user-data');
+  const userData = join(directory(), 'user-data');
   writeFileSync(
-    letter,
+    userData,
     renderCloudConfig([{ path: '/run/peerpod/apf.json', content: '{"pod-network":{}}' }]),
   );
-  const result = await run('provision-files', '-source', letter, '--root', root);
+  const result = await run('provision-files', '-source', userData, '--root', root);
   t.match(result, { code: 0, stdout: '', stderr: /"msg":"files written"/ });
   t.equal(readFileSync(join(root, 'run/peerpod/apf.json'), 'utf8'), '{"pod-network":{}}\n');
 });

@@ -50,9 +50,9 @@ t.test('left out, the source is the seed file below the root', async t => {
 });
 
 t.test('the machine says which cloud to ask; -source says it instead', async t => {
-  const letter = renderCloudConfig([{ path: '/run/peerpod/auth.json', content: '{}' }]);
+  const userData = renderCloudConfig([{ path: '/run/peerpod/auth.json', content: '{}' }]);
   const { endpoint, seen } = await serve(t, ({ method }, response) => {
-    response.end(method === 'PUT' ? 'token' : letter);
+    response.end(method === 'PUT' ? 'token' : userData);
   });
   const at = ['-metadata-endpoint', endpoint.href];
   const detected = directory();

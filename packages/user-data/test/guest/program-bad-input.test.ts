@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // process-user-data as a program on everything bad that a pod VM may find at boot: what the console says, that no file is
-// written and nothing of the letter shown, and that a good letter is taken afterwards.
+// written and nothing of the user-data shown, and that good user-data is taken afterwards.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
 import { renderApf } from '../../src/apf.js';
-import { MAX_LETTER_BYTES, renderCloudConfig } from '../../src/cloud-config.js';
+import { MAX_USER_DATA_BYTES, renderCloudConfig } from '../../src/cloud-config.js';
 import { GUEST_PATHS } from '../../src/guest-paths.js';
 import { EMPTY_INITDATA, renderInitdata } from '../../src/initdata.js';
 
@@ -46,50 +46,50 @@ const withInitdata = (content: string): string =>
     { path: GUEST_PATHS.initdata, content },
   ]);
 
-const rows: readonly { readonly name: string; readonly letter: string; readonly says: RegExp }[] = [
+const rows: readonly { readonly name: string; readonly userData: string; readonly says: RegExp }[] = [
   {
-    name: 'a letter too large',
-    letter: good + ' '.repeat(MAX_LETTER_BYTES),
+    name: 'user-data too large',
+    userData: good + ' '.repeat(MAX_USER_DATA_BYTES),
     says: /\d{7} bytes?.*1048576|more than 1048576/,
   },
-  { name: 'YAML cut within its file', letter: good.slice(0, -30), says: /apf\.json is not JSON/ },
+  { name: 'YAML cut within its file', userData: good.slice(0, -30), says: /apf\.json is not JSON/ },
   {
     name: 'YAML cut within a string',
-    letter: `#cloud-config\nwrite_files: [{path: ${GUEST_PATHS.apf}, content: "${SECRET}`,
+    userData: `#cloud-config\nwrite_files: [{path: ${GUEST_PATHS.apf}, content: "${SECRET}`,
     says: /line 2 of the user-data/,
   },
-  { name: 'a key nobody knows', letter: `${good}runcmd: [${SECRET}]\n`, says: /a key "runcmd"/ },
+  { name: 'a key nobody knows', userData: `${good}runcmd: [${SECRET}]\n`, says: /a key "runcmd"/ },
   {
     name: 'permissions, which only cloud-init knows',
-    letter: `#cloud-config\nwrite_files: [{path: ${GUEST_PATHS.apf}, permissions: '0777', content: ${SECRET}}]`,
+    userData: `#cloud-config\nwrite_files: [{path: ${GUEST_PATHS.apf}, permissions: '0777', content: ${SECRET}}]`,
     says: /a key "permissions"/,
   },
   {
     name: 'a path with a way up',
-    letter: `${good}  - path: /run/peerpod/../../etc/shadow\n    content: ${SECRET}\n`,
+    userData: `${good}  - path: /run/peerpod/../../etc/shadow\n    content: ${SECRET}\n`,
     says: /not a plain path/,
   },
   {
     name: 'a bomb of initdata',
-    letter: withInitdata(renderInitdata(Buffer.alloc(100_000_000))),
+    userData: withInitdata(renderInitdata(Buffer.alloc(100_000_000))),
     says: /initdata.*(?:2097152|too large|more than)/,
   },
   {
     name: 'initdata as plain TOML',
-    letter: withInitdata(`${EMPTY_INITDATA}"aa.toml" = "${SECRET}"\n`),
+    userData: withInitdata(`${EMPTY_INITDATA}"aa.toml" = "${SECRET}"\n`),
     says: /is not base64/,
   },
   {
-    name: 'a letter in base64, which this source gives plain',
-    letter: Buffer.from(good).toString('base64'),
+    name: 'user-data in base64, which this source gives plain',
+    userData: Buffer.from(good).toString('base64'),
     says: /looks like base64/,
   },
 ];
 
-t.test('a bad letter is named, writes nothing and shows nothing; the next one is taken', async t => {
+t.test('bad user-data is named, writes nothing and shows nothing; the next one is taken', async t => {
   const { root, seed } = guest(t);
-  for (const { name, letter, says } of rows) {
-    writeFileSync(seed, letter);
+  for (const { name, userData, says } of rows) {
+    writeFileSync(seed, userData);
     const { code, output } = await provision(root, '-t', '5');
     t.equal(code, 1, name);
     t.match(output, says, name);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a letter to files: all of it is checked before any of it is written.
+// From user-data to files: all of it is checked before any of it is written.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
@@ -40,12 +40,14 @@ function setUp(t: Scope) {
     destination: { write: line => void lines.push(line) },
   });
   const run = (
-    letter: string | UserDataSource | null,
+    userData: string | UserDataSource | null,
     timeoutMs = 10_000,
     signal = new AbortController().signal,
   ) => {
     const source =
-      typeof letter === 'string' ? { describe: 'a test', read: async () => Buffer.from(letter) } : letter;
+      typeof userData === 'string'
+        ? { describe: 'a test', read: async () => Buffer.from(userData) }
+        : userData;
     return provisionFiles({ source, root, log, signal, timeoutMs });
   };
   return { root, lines, run };
@@ -87,7 +89,7 @@ t.test('listed files are written, others left out and named, the one that starts
   t.notMatch(lines.join(''), /SECRET/);
 });
 
-t.test('a letter with anything wrong writes nothing', async t => {
+t.test('user-data with anything wrong writes nothing', async t => {
   const good = { path: GUEST_PATHS.auth, content: '{}' };
   const rows: readonly [string | Buffer, string][] = [
     [renderCloudConfig([good, { path: GUEST_PATHS.apf, content: apf.slice(0, -20) }]), 'ERR_USER_DATA_APF'],
@@ -114,9 +116,9 @@ t.test('a letter with anything wrong writes nothing', async t => {
     [Buffer.from([0x23, 0xff, 0xfe]), 'ERR_USER_DATA_FORMAT'],
     [Buffer.alloc(2_000_000, '#'), 'ERR_USER_DATA_TOO_LARGE'],
   ];
-  for (const [letter, code] of rows) {
+  for (const [userData, code] of rows) {
     const { root, run } = setUp(t);
-    await t.rejects(run({ describe: 'a test', read: async () => Buffer.from(letter) }), { code }, code);
+    await t.rejects(run({ describe: 'a test', read: async () => Buffer.from(userData) }), { code }, code);
     t.strictSame(readdirSync(root), []);
   }
 });
@@ -128,40 +130,40 @@ t.test('odd things in apf.json that a forwarder reads over are warned of', async
   t.match(lines.join(''), /"trailingBytes":4/);
 });
 
-t.test('a letter without apf.json is written, with a warning', async t => {
+t.test('user-data without apf.json is written, with a warning', async t => {
   const { root, lines, run } = setUp(t);
   await run(renderCloudConfig([{ path: GUEST_PATHS.auth, content: '{}' }]));
   t.ok(existsSync(join(root, GUEST_PATHS.auth)));
-  t.match(lines.join(''), /letter without forwarder configuration/);
+  t.match(lines.join(''), /user-data without forwarder configuration/);
 });
 
-t.test('wherever a letter is cut, no file has a part of its content', async t => {
+t.test('wherever user-data is cut, no file has a part of its content', async t => {
   const whole: Readonly<Record<string, string>> = {
     [GUEST_PATHS.apf]: `${apf}\n`,
     [GUEST_PATHS.auth]: `${JSON.stringify({ auths: { h: { auth: 'dTpw' } } })}\n`,
     [GUEST_PATHS.initdata]: `${renderInitdata(`${EMPTY_INITDATA}# of a pod\n`)}\n`,
   };
-  const letter = renderCloudConfig(Object.entries(whole).map(([path, content]) => ({ path, content })));
+  const userData = renderCloudConfig(Object.entries(whole).map(([path, content]) => ({ path, content })));
   const { root, run } = setUp(t);
   let refused = 0;
-  for (let length = letter.length - 1; length >= 0; length -= 3) {
+  for (let length = userData.length - 1; length >= 0; length -= 3) {
     let report: Awaited<ReturnType<typeof run>>;
     try {
-      report = await run(letter.slice(0, length));
+      report = await run(userData.slice(0, length));
     } catch (error) {
       t.match(error, { code: /^ERR_USER_DATA_/ });
       refused += 1;
       continue;
     }
     for (const { path, bytes } of report.written.filter(file => file.path in whole && file.bytes > 0)) {
-      // What no longer is in the letter is written anew, as a stand-in.
-      if (path === GUEST_PATHS.initdata && !letter.slice(0, length).includes(path)) continue;
+      // What no longer is in the user-data is written anew, as a stand-in.
+      if (path === GUEST_PATHS.initdata && !userData.slice(0, length).includes(path)) continue;
       const found = readFileSync(join(root, path), 'utf8').trimEnd();
       t.equal(found, whole[path]?.trimEnd(), `${path} at ${length}, ${bytes} bytes`);
     }
     rmSync(join(root, 'run'), { recursive: true });
   }
-  t.ok(refused > letter.length / 6, `${refused} cuts were refused`);
+  t.ok(refused > userData.length / 6, `${refused} cuts were refused`);
 });
 
 t.test('when nothing comes in time, it says from where and what to do', async t => {
@@ -174,11 +176,11 @@ t.test('when nothing comes in time, it says from where and what to do', async t 
   });
 });
 
-t.test('a letter that comes late is written', async t => {
+t.test('user-data that comes late is written', async t => {
   const { root, run } = setUp(t);
-  const running = run(fileSource(join(root, 'letter')));
+  const running = run(fileSource(join(root, 'user-data')));
   await sleep(150);
-  writeFileSync(join(root, 'letter'), renderCloudConfig([{ path: GUEST_PATHS.apf, content: apf }]));
+  writeFileSync(join(root, 'user-data'), renderCloudConfig([{ path: GUEST_PATHS.apf, content: apf }]));
   t.equal((await running).written[0]?.path, GUEST_PATHS.apf);
 });
 
@@ -194,7 +196,7 @@ t.test('told to stop, it stops with that reason and writes nothing', async t => 
 const withInitdata = (data: string, version = '0.1.0'): string =>
   renderInitdata(`algorithm = "sha384"\nversion = "${version}"\n\n[data]\n${data}`);
 
-t.test('initdata becomes its files and its digest, and goes before files of the letter', async t => {
+t.test('initdata becomes its files and its digest, and goes before files of the user-data', async t => {
   const { root, lines, run } = setUp(t);
   const packed = withInitdata(
     `"aa.toml" = "kbc"\n"cdh.toml" = '''\nSECRET\n'''\n"policy.rego" = "allow"\n"../../etc/passwd" = "x"\n`,
@@ -233,7 +235,7 @@ t.test(
   },
 );
 
-t.test('initdata that is bad leaves a good letter unwritten', async t => {
+t.test('initdata that is bad leaves good user-data unwritten', async t => {
   for (const content of [withInitdata('', '0.2.0'), renderInitdata(Buffer.alloc(5_000_000)), 'H4sI']) {
     const { root, run } = setUp(t);
     await t.rejects(
@@ -251,7 +253,7 @@ t.test('initdata that is bad leaves a good letter unwritten', async t => {
 
 t.test('a second run finds what the first has written, and changes nothing', async t => {
   const { root, run } = setUp(t);
-  const letter = renderCloudConfig([
+  const userData = renderCloudConfig([
     { path: GUEST_PATHS.apf, content: apf },
     { path: GUEST_PATHS.aa, content: 'mine' },
   ]);
@@ -259,9 +261,9 @@ t.test('a second run finds what the first has written, and changes nothing', asy
     readdirSync(join(root, 'run/peerpod')).map(
       name => `${name}: ${readFileSync(join(root, 'run/peerpod', name), 'utf8')}`,
     );
-  await run(letter);
+  await run(userData);
   const first = all();
-  await run(letter);
+  await run(userData);
   t.strictSame(all(), first);
   t.ok(first.includes('aa.toml: mine\n'));
 });

@@ -177,7 +177,7 @@ t.test(
     await t.rejects(writeStaged(root, large), {
       code: 'ERR_USER_DATA_WRITE',
       message: /auth\.json\S* cannot be written: the disk is full/,
-      hint: /no file of the letter was changed/,
+      hint: /no file of the user-data was changed/,
     });
     t.equal(readFileSync(join(root, 'run/apf.json'), 'utf8'), 'old');
     t.strictSame(readdirSync(join(root, 'run')), ['apf.json'], 'and the room is free again');

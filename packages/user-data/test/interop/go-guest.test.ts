@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Our letters and initdata as a guest in Go reads them: strict YAML of both generations, Go's base64, gzip and TOML.
+// Our user-data and initdata as a guest in Go reads them: strict YAML of both generations, Go's base64, gzip and TOML.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -52,7 +52,7 @@ function ask(question: Readonly<Record<string, readonly string[]>>): Answer {
 
 const settled = (content: string): string => (content === '' ? '' : `${content.replace(/\n+$/, '')}\n`);
 
-t.test('a whole letter is read strictly, every content as it was', { skip }, async t => {
+t.test('whole user-data is read strictly, every content as it was', { skip }, async t => {
   const files = [
     {
       path: GUEST_PATHS.apf,
@@ -67,7 +67,7 @@ t.test('a whole letter is read strictly, every content as it was', { skip }, asy
     { path: GUEST_PATHS.scratchSpace, content: '' },
   ];
   const expected = { files: files.map(({ path, content }) => ({ path, content: settled(content) })) };
-  const { yaml2, yaml3 } = ask({ letters: [renderCloudConfig(files)] });
+  const { yaml2, yaml3 } = ask({ userDatas: [renderCloudConfig(files)] });
   t.strictSame(yaml2, [expected]);
   t.strictSame(yaml3, [expected]);
 });
@@ -95,7 +95,7 @@ t.test('so is any text in a file', { skip }, async t => {
     lines.join('\n'),
   );
   const answer = ask({
-    letters: contents.map(content =>
+    userDatas: contents.map(content =>
       renderCloudConfig([
         { path: '/a', content },
         { path: '/b', content: 'after' },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Reads letters and initdata with the libraries that Go guests use, strictly, and tells what it found. One JSON document
+// Reads user-data and initdata with the libraries that Go guests use, strictly, and tells what it found. One JSON document
 // on stdin, one on stdout.
 package main
 
@@ -21,7 +21,7 @@ import (
 	yaml3 "gopkg.in/yaml.v3"
 )
 
-type letter struct {
+type userData struct {
 	Files []struct {
 		Path    string `yaml:"path" json:"path"`
 		Content string `yaml:"content" json:"content"`
@@ -29,7 +29,7 @@ type letter struct {
 }
 
 type question struct {
-	Letters  []string `json:"letters"`
+	UserData []string `json:"userDatas"`
 	Initdata []string `json:"initdata"`
 	Toml     []string `json:"toml"`
 }
@@ -49,7 +49,7 @@ type answer struct {
 }
 
 func strict2(text string) any {
-	var l letter
+	var l userData
 	if err := yaml2.UnmarshalStrict([]byte(text), &l); err != nil {
 		return err.Error()
 	}
@@ -57,7 +57,7 @@ func strict2(text string) any {
 }
 
 func strict3(text string) any {
-	var l letter
+	var l userData
 	decoder := yaml3.NewDecoder(bytes.NewReader([]byte(text)))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&l); err != nil {
@@ -120,7 +120,7 @@ func main() {
 		log.Fatal(err)
 	}
 	var a answer
-	for _, text := range q.Letters {
+	for _, text := range q.UserData {
 		a.Yaml2 = append(a.Yaml2, strict2(text))
 		a.Yaml3 = append(a.Yaml3, strict3(text))
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The metadata service of Alibaba Cloud: the user-data as it is.
-import { bodyOf, metadataSource, readLetter, type MetadataOptions } from './metadata.js';
+import { bodyOf, metadataSource, readUserData, type MetadataOptions } from './metadata.js';
 import type { UserDataSource } from './source.js';
 
 export function alibabaSource(options: MetadataOptions = {}): UserDataSource {
@@ -13,7 +13,7 @@ export function alibabaSource(options: MetadataOptions = {}): UserDataSource {
           method: 'GET',
           path: '/latest/user-data',
           headers: {},
-          ...readLetter,
+          ...readUserData,
         });
         return bodyOf(answer, 'user-data');
       },

@@ -2,7 +2,14 @@
 // The instance metadata service of EC2, version 2 alone: a token first, then the user-data as it is. Version 1 gives the
 // keys of the VM to whoever can make any process in it fetch a URL, so there is no way back to it.
 import { NotYet } from './http.js';
-import { bodyOf, metadataSource, readLetter, refused, type Asker, type MetadataOptions } from './metadata.js';
+import {
+  bodyOf,
+  metadataSource,
+  readUserData,
+  refused,
+  type Asker,
+  type MetadataOptions,
+} from './metadata.js';
 import type { UserDataSource } from './source.js';
 
 /** In seconds; one token serves one try. */
@@ -19,7 +26,7 @@ export function awsSource(options: MetadataOptions = {}): UserDataSource {
           method: 'GET',
           path: '/latest/user-data',
           headers: { 'X-aws-ec2-metadata-token': token },
-          ...readLetter,
+          ...readUserData,
         });
         if (answer.status === 401) throw new NotYet('user-data: the token was not taken (401)');
         return bodyOf(answer, 'user-data');

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Azure's instance metadata service: the VM's userData, in base64.
-import { bodyOf, decodeLetter, metadataSource, readEncodedLetter, type MetadataOptions } from './metadata.js';
+import {
+  bodyOf,
+  decodeUserData,
+  metadataSource,
+  readEncodedUserData,
+  type MetadataOptions,
+} from './metadata.js';
 import type { UserDataSource } from './source.js';
 
 const PATH = '/metadata/instance/compute/userData?api-version=2021-01-01&format=text';
@@ -15,9 +21,9 @@ export function azureSource(options: MetadataOptions = {}): UserDataSource {
           method: 'GET',
           path: PATH,
           headers: { Metadata: 'true' },
-          ...readEncodedLetter,
+          ...readEncodedUserData,
         });
-        return decodeLetter(bodyOf(answer, 'user-data'));
+        return decodeUserData(bodyOf(answer, 'user-data'));
       },
     },
     options,

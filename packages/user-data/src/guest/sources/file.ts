@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A file, or a NoCloud seed directory. Providers with seed disks, mounts and uploads put the letter there.
+// A file, or a NoCloud seed directory. Providers with seed disks, mounts and uploads put the user-data there.
 import { constants } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MAX_LETTER_BYTES } from '../../cloud-config.js';
+import { MAX_USER_DATA_BYTES } from '../../cloud-config.js';
 import { UserDataError } from '../../errors.js';
 import type { UserDataSource } from './source.js';
 
@@ -61,10 +61,10 @@ async function readSettled(path: string, settledMs: number): Promise<Uint8Array 
   try {
     const before = await handle.stat();
     if (!before.isFile()) throw new UserDataError('ERR_USER_DATA_SOURCE', `${path} is not a regular file`);
-    if (before.size > MAX_LETTER_BYTES) {
+    if (before.size > MAX_USER_DATA_BYTES) {
       throw new UserDataError(
         'ERR_USER_DATA_TOO_LARGE',
-        `${path} has ${before.size} bytes, ${MAX_LETTER_BYTES} are allowed`,
+        `${path} has ${before.size} bytes, ${MAX_USER_DATA_BYTES} are allowed`,
       );
     }
     const age = Date.now() - before.mtimeMs;

@@ -2,7 +2,13 @@
 // The metadata server of Google Compute Engine: the attribute user-data, in base64. Asked by its address, so that no name
 // service can send the question elsewhere.
 import { NotYet } from './http.js';
-import { bodyOf, decodeLetter, metadataSource, readEncodedLetter, type MetadataOptions } from './metadata.js';
+import {
+  bodyOf,
+  decodeUserData,
+  metadataSource,
+  readEncodedUserData,
+  type MetadataOptions,
+} from './metadata.js';
 import type { UserDataSource } from './source.js';
 
 const FLAVOR = 'Google';
@@ -17,13 +23,13 @@ export function gcpSource(options: MetadataOptions = {}): UserDataSource {
           method: 'GET',
           path: '/computeMetadata/v1/instance/attributes/user-data',
           headers: { Host: 'metadata.google.internal', 'Metadata-Flavor': FLAVOR },
-          ...readEncodedLetter,
+          ...readEncodedUserData,
         });
         const body = bodyOf(answer, 'user-data');
         // The server marks each answer; one without the mark is somebody else's.
         if (answer.headers['metadata-flavor'] !== FLAVOR)
           throw new NotYet('user-data: the answer is not marked Metadata-Flavor: Google');
-        return decodeLetter(body);
+        return decodeUserData(body);
       },
     },
     options,

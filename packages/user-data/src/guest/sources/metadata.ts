@@ -3,7 +3,7 @@
 // The questions are each cloud's own.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { decodeBase64 } from '../../base64.js';
-import { MAX_LETTER_BYTES } from '../../cloud-config.js';
+import { MAX_USER_DATA_BYTES } from '../../cloud-config.js';
 import { UserDataError } from '../../errors.js';
 import { ask, NotYet, type Answer, type Question } from './http.js';
 import type { UserDataSource } from './source.js';
@@ -26,11 +26,11 @@ interface Cloud {
   /** Like `the AWS metadata service`. */
   readonly name: string;
   readonly address: string;
-  /** One try: the whole letter, or NotYet, or a UserDataError when no try can succeed. */
+  /** One try: the whole user-data, or NotYet, or a UserDataError when no try can succeed. */
   attempt(asker: Asker): Promise<Uint8Array>;
 }
 
-/** A source that tries until the letter is there, or an answer shows that it never will be. */
+/** A source that tries until the user-data is there, or an answer shows that it never will be. */
 export function metadataSource(cloud: Cloud, options: MetadataOptions): UserDataSource {
   const base = options.endpoint ?? new URL(cloud.address);
   const describe = `${cloud.name} (${base.host})`;
@@ -67,9 +67,9 @@ function named(describe: string, error: unknown): unknown {
 }
 
 /** The user-data as it is. */
-export const readLetter = { maxBytes: MAX_LETTER_BYTES } as const;
+export const readUserData = { maxBytes: MAX_USER_DATA_BYTES } as const;
 /** The user-data in base64, with room for line breaks. */
-export const readEncodedLetter = { maxBytes: Math.ceil(MAX_LETTER_BYTES * 1.4) } as const;
+export const readEncodedUserData = { maxBytes: Math.ceil(MAX_USER_DATA_BYTES * 1.4) } as const;
 
 /**
  * The body of a 200.
@@ -94,7 +94,7 @@ export function bodyOf({ status, body, headers }: Answer, what: string): Buffer 
 }
 
 /** @throws UserDataError `ERR_USER_DATA_FORMAT` */
-export function decodeLetter(body: Buffer): Buffer {
+export function decodeUserData(body: Buffer): Buffer {
   const bytes = decodeBase64(body.toString('latin1'));
   if (bytes !== null) return bytes;
   throw new UserDataError('ERR_USER_DATA_FORMAT', 'the user-data is not base64', {

@@ -8,8 +8,8 @@ import { gcpSource } from '../../../src/guest/sources/gcp.js';
 import type { UserDataSource } from '../../../src/guest/sources/source.js';
 import { serve, type Rule } from '../../kit/metadata-server.js';
 
-const LETTER = '#cloud-config\n';
-const ENCODED = Buffer.from(LETTER).toString('base64');
+const USER_DATA = '#cloud-config\n';
+const ENCODED = Buffer.from(USER_DATA).toString('base64');
 const quick = { requestTimeoutMs: 1000, pauseMs: 5 };
 
 const text = async (source: UserDataSource): Promise<string> =>
@@ -20,7 +20,7 @@ t.test('Azure is asked for userData with its header, and answers in base64', asy
     if (headers['metadata'] === 'true') response.end(ENCODED);
     else response.writeHead(400).end();
   });
-  t.equal(await text(azureSource({ endpoint, ...quick })), LETTER);
+  t.equal(await text(azureSource({ endpoint, ...quick })), USER_DATA);
   t.match(seen, [
     {
       method: 'GET',
@@ -30,8 +30,8 @@ t.test('Azure is asked for userData with its header, and answers in base64', asy
 });
 
 t.test('Alibaba is asked without any header, and answers as it is', async t => {
-  const { endpoint, seen } = await serve(t, (_, response) => void response.end(LETTER));
-  t.equal(await text(alibabaSource({ endpoint, ...quick })), LETTER);
+  const { endpoint, seen } = await serve(t, (_, response) => void response.end(USER_DATA));
+  t.equal(await text(alibabaSource({ endpoint, ...quick })), USER_DATA);
   t.match(seen, [{ method: 'GET', url: '/latest/user-data' }]);
 });
 
@@ -45,7 +45,7 @@ t.test('GCP is asked by its name with its mark, and its answer must have the mar
   const bytes = await gcpSource({ endpoint, ...quick }).read(AbortSignal.timeout(10_000), trouble =>
     troubles.push(trouble),
   );
-  t.equal(Buffer.from(bytes).toString(), LETTER);
+  t.equal(Buffer.from(bytes).toString(), USER_DATA);
   t.match(troubles, [/not marked Metadata-Flavor: Google/]);
   t.match(seen[0], {
     method: 'GET',
@@ -64,7 +64,7 @@ const ec2 =
       return void response.writeHead(404).end();
     const given = request.headers['x-aws-ec2-metadata-token'];
     if (given !== undefined && given !== good) return void response.writeHead(401).end();
-    response.end(LETTER);
+    response.end(USER_DATA);
   };
 
 t.test('AWS is asked for a token first, and for the user-data with it', async t => {
@@ -72,7 +72,7 @@ t.test('AWS is asked for a token first, and for the user-data with it', async t 
     t,
     ec2((_, response) => void response.end('AQAE-token==')),
   );
-  t.equal(await text(awsSource({ endpoint, ...quick })), LETTER);
+  t.equal(await text(awsSource({ endpoint, ...quick })), USER_DATA);
   t.match(seen, [
     { method: 'PUT', headers: { 'x-aws-ec2-metadata-token-ttl-seconds': '60' } },
     { method: 'GET', headers: { 'x-aws-ec2-metadata-token': 'AQAE-token==' } },
@@ -118,14 +118,14 @@ t.test(
         else if (count === 2) response.writeHead(503).end();
       }),
     );
-    t.equal(await text(awsSource({ endpoint: late.endpoint, requestTimeoutMs: 200, pauseMs: 5 })), LETTER);
+    t.equal(await text(awsSource({ endpoint: late.endpoint, requestTimeoutMs: 200, pauseMs: 5 })), USER_DATA);
     t.equal(late.seen.filter(({ method }) => method === 'GET').length, 1);
 
     const renewed = await serve(
       t,
       ec2((_, response, count) => void response.end(count === 1 ? 'old' : 'AQAE-token==')),
     );
-    t.equal(await text(awsSource({ endpoint: renewed.endpoint, ...quick })), LETTER);
+    t.equal(await text(awsSource({ endpoint: renewed.endpoint, ...quick })), USER_DATA);
     t.strictSame(
       renewed.seen.map(({ method }) => method),
       ['PUT', 'GET', 'PUT', 'GET'],

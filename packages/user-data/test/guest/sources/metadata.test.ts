@@ -2,7 +2,7 @@
 // What every cloud's source does when its service misbehaves, over real HTTP. Alibaba's stands for all: it asks least.
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { MAX_LETTER_BYTES } from '../../../src/cloud-config.js';
+import { MAX_USER_DATA_BYTES } from '../../../src/cloud-config.js';
 import { alibabaSource } from '../../../src/guest/sources/alibaba.js';
 import { azureSource } from '../../../src/guest/sources/azure.js';
 import type { MetadataOptions } from '../../../src/guest/sources/metadata.js';
@@ -38,10 +38,10 @@ async function troublesOf(from: UserDataSource, count = 2): Promise<string[]> {
 t.test('errors of the service that may pass are waited out', async t => {
   for (const status of [500, 503, 404, 408, 425, 429]) {
     const { endpoint, seen } = await serve(t, (_, response, count) => {
-      response.writeHead(count < 3 ? status : 200).end(count < 3 ? 'sorry' : 'letter');
+      response.writeHead(count < 3 ? status : 200).end(count < 3 ? 'sorry' : 'user-data');
     });
     const { text, troubles } = await read(source(endpoint));
-    t.equal(text, 'letter');
+    t.equal(text, 'user-data');
     t.equal(troubles.length, 2);
     t.match(troubles[0], new RegExp(`answered ${status}`));
     t.notMatch(troubles.join(), /sorry/, 'what it said is not repeated');
@@ -53,7 +53,7 @@ t.test('a pause grows from one try to the next', async t => {
   const times: number[] = [];
   const { endpoint } = await serve(t, (_, response, count) => {
     times.push(performance.now());
-    response.writeHead(count < 5 ? 500 : 200).end('letter');
+    response.writeHead(count < 5 ? 500 : 200).end('user-data');
   });
   await read(source(endpoint, { pauseMs: 20 }));
   const gaps = times.slice(1).map((time, i) => time - (times[i] ?? 0));
@@ -62,16 +62,19 @@ t.test('a pause grows from one try to the next', async t => {
 
 t.test('an answer that hangs, before or in its body, is given up after the time of one request', async t => {
   const silent = await serve(t, (_, response, count) => {
-    if (count > 1) response.end('letter');
+    if (count > 1) response.end('user-data');
   });
   const first = await read(source(silent.endpoint));
-  t.match(first, { text: 'letter', troubles: ['did not answer within 0.3 s'] });
+  t.match(first, { text: 'user-data', troubles: ['did not answer within 0.3 s'] });
 
   const half = await serve(t, (_, response, count) => {
-    if (count > 1) response.end('letter');
+    if (count > 1) response.end('user-data');
     else response.writeHead(200, { 'content-length': 100 }).write('half');
   });
-  t.match(await read(source(half.endpoint)), { text: 'letter', troubles: ['did not answer within 0.3 s'] });
+  t.match(await read(source(half.endpoint)), {
+    text: 'user-data',
+    troubles: ['did not answer within 0.3 s'],
+  });
 });
 
 t.test('bytes that come one by one do not stretch the time of one request', async t => {
@@ -97,8 +100,11 @@ t.test('nobody there, garbage, and a cut answer are tried again', async t => {
 });
 
 t.test('an empty user-data is waited for', async t => {
-  const { endpoint } = await serve(t, (_, response, count) => void response.end(count > 1 ? 'letter' : ''));
-  t.strictSame(await read(source(endpoint)), { text: 'letter', troubles: ['gave an empty user-data'] });
+  const { endpoint } = await serve(
+    t,
+    (_, response, count) => void response.end(count > 1 ? 'user-data' : ''),
+  );
+  t.strictSame(await read(source(endpoint)), { text: 'user-data', troubles: ['gave an empty user-data'] });
 });
 
 t.test('what no second try can mend ends it at once, naming the service', async t => {
@@ -150,7 +156,7 @@ t.test('an answer that is too large is not read to its end, said beforehand or n
     });
     await t.rejects(read(source(endpoint, { requestTimeoutMs: 10_000 })), {
       code: 'ERR_USER_DATA_TOO_LARGE',
-      message: new RegExp(`more than ${MAX_LETTER_BYTES} bytes`),
+      message: new RegExp(`more than ${MAX_USER_DATA_BYTES} bytes`),
     });
     t.ok(sent < 5e7, `${sent} bytes were sent`);
   }
@@ -186,13 +192,13 @@ t.test('it stops when it is told to, in a request and in a pause', async t => {
 
 t.test('the proxies of the environment are not asked', async t => {
   const proxy = await serve(t, (_, response) => void response.end('from the proxy'));
-  const { endpoint } = await serve(t, (_, response) => void response.end('letter'));
+  const { endpoint } = await serve(t, (_, response) => void response.end('user-data'));
   const before = process.env['http_proxy'];
   process.env['http_proxy'] = proxy.endpoint.href;
   t.teardown(() => {
     if (before === undefined) delete process.env['http_proxy'];
     else process.env['http_proxy'] = before;
   });
-  t.equal((await read(source(endpoint))).text, 'letter');
+  t.equal((await read(source(endpoint))).text, 'user-data');
   t.equal(proxy.seen.length, 0);
 });
