@@ -7,9 +7,9 @@ t.test('the public names are these', async t => {
   t.strictSame(Object.keys(userData).sort(), [
     'GUEST_PATHS',
     'INITDATA_PATHS',
-    'USER_DATA_PATHS',
     'MAX_INITDATA_BYTES',
     'SEED_FILE',
+    'USER_DATA_PATHS',
     'UserDataError',
     'fileSource',
     'initdataFiles',

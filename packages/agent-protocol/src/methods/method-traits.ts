@@ -18,7 +18,6 @@ const plain: MethodTraits = { blocks: false, replay: false, slow: false };
 const reads: MethodTraits = { blocks: false, replay: true, slow: false };
 const slow: MethodTraits = { blocks: false, replay: false, slow: true };
 const waits: MethodTraits = { blocks: true, replay: true, slow: false };
-const streams: MethodTraits = { blocks: true, replay: false, slow: false };
 
 const agent = {
   // Starting twice would start a second container, process or mount.
@@ -41,10 +40,12 @@ const agent = {
   // Looks, and changes nothing.
   StatsContainer: reads,
   GetDiagnosticData: reads,
-  // What was read is gone from the pipe, what was written is in it: again means lost or doubled bytes.
-  WriteStdin: streams,
-  ReadStdout: streams,
-  ReadStderr: streams,
+  // What was written is in the pipe: again means doubled bytes.
+  WriteStdin: { blocks: true, replay: false, slow: false },
+  // A chunk that was read and lost with the link is gone either way. Asking again gets the next one; any status a shim
+  // takes for the end of the output, and with it all that would have followed.
+  ReadStdout: waits,
+  ReadStderr: waits,
   // Closed is closed.
   CloseStdin: reads,
   // Guest network: the lists only look; the others change tables whose earlier state is not known any more.
