@@ -4,6 +4,7 @@
 import { writeFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { agentMethods, agentService, grpc, healthService } from '@peerpod-tls/agent-protocol';
+import { anySignal } from '@peerpod-tls/base';
 import { VERSION } from '@peerpod-tls/daemon';
 import { implement, type CallContext, type Handlers, type Implementation } from '@peerpod-tls/ttrpc';
 import type { Logger } from 'pino';
@@ -13,6 +14,7 @@ import { copyFile } from './copy-file.js';
 import { guestDetails, listInterfaces, listRoutes, metrics, volumeStats } from './guest-info.js';
 import { failedPrecondition, invalidArgument, notFound, systemError, unimplemented } from './guest-status.js';
 import { planProcess, type PlanContext } from './process-plan.js';
+import type { RunDirectory } from './run-directory.js';
 import { checkId, type Sandbox } from './sandbox.js';
 
 /** Version of the agent protocol that kata's agents answer with. */
@@ -24,12 +26,15 @@ const PAUSE_MS = 5000;
 
 export interface AgentContext {
   readonly sandbox: Sandbox;
+  readonly runDirectory: RunDirectory;
   /** Directory that stands for the guest's `/`. */
   readonly root: string;
   /** Environment of the agent. */
   readonly env: NodeJS.ProcessEnv;
   /** Aborts when the agent ends; its reason answers the calls that would wait for ever. */
   readonly ending: AbortSignal;
+  /** Told when there is no sandbox any more. */
+  readonly sandboxEnded: () => void;
   readonly log: Logger;
 }
 
@@ -61,10 +66,11 @@ function refusals(): AgentHandlers {
   return Object.fromEntries(agentMethods.map(method => [method, refuse(method)]));
 }
 
-function sandboxHandlers({ sandbox, ending, log }: AgentContext): AgentHandlers {
+function sandboxHandlers({ sandbox, runDirectory, ending, sandboxEnded, log }: AgentContext): AgentHandlers {
   return {
     CreateSandbox({ sandboxId, dns, storages, kernelModules, guestHookPath }) {
       sandbox.create(sandboxId);
+      runDirectory.clear();
       const ignored = { dns: dns.length, storages: storages.length, kernelModules: kernelModules.length };
       log.info(
         { sandbox: sandboxId, ignored: { ...ignored, hooks: guestHookPath !== '' } },
@@ -74,13 +80,17 @@ function sandboxHandlers({ sandbox, ending, log }: AgentContext): AgentHandlers 
     },
     async DestroySandbox(_request, { deadline }) {
       await sandbox.destroy(deadline);
+      sandboxEnded();
       return {};
     },
     SetPolicy({ policy }) {
       log.warn({ bytes: Buffer.byteLength(policy) }, 'policy received and not enforced');
       return {};
     },
-    GetOOMEvent: (_request, { signal }) => waitForever(AbortSignal.any([signal, ending])),
+    async GetOOMEvent(_request, { signal }) {
+      using end = anySignal(signal, ending);
+      return await waitForever(end);
+    },
   };
 }
 

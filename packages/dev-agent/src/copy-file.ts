@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // CopyFile: files, directories and links that the shim brings into the guest, piece by piece. Writes below the root only.
 import { constants } from 'node:fs';
-import { chmod, chown, mkdir, open, rename, rm, stat, symlink } from 'node:fs/promises';
+import { chmod, chown, open, rename, rm, stat, symlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { grpc } from '@peerpod-tls/agent-protocol';
+import { makeDirectory } from '@peerpod-tls/base';
 import { ensureGuestDirectory, resolveGuestPath } from './guest-path.js';
 import { failedPrecondition, invalidArgument, systemError } from './guest-status.js';
 
@@ -32,7 +33,7 @@ async function place(target: string, request: grpc.CopyFileRequest): Promise<voi
   const mode = request.fileMode & PERMISSIONS;
   switch (request.fileMode & constants.S_IFMT) {
     case constants.S_IFDIR:
-      await mkdir(target, { recursive: true });
+      makeDirectory(target);
       await chmod(target, mode);
       return own(target, request);
     case constants.S_IFLNK: {

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent as a service: a Unix socket, the ttrpc server behind it, the sandbox behind that. Reads no flags.
-import { mkdirSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { deadline, makeDirectory } from '@peerpod-tls/base';
 import { listenUnixSocket, type Service, type UnixListener } from '@peerpod-tls/daemon';
 import { StatusCode, StatusError, TtrpcServer } from '@peerpod-tls/ttrpc';
 import type { Logger } from 'pino';
 import { agentServices } from './agent-handlers.js';
+import { RunDirectory } from './run-directory.js';
 import { Sandbox } from './sandbox.js';
 
 export interface DevAgentOptions {
@@ -12,6 +15,10 @@ export interface DevAgentOptions {
   readonly socket: string;
   /** Directory that stands for the guest's `/`; made if it is missing. Default `/`. */
   readonly root?: string;
+  /** Leave the socket where it is when a sandbox is created. See run-directory.ts. Default false. */
+  readonly keepSocket?: boolean;
+  /** Called once the sandbox was destroyed: kata-agent ends then. Left out: the agent goes on and takes another one. */
+  readonly onSandboxEnd?: () => void;
   readonly log: Logger;
   /** Environment to hand the few variables on from. Default: this process's. */
   readonly env?: NodeJS.ProcessEnv;
@@ -36,12 +43,23 @@ export interface DevAgent {
 export async function startDevAgent(options: DevAgentOptions): Promise<DevAgent> {
   const { log } = options;
   const given = options.root ?? '/';
-  mkdirSync(given, { recursive: true, mode: 0o755 });
+  makeDirectory(given, 0o755);
   const root = realpathSync(given);
+  const keepSocket = options.keepSocket ?? false;
+  const runDirectory = new RunDirectory({ root, socket: resolve(options.socket), keepSocket, log });
   const sandbox = new Sandbox(log);
   const ending = new AbortController();
   const server = new TtrpcServer({
-    services: agentServices({ sandbox, root, env: options.env ?? process.env, ending: ending.signal, log }),
+    services: agentServices({
+      sandbox,
+      runDirectory,
+      root,
+      env: options.env ?? process.env,
+      ending: ending.signal,
+      // On a later turn, so that the one who asked for it is answered.
+      sandboxEnded: () => setImmediate(() => options.onSandboxEnd?.()),
+      log,
+    }),
     log,
   });
   const listener: UnixListener = await listenUnixSocket({
@@ -56,7 +74,8 @@ export async function startDevAgent(options: DevAgentOptions): Promise<DevAgent>
     try {
       await sandbox.destroy(Date.now() + KILL_MS);
     } finally {
-      await server.drain(AbortSignal.timeout(DRAIN_MS));
+      using patience = deadline(DRAIN_MS);
+      await server.drain(patience);
       server.destroy();
     }
   };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Paths of the guest under the directory that stands for its root. A path that is not canonical is refused, and so is
 // one that leads through a symbolic link: it could lead out of that directory.
-import { lstatSync, mkdirSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { join, posix } from 'node:path';
+import { makeDirectory } from '@peerpod-tls/base';
 import { failedPrecondition, invalidArgument, systemError } from './guest-status.js';
 
 /** Longest path the kernel takes, with its final zero (PATH_MAX). */
@@ -42,7 +43,7 @@ export function resolveGuestPath(root: string, path: string): string {
 export function ensureGuestDirectory(root: string, path: string, mode = 0o755): string {
   const target = root === '/' ? plain(path) : resolveGuestPath(root, path);
   try {
-    mkdirSync(target, { recursive: true, mode });
+    makeDirectory(target, mode);
   } catch (error) {
     throw systemError(`cannot make the directory ${path}`, error);
   }

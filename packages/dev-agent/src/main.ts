@@ -28,6 +28,17 @@ const flags = {
       "directory that stands for the pod VM's file system: files are copied and processes begin below it",
     placeholder: 'DIR',
   },
+  'keep-socket': {
+    type: 'boolean',
+    default: true,
+    describe:
+      'leave the socket where it is when a sandbox is created; kata-agent deletes it, with all of /run/kata-containers, unless it was told to listen outside of that directory',
+  },
+  'outlive-sandbox': {
+    type: 'boolean',
+    default: true,
+    describe: 'take another sandbox when one was destroyed; kata-agent ends then',
+  },
   version: { type: 'boolean', describe: 'print the version and exit' },
   'log-level': logLevelFlag,
 } as const satisfies Record<string, Flag>;
@@ -58,7 +69,14 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
       return 0;
     }
     const log = createLogger({ name: PROGRAM, level: values['log-level'] });
-    const service = devAgentService({ socket: values.socket, root: values.root, log, env });
+    const service = devAgentService({
+      socket: values.socket,
+      root: values.root,
+      keepSocket: values['keep-socket'],
+      ...(!values['outlive-sandbox'] && { onSandboxEnd: () => void process.kill(process.pid, 'SIGTERM') }),
+      log,
+      env,
+    });
     return await runServices({ services: [service], log, drainMs: DRAIN_MS, env });
   } catch (error) {
     reportError(process.stderr, PROGRAM, error);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, realpathSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { pino } from 'pino';
 import t from 'tap';
 import { findProcesses, plainNode, readAll, runScript, startAgent, status, until } from './running-agent.js';
 
@@ -46,6 +48,59 @@ t.test('told to end, the agent ends everything it started and answers who waited
   t.equal(code, 0);
   t.strictSame(findProcesses(`sleep\0${tag}`), []);
   t.notOk(existsSync(socket));
+});
+
+const asKata = ['-keep-socket=false', '-outlive-sandbox=false'];
+
+t.test('a sandbox takes the directory of containers and the socket away, as in kata-agent', async t => {
+  const { agent, health, socket, root, connect } = await startAgent(t, {}, undefined, asKata);
+  mkdirSync(join(root, 'run/kata-containers/shared'), { recursive: true });
+  symlinkSync('/etc', join(root, 'run/kata-containers/link'));
+  mkdirSync(join(root, 'run/elsewhere'));
+  await agent.CreateSandbox({ sandboxId: 's1' });
+  t.notOk(existsSync(socket));
+  await t.rejects(connect(), 'nobody can connect any more');
+  t.strictSame(readdirSync(join(root, 'run/kata-containers')), []);
+  t.equal(statSync(join(root, 'run/kata-containers')).mode & 0o777, 0o700);
+  t.ok(existsSync(join(root, 'run/elsewhere')) && existsSync('/etc/passwd'), 'and nothing else went');
+  t.equal((await health.Check({})).status, 1, 'who was connected is served on');
+});
+
+t.test('a socket that is to be kept stays, wherever it lies', async t => {
+  const { agent, socket, connect } = await startAgent(t, {}, undefined, ['-keep-socket']);
+  await agent.CreateSandbox({ sandboxId: 's1' });
+  t.ok(existsSync(socket));
+  await t.resolves(connect());
+});
+
+t.test('the end of the sandbox is the end of the agent, after its answer', async t => {
+  const { agent, child } = await startAgent(t, {}, undefined, asKata);
+  const exit = once(child, 'exit');
+  await agent.CreateSandbox({ sandboxId: 's1' });
+  await runScript(agent, 'c1', 'exec sleep 300');
+  const oom = t.rejects(agent.GetOOMEvent({}), status(14, /the agent ends/));
+  t.ok(await agent.DestroySandbox({}));
+  await oom;
+  t.strictSame(await exit, [0, null]);
+});
+
+t.test("the machine's own directory is left alone where others have put files into it", async t => {
+  const { RunDirectory } = await import('../src/run-directory.js');
+  const root = realpathSync(t.testdir({ run: { 'kata-containers': { shared: { x: '' } } } }));
+  const warned: unknown[] = [];
+  const log = pino({ level: 'warn' }, { write: line => void warned.push(JSON.parse(line)) });
+  const options = { socket: join(root, 'a.sock'), keepSocket: false, log };
+  // With `/` as the guest this would be /run/kata-containers of the machine that the test runs on.
+  new RunDirectory({ ...options, root, ownMachine: true }).clear();
+  t.ok(existsSync(join(root, 'run/kata-containers/shared/x')));
+  t.match(warned, [{ msg: /directory kept/ }]);
+  new RunDirectory({ ...options, root }).clear();
+  t.strictSame(readdirSync(join(root, 'run/kata-containers')), []);
+  rmSync(join(root, 'run'), { recursive: true });
+  mkdirSync(join(root, 'away/kata-containers/kept'), { recursive: true });
+  symlinkSync('away', join(root, 'run'));
+  new RunDirectory({ ...options, root }).clear();
+  t.ok(existsSync(join(root, 'away/kata-containers/kept')), 'nor through a link');
 });
 
 t.test('the marks of those who started the agent reach every process', async t => {

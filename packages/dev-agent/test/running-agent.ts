@@ -30,13 +30,21 @@ export interface RunningAgent {
   connect(): Promise<TtrpcClient>;
 }
 
-/** @param user whom to run the agent as, when the test is root's */
-export async function startAgent(t: Test, env: NodeJS.ProcessEnv = {}, user?: number): Promise<RunningAgent> {
+/**
+ * @param user whom to run the agent as, when the test is root's
+ * @param flags further flags of the program
+ */
+export async function startAgent(
+  t: Test,
+  env: NodeJS.ProcessEnv = {},
+  user?: number,
+  flags: readonly string[] = [],
+): Promise<RunningAgent> {
   const directory = mkdtempSync(join(tmpdir(), 'dev-agent-'));
   if (user !== undefined) chownSync(directory, user, user);
   const socket = join(directory, 'agent.sock');
   const root = join(directory, 'root');
-  const child = spawn('env', [...plainNode, '-socket', socket, '-root', root], {
+  const child = spawn('env', [...plainNode, '-socket', socket, '-root', root, ...flags], {
     env: { ...process.env, ...env },
     stdio: ['ignore', 'inherit', 'pipe'],
     ...(user !== undefined && { uid: user, gid: user }),
