@@ -16,7 +16,7 @@ const programs = {
   // Cleans up after a demo that was killed; started by it from beside its own file.
   'peerpod-demo-reaper': 'packages/cli/dist/demo/reaper.js',
   // Leads a pod VM of the `local` provider; looked for beside the adaptor's file.
-  'peerpod-local-vm': 'packages/providers/dist/local/local-vm.js',
+  'peerpod-local-vm': 'packages/providers/dist/local/vm.js',
 };
 
 must(process.execPath, [join(root, 'scripts', 'build.mjs')]);
@@ -74,7 +74,7 @@ const outcome = await build({
 
 const foreign = Object.keys(
   outcome.metafile.outputs['bundle/agent-protocol-forwarder.mjs']?.inputs ?? {},
-).filter(file => file.startsWith('packages/adaptor/') || file.startsWith('packages/dev-agent/'));
+).filter(file => ['adaptor', 'providers', 'dev-agent'].some(name => file.startsWith(`packages/${name}/`)));
 if (foreign.length > 0) {
   process.stderr.write(
     `the forwarder's file must hold nothing of the adaptor, but holds ${foreign.join(', ')}\n`,

@@ -49,6 +49,31 @@ const rooms = {
   },
 };
 
+/**
+ * Packages of several houses: a folder of `src` uses itself, the files beside the folders that are named here, and the
+ * folders that are common to all. Files beside the folders may use everything.
+ */
+const houses = {
+  providers: { files: ['provider', 'errors'], folders: ['host'] },
+};
+
+/** Why a file of a folder of a house may not use a relative import; null when it may. */
+function wrongHouse(name, home, file, specifier) {
+  const house = houses[name];
+  if (house === undefined) return null;
+  const of = path => relative(join(home, 'src'), path).split('/');
+  const [from, ...below] = of(file);
+  const [to = '', ...rest] = of(join(file, '..', specifier));
+  if (below.length === 0 || to === from) return null;
+  const allowed =
+    rest.length === 0 ? house.files.includes(to.replace(/\.js$/, '')) : house.folders.includes(to);
+  if (allowed) return null;
+  const may = [...house.files, ...house.folders.map(folder => `${folder}/`)].filter(
+    one => one !== `${from}/`,
+  );
+  return `${relative(join(home, '..', '..'), file)} imports ${specifier}; ${name}/${from} may use ${may.join(', ')}`;
+}
+
 /** Modules that only the named packages may import: one outside world, one seam. */
 const seams = {
   'node:tls': ['link'],
@@ -109,6 +134,8 @@ export function complaints(top) {
         if (specifier.startsWith('.')) {
           if (!join(file, '..', specifier).startsWith(home))
             said.push(`${where} reaches outside its package: ${specifier}`);
+          const wrong = wrongHouse(name, home, file, specifier);
+          if (wrong !== null) said.push(wrong);
           continue;
         }
         const allowed = seams[specifier] ?? seams[packageOf(specifier)];

@@ -7,11 +7,11 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { hypervisorService } from '@peerpod-tls/agent-protocol';
 import { clientOf, connectUnix } from '@peerpod-tls/ttrpc';
-import { processesOf } from '../../packages/providers/src/host/local-process.js';
-import { annotations } from '../../packages/adaptor/test/kit/adaptor.js';
-import { DockerWorld } from '../../packages/adaptor/test/kit/docker-world.js';
+import { processesOf } from '../../packages/providers/src/host/vm-processes.js';
+import { annotations } from '../kit/shim.js';
+import { DockerWorld } from '../../packages/providers/test/kit/docker-world.js';
 import { Program } from '../../packages/adaptor/test/kit/program.js';
-import { openSandbox, runIn } from '../../packages/adaptor/test/kit/qemu-world.js';
+import { openSandbox, runIn } from '../../packages/providers/test/kit/qemu-world.js';
 import { whyNoEngine } from '../kit/docker-engine.js';
 import { figure } from './measure.js';
 

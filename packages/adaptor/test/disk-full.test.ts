@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
 import { annotations, startRig, status, temporary } from './kit/adaptor.js';
-import { noSmallDisk, smallDisk } from './kit/small-disk.js';
+import { noSmallDisk, smallDisk } from '../../providers/test/kit/small-disk.js';
 
 const skip = noSmallDisk();
 

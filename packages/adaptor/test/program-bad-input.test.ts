@@ -9,8 +9,8 @@ import t, { type Test } from 'tap';
 import { hypervisorService } from '@peerpod-tls/agent-protocol';
 import { StatusCode, clientOf, connectUnix, type TypedClient } from '@peerpod-tls/ttrpc';
 import { annotations, status, temporary } from './kit/adaptor.js';
-import { CREATE, DELETE, makeExecWorld } from './kit/exec.js';
-import { freePort } from './kit/free-port.js';
+import { CREATE, DELETE, makeExecWorld } from '../../providers/test/kit/exec-world.js';
+import { freePort } from '../../../test/kit/free-port.js';
 import { localFlags, Program, run } from './kit/program.js';
 
 const INITDATA = 'io.katacontainers.config.hypervisor.cc_init_data';

@@ -8,9 +8,9 @@ import path from 'node:path';
 import { selfSignedClient } from '@peerpod-tls/certs';
 import { renderApf } from '@peerpod-tls/user-data';
 import t from 'tap';
-import { processesOf } from '../../../providers/src/host/local-process.js';
+import { processesOf } from '../../../providers/src/host/vm-processes.js';
 import { flagsOf, manualSet } from '../kit/certificates.js';
-import { freePort } from '../kit/free-port.js';
+import { freePort } from '../../../../test/kit/free-port.js';
 import { localFlags, Program } from '../kit/program.js';
 import {
   buildPeers,

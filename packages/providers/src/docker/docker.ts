@@ -12,11 +12,11 @@ import {
   LABEL,
   secondName,
   type Inspected,
-} from './docker-container.js';
-import { connectEngine, EngineRefusal, numberIn, textIn, type DockerEngine } from './docker-engine.js';
-import { LetterDirectory, letterArchive } from './docker-letter.js';
-import { flags, readSettings, type DockerSettings } from './docker-settings.js';
-import { asProviderError, missingImage, missingNetwork, whyNotCreated } from './docker-words.js';
+} from './container.js';
+import { connectEngine, EngineRefusal, numberIn, textIn, type DockerEngine } from './engine.js';
+import { LetterDirectory, letterArchive } from './user-data.js';
+import { flags, readSettings, type DockerSettings } from './settings.js';
+import { asProviderError, missingImage, missingNetwork, whyNotCreated } from './refusals.js';
 import { ProviderError } from '../errors.js';
 import type {
   Diagnosis,

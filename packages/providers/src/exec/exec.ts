@@ -3,10 +3,10 @@
 import { join } from 'node:path';
 import type { Flag, FlagValues } from '@peerpod-tls/daemon';
 import { ProviderError } from '../errors.js';
-import { ExecProvider, type ExecSettings } from './exec-provider.js';
-import { checkDataDir, defaultDataDir } from './exec-table.js';
-import { readCommand, type Command } from './exec-words.js';
-import { ownerName } from '../host/local-directory.js';
+import { ExecProvider, type ExecSettings } from './provider.js';
+import { checkDataDir, defaultDataDir } from './table.js';
+import { readCommand, type Command } from './command-line.js';
+import { ownerName } from '../host/vm-directory.js';
 import type { ProviderContext, ProviderModule } from '../provider.js';
 
 const CREATE_MS = 600_000;

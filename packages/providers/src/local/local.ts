@@ -9,15 +9,15 @@ import type { Flag, FlagValues } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
 
 import { ProviderError } from '../errors.js';
-import { isFree, candidateAddress, releaseAddresses, reserveAddress } from './local-address.js';
-import { lastLines } from '../host/local-console.js';
-import * as store from '../host/local-directory.js';
-import type { VmPaths, VmRecord } from '../host/local-directory.js';
-import { whyNotMade } from './local-failure.js';
-import { startVm } from './local-launch.js';
-import { endProcesses, isAlive } from '../host/local-process.js';
-import { findPrograms } from './local-programs.js';
-import type { LocalPrograms } from './local-programs.js';
+import { isFree, candidateAddress, releaseAddresses, reserveAddress } from '../host/loopback-address.js';
+import { lastLines } from '../host/last-lines.js';
+import * as store from '../host/vm-directory.js';
+import type { VmPaths, VmRecord } from '../host/vm-directory.js';
+import { whyNotMade } from './why-not-made.js';
+import { startVm } from './launch.js';
+import { endProcesses, isAlive } from '../host/vm-processes.js';
+import { findPrograms } from './programs.js';
+import type { LocalPrograms } from './programs.js';
 import type { Instance, InstanceSpec, Provider, ProviderContext, ProviderModule } from '../provider.js';
 
 /** Milliseconds for the guest's programs to end when asked, and again after they were killed. */

@@ -9,10 +9,10 @@ import type { FlagValues } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
 
 import { ProviderError } from '../errors.js';
-import { candidateAddress, isFree, releaseAddresses, reserveAddress } from '../local/local-address.js';
-import * as store from '../host/local-directory.js';
-import type { VmPaths, VmRecord } from '../host/local-directory.js';
-import { isAlive } from '../host/local-process.js';
+import { candidateAddress, isFree, releaseAddresses, reserveAddress } from '../host/loopback-address.js';
+import * as store from '../host/vm-directory.js';
+import type { VmPaths, VmRecord } from '../host/vm-directory.js';
+import { isAlive } from '../host/vm-processes.js';
 import type {
   Diagnosis,
   Instance,
@@ -21,16 +21,16 @@ import type {
   ProviderContext,
   ProviderModule,
 } from '../provider.js';
-import { macOf, parseNetwork, qemuArguments } from './qemu-command.js';
-import type { QemuNetwork } from './qemu-command.js';
-import { consoleOf } from './qemu-console.js';
-import { qemuFlags } from './qemu-flags.js';
-import { findImage } from './qemu-image.js';
-import type { QemuImage } from './qemu-image.js';
-import { Accelerator } from './qemu-kvm.js';
-import { machineRuns, neighbourAddress, startQemu } from './qemu-launch.js';
-import { seedOf } from './qemu-seed.js';
-import { STOP_MS, stopQemu } from './qemu-stop.js';
+import { macOf, parseNetwork, qemuArguments } from './command.js';
+import type { QemuNetwork } from './command.js';
+import { consoleOf } from './console.js';
+import { qemuFlags } from './flags.js';
+import { findImage } from './image.js';
+import type { QemuImage } from './image.js';
+import { Accelerator } from './accelerator.js';
+import { machineRuns, neighbourAddress, startQemu } from './launch.js';
+import { seedOf } from './seed.js';
+import { STOP_MS, stopQemu } from './stop.js';
 import { KeyedMutex } from '@peerpod-tls/base';
 
 export const qemu: ProviderModule<typeof qemuFlags> = {

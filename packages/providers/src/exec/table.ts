@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the adaptor remembers of instances that scripts made: one file each, named after the token. No secret is in it.
+import { createHash } from 'node:crypto';
+import { readFile, readdir, rename, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+import { makeSecretDirectory, sweepSecretDirectory, writeSecretFile } from '@peerpod-tls/base';
+import type { Logger } from 'pino';
+import { ProviderError } from '../errors.js';
+import type { ProcessId } from '../host/vm-processes.js';
+import type { Instance } from '../provider.js';
+
+const RECORD_VERSION = 1;
+const KEY = /^[0-9a-f]{24}$/;
+/** Begins the id of an instance whose own id is not known, because its creation was cut short. */
+const UNFINISHED = 'unfinished:';
+
+export interface ExecRecord {
+  readonly version: typeof RECORD_VERSION;
+  readonly token: string;
+  readonly sandbox: string;
+  /** The name that was asked for. */
+  readonly asked: string;
+  readonly begun: string;
+  /** `creating` until the create command has answered well; what is left then is to be deleted, never to be used. */
+  readonly state: 'creating' | 'created';
+  /** The create command while it runs; null before and after. */
+  readonly command: ProcessId | null;
+  /** As the script told; the id is empty while it has not. */
+  readonly id: string;
+  readonly name: string;
+  readonly addresses: readonly string[];
+}
+
+export function keyOf(token: string): string {
+  return createHash('sha256').update(token).digest('hex').slice(0, 24);
+}
+
+/** An instance as the adaptor sees it. One without an id of its own gets one made of its key, to be deleted by. */
+export function instanceOf(record: ExecRecord): Instance {
+  const { token, addresses } = record;
+  return {
+    id: record.id === '' ? `${UNFINISHED}${keyOf(token)}` : record.id,
+    name: record.name === '' ? record.asked : record.name,
+    addresses: record.state === 'created' ? addresses : [],
+    token,
+  };
+}
+
+/** Whether an id is one of those `instanceOf` makes up; no script may give such a one. */
+export function isUnfinishedId(id: string): boolean {
+  return id.startsWith(UNFINISHED);
+}
+
+/** `/var/lib/peerpod-exec` for root: machines in a cloud outlive a reboot of this one. */
+export function defaultDataDir(env: NodeJS.ProcessEnv, uid: number): string {
+  if (uid === 0) return '/var/lib/peerpod-exec';
+  const state = env['XDG_STATE_HOME'] ?? '';
+  return join(isAbsolute(state) ? state : join(homedir(), '.local/state'), 'peerpod-exec');
+}
+
+/** @throws ProviderError ERR_PROVIDER_CONFIG naming `-data-dir` */
+export function checkDataDir(dataDir: string, podsDir: string): string {
+  const pods = resolve(podsDir);
+  if (!isAbsolute(dataDir)) {
+    throw new ProviderError(
+      'ERR_PROVIDER_CONFIG',
+      `-data-dir is ${JSON.stringify(dataDir)}, not an absolute path`,
+      {
+        hint: 'leave it out for the default',
+      },
+    );
+  }
+  const path = resolve(dataDir);
+  if (path === pods || path.startsWith(`${pods}/`)) {
+    throw new ProviderError(
+      'ERR_PROVIDER_CONFIG',
+      `-data-dir ${dataDir} lies in the pods directory ${podsDir}`,
+      {
+        hint: 'the pods directory is emptied at a reboot and machines in a cloud are not: keep them elsewhere, or leave -data-dir out',
+      },
+    );
+  }
+  return path;
+}
+
+export class ExecTable {
+  readonly #home: string;
+  readonly #log: Logger;
+
+  /** @param home Directory of this adaptor's own; made when it is needed. */
+  constructor(home: string, log: Logger) {
+    this.#home = home;
+    this.#log = log;
+  }
+
+  /** Makes the directory and clears away what killed writers left. */
+  async open(): Promise<void> {
+    await makeSecretDirectory(this.#home);
+    await sweepSecretDirectory(this.#home);
+  }
+
+  async put(record: ExecRecord): Promise<void> {
+    await writeSecretFile(this.#path(keyOf(record.token)), `${JSON.stringify(record)}\n`);
+  }
+
+  async get(token: string): Promise<ExecRecord | null> {
+    return this.#read(keyOf(token));
+  }
+
+  /** By the id an `Instance` of it has. */
+  async byId(id: string): Promise<ExecRecord | null> {
+    return (await this.all()).find(record => instanceOf(record).id === id) ?? null;
+  }
+
+  async all(): Promise<readonly ExecRecord[]> {
+    const names = await readdir(this.#home).catch((error: unknown) => {
+      if (codeOf(error) === 'ENOENT') return [];
+      throw error;
+    });
+    const keys = names.flatMap(name => {
+      const key = name.endsWith('.json') ? name.slice(0, -5) : '';
+      return KEY.test(key) ? [key] : [];
+    });
+    const records = await Promise.all(keys.sort().map(key => this.#read(key)));
+    return records.filter(record => record !== null);
+  }
+
+  async remove(record: ExecRecord): Promise<void> {
+    await rm(this.#path(keyOf(record.token)), { force: true });
+  }
+
+  async #read(key: string): Promise<ExecRecord | null> {
+    const path = this.#path(key);
+    let text: string;
+    try {
+      text = await readFile(path, 'utf8');
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return null;
+      throw error;
+    }
+    const record = parseRecord(text, key);
+    if (record !== null) return record;
+    const aside = `${path}.unreadable-${Date.now()}`;
+    await rename(path, aside).catch(() => undefined);
+    this.#log.error({ file: aside }, 'instance record set aside');
+    return null;
+  }
+
+  #path(key: string): string {
+    return join(this.#home, `${key}.json`);
+  }
+}
+
+function parseRecord(text: string, key: string): ExecRecord | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  return isRecord(value) && keyOf(value.token) === key ? value : null;
+}
+
+function isRecord(value: unknown): value is ExecRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const at = (name: string): unknown => Object.getOwnPropertyDescriptor(value, name)?.value;
+  const addresses = at('addresses');
+  return (
+    at('version') === RECORD_VERSION &&
+    ['token', 'sandbox', 'asked', 'begun', 'id', 'name'].every(name => typeof at(name) === 'string') &&
+    (at('state') === 'creating' || at('state') === 'created') &&
+    Array.isArray(addresses) &&
+    addresses.every(address => typeof address === 'string') &&
+    isCommand(at('command'))
+  );
+}
+
+function isCommand(value: unknown): value is ProcessId | null {
+  if (value === null) return true;
+  if (typeof value !== 'object' || !('pid' in (value ?? {}))) return false;
+  const at = (name: string): unknown => Object.getOwnPropertyDescriptor(value, name)?.value;
+  const pid = at('pid');
+  // 1 and below would address other groups than one of ours.
+  return typeof pid === 'number' && Number.isSafeInteger(pid) && pid > 1 && typeof at('start') === 'string';
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
