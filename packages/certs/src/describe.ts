@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Certificates and material in words and plain values that are safe to log: no PEM and no key. Nothing is judged here.
 import type { X509Certificate } from 'node:crypto';
-import { validityOf } from './certificate.js';
-import { factsOf } from './extensions.js';
-import { keyName } from './keys.js';
-import type { TlsMaterial } from './material.js';
-import { oneLineName } from './names.js';
-import { purposeName } from './rules.js';
+import { validityOf } from './issue/certificate.js';
+import { factsOf } from './encoding/extensions.js';
+import { keyName } from './issue/keys.js';
+import type { TlsMaterial } from './verify/material.js';
+import { oneLineName } from './encoding/names.js';
+import { purposeName } from './verify/rules.js';
 
 export interface CertificateSummary {
   readonly subject: string;

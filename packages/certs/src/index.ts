@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public names of @peerpod-tls/certs.
-export { Authority, type AuthorityOptions, type LeafOptions } from './authority.js';
-export type { IssuedCertificate } from './certificate.js';
+export { Authority, type AuthorityOptions, type LeafOptions } from './issue/authority.js';
+export type { IssuedCertificate } from './issue/certificate.js';
 export { describeCertificate, describeMaterial, fingerprintOf, type CertificateSummary } from './describe.js';
 export { CertError, type CertErrorCode, type CertErrorDetails } from './errors.js';
 export {
@@ -11,11 +11,11 @@ export {
   type Refusal,
   type RefusalOptions,
   type RefusalRule,
-} from './explain.js';
-export type { KeyAlgorithm } from './keys.js';
-export { checkMaterial, type MaterialInput, type TlsMaterial, type TlsRole } from './material.js';
-export type { SubjectName } from './names.js';
-export { certificatesIn, holdsPrivateKey, readPem, type Origin, type PemSource } from './pem.js';
-export type { LeafProfile } from './profiles.js';
-export { selfSignedClient, type SelfSignedOptions } from './self-signed.js';
+} from './verify/peer-path.js';
+export type { KeyAlgorithm } from './issue/keys.js';
+export { checkMaterial, type MaterialInput, type TlsMaterial, type TlsRole } from './verify/material.js';
+export type { SubjectName } from './encoding/names.js';
+export { certificatesIn, holdsPrivateKey, readPem, type Origin, type PemSource } from './encoding/pem.js';
+export type { LeafProfile } from './issue/profiles.js';
+export { selfSignedClient, type SelfSignedOptions } from './issue/self-signed.js';
 export { parseTlsProfile, type TlsProfile, type TlsProfileInput, type TlsVersion } from './tls-profile.js';

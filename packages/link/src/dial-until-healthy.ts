@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { dialLink, type DialOptions } from './dial.js';
 import { isPermanent, LinkError, textOf } from './errors.js';
 import { checkHealth } from './health.js';
-import { certificateWords, hostPort, type PeerInfo } from './judge.js';
+import { certificateWords, hostPort, type PeerInfo } from './tls/verify-peer.js';
 
 export interface DialUntilHealthyOptions extends DialOptions {
   /** For everything together, in milliseconds. */

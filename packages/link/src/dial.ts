@@ -4,9 +4,9 @@ import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Logger } from 'pino';
 import { codeOf, LinkError } from './errors.js';
-import { acceptPlain, certificateWords, hostPort, judgeTls, type JudgedPeer } from './judge.js';
+import { acceptPlain, certificateWords, hostPort, judgeTls, type JudgedPeer } from './tls/verify-peer.js';
 import { linkErrorFrom } from './node-error.js';
-import { contextOf, type LinkSecurity } from './security.js';
+import { contextOf, type LinkSecurity } from './tls/security.js';
 
 export interface DialOptions {
   readonly host: string;

@@ -4,7 +4,7 @@
 import type { Duplex } from 'node:stream';
 import { healthServiceName } from '@peerpod-tls/agent-protocol/wire';
 import { codeOf, LinkError, textOf } from './errors.js';
-import type { JudgedPeer } from './judge.js';
+import type { JudgedPeer } from './tls/verify-peer.js';
 import { closedWithoutAnswer } from './node-error.js';
 
 export interface HealthOptions {

@@ -8,11 +8,11 @@ import type { Logger } from 'pino';
 import { KEEP_ALIVE_MS } from './dial.js';
 import { codeOf, LinkError, textOf } from './errors.js';
 import { classifyHello } from './hello.js';
-import { acceptPlain, certificateWords, hostPort, judgeTls, type JudgedPeer } from './judge.js';
+import { acceptPlain, certificateWords, hostPort, judgeTls, type JudgedPeer } from './tls/verify-peer.js';
 import { linkErrorFrom } from './node-error.js';
 import { PeerCaps } from './peer-caps.js';
-import { RefusalLog, type PeerRefusal, type PeerRefusalRule } from './refusal-log.js';
-import { contextOf, type ListenSecurity } from './security.js';
+import { RefusalLog, type PeerRefusal, type PeerRefusalRule } from './tls/refusal-log.js';
+import { contextOf, type ListenSecurity } from './tls/security.js';
 
 export interface ListenOptions {
   readonly host: string;

@@ -7,7 +7,7 @@ import { checkHealth } from '../src/health.js';
 import { dialUntilHealthy } from '../src/dial-until-healthy.js';
 import { dialLink } from '../src/dial.js';
 import type { LinkError } from '../src/errors.js';
-import type { JudgedPeer } from '../src/judge.js';
+import type { JudgedPeer } from '../src/tls/verify-peer.js';
 import { linkErrorFrom } from '../src/node-error.js';
 import { startRelay } from '../src/relay/relay.js';
 import { requestFrame } from './support/frames.js';

@@ -3,9 +3,9 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import type { JudgedPeer } from '../src/judge.js';
+import type { JudgedPeer } from '../src/tls/verify-peer.js';
 import type { LinkListener, ListenOptions } from '../src/listen.js';
-import type { PeerRefusal } from '../src/refusal-log.js';
+import type { PeerRefusal } from '../src/tls/refusal-log.js';
 import { requestFrame } from './support/frames.js';
 import { dial, listen, makeWorld, recordingLog } from './support/tls.js';
 

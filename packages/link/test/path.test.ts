@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { clientOf, defineService, implement, TtrpcClient, TtrpcServer, unary } from '@peerpod-tls/ttrpc';
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
-import type { JudgedPeer } from '../src/judge.js';
+import type { JudgedPeer } from '../src/tls/verify-peer.js';
 import { startRelay } from '../src/relay/relay.js';
 import type { Relay, RelayOptions } from '../src/relay/types.js';
 import { echoService, healthyAgent } from './support/agents.js';

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { LinkError } from '../src/errors.js';
-import type { JudgedPeer } from '../src/judge.js';
+import type { JudgedPeer } from '../src/tls/verify-peer.js';
 import { startRelay } from '../src/relay/relay.js';
 import { endWhenStalled, isStalled, silenceAfter, StallWatch, type Silence } from '../src/stall.js';
 import { tableKey, type TcpEntry } from '../src/tcp-table.js';

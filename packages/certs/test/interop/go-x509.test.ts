@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { writeFileSync } from 'node:fs';
 import t from 'tap';
 import { Authority, selfSignedClient } from '../../src/index.js';
-import type { KeyAlgorithm } from '../../src/keys.js';
+import type { KeyAlgorithm } from '../../src/issue/keys.js';
 
 const wanted = process.env['PEERPOD_SUITE'] === 'interop';
 const found = spawnSync('go', ['version']).status === 0;

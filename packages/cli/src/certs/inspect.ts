@@ -7,7 +7,7 @@ import { count } from '../terminal/format.js';
 import type { Style } from '../terminal/style.js';
 import { printable, wrap } from '../terminal/text.js';
 import { usageError } from '../usage.js';
-import { type Finding, type Report, type Subject, judge, subjectsIn } from './judge.js';
+import { type Finding, type Report, type Subject, judge, subjectsIn } from './verify.js';
 import { certificateLines } from './show.js';
 
 const flags = {

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isPermanent, LinkError, textOf } from '../errors.js';
-import type { JudgedPeer } from '../judge.js';
+import type { JudgedPeer } from '../tls/verify-peer.js';
 import type { Backend } from './types.js';
 
 const FIRST_WAIT_MS = 50;

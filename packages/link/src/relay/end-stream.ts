@@ -2,7 +2,7 @@
 // The streams a relay may own, and how one ends kindly and in bounded time. Nothing about frames here.
 import type { Duplex } from 'node:stream';
 import { LinkError } from '../errors.js';
-import { isUnjudgedNetworkEnd, type JudgedPeer } from '../judge.js';
+import { isUnjudgedNetworkEnd, type JudgedPeer } from '../tls/verify-peer.js';
 
 /** How long a peer may take to read what was still to be written, in milliseconds. */
 const LINGER_MS = 1_000;

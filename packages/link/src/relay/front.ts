@@ -3,7 +3,7 @@
 // mean is decided in request-side.ts.
 import type { Duplex } from 'node:stream';
 import { encodeFrame, encodeResponse, FrameType } from '@peerpod-tls/ttrpc/relay';
-import type { JudgedPeer } from '../judge.js';
+import type { JudgedPeer } from '../tls/verify-peer.js';
 import { endSoon, onClose, streamOf } from './end-stream.js';
 import { Flow } from './flow.js';
 import { Outlet } from './outlet.js';

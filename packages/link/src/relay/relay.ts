@@ -5,7 +5,7 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { isPermanent, LinkError, textOf } from '../errors.js';
-import type { JudgedPeer } from '../judge.js';
+import type { JudgedPeer } from '../tls/verify-peer.js';
 import { lossCause } from '../loss.js';
 import { Back, type BackPort } from './back.js';
 import { BackOpener } from './back-opener.js';

@@ -3,7 +3,7 @@
 import type { Duplex } from 'node:stream';
 import type { RewriteResult } from '@peerpod-tls/agent-protocol/wire';
 import type { Logger } from 'pino';
-import type { JudgedPeer } from '../judge.js';
+import type { JudgedPeer } from '../tls/verify-peer.js';
 import type { LossCause } from '../loss.js';
 
 /** What an edit comes to: see agent-protocol. */

@@ -9,7 +9,7 @@ import {
   type TlsProfile,
 } from '@peerpod-tls/certs';
 import { pino, type Logger } from 'pino';
-import type { JudgedPeer } from '../../src/judge.js';
+import type { JudgedPeer } from '../../src/tls/verify-peer.js';
 import { dialLink } from '../../src/dial.js';
 import { listenLink, type LinkListener, type ListenOptions } from '../../src/listen.js';
 

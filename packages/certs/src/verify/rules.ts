@@ -2,9 +2,9 @@
 // The single questions a certificate is asked: dates, purpose, strength, right to issue. Both judges use these: the one
 // of our own material (material.ts) and the one of a peer's certificate (explain.ts).
 import type { X509Certificate } from 'node:crypto';
-import { factsOf, Purpose, type CertificateFacts } from './extensions.js';
-import { judgeKey, keyName, MIN_RSA_BITS } from './keys.js';
-import { validityOf } from './certificate.js';
+import { factsOf, Purpose, type CertificateFacts } from '../encoding/extensions.js';
+import { judgeKey, keyName, MIN_RSA_BITS } from '../issue/keys.js';
+import { validityOf } from '../issue/certificate.js';
 import type { TlsRole } from './material.js';
 
 export const neededPurpose = { server: 'serverAuth', client: 'clientAuth' } as const;

@@ -10,8 +10,8 @@ import {
   fingerprintOf,
   readPeer,
   selfSignedClient,
-} from '../src/index.js';
-import { handshake, INPUT, noOpenssl, openssl } from './support.js';
+} from '../../src/index.js';
+import { handshake, INPUT, noOpenssl, openssl } from '../support.js';
 
 const now = new Date();
 const day = 24 * 3600 * 1000;

@@ -11,10 +11,10 @@ import {
   sequence,
   time,
   type DerNode,
-} from './der.js';
-import { CertError } from './errors.js';
+} from '../encoding/der.js';
+import { CertError } from '../errors.js';
 import { schemeFor, type SignatureScheme } from './keys.js';
-import { pemBlock } from './pem.js';
+import { pemBlock } from '../encoding/pem.js';
 import { BACKDATE_MS, DAY_MS, MAX_LIFETIME_DAYS } from './profiles.js';
 
 export interface Validity {

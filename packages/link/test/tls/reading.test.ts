@@ -5,8 +5,8 @@ import { X509Certificate } from 'node:crypto';
 import { Authority, explainRefusal, selfSignedClient, type TlsMaterial } from '@peerpod-tls/certs';
 import { array, assert, constantFrom, property, record } from 'fast-check';
 import t from 'tap';
-import { readCertificates, type CertificateReading } from '../src/reading.js';
-import { day, makeWorld, material, serverName } from './support/tls.js';
+import { readCertificates, type CertificateReading } from '../../src/tls/reading.js';
+import { day, makeWorld, material, serverName } from '../support/tls.js';
 
 const world = await makeWorld();
 const now = new Date();

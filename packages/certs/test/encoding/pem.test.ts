@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { Authority, readPem } from '../src/index.js';
-import { certificatesIn, pemBlock, pemBlocks } from '../src/pem.js';
-import { source } from './support.js';
+import { Authority, readPem } from '../../src/index.js';
+import { certificatesIn, pemBlock, pemBlocks } from '../../src/encoding/pem.js';
+import { source } from '../support.js';
 
 const ca = await Authority.create();
 

@@ -3,7 +3,7 @@
 // node:crypto. Reading key files is in pem.ts and material.ts.
 import { generateKeyPair, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
-import { CertError } from './errors.js';
+import { CertError } from '../errors.js';
 
 /** What an authority or a leaf may be asked to use. */
 export type KeyAlgorithm = 'ecdsa-p256' | 'ecdsa-p384' | 'ed25519' | 'rsa-2048' | 'rsa-3072' | 'rsa-4096';

@@ -2,11 +2,11 @@
 import type { X509Certificate } from 'node:crypto';
 import { inspect } from 'node:util';
 import t from 'tap';
-import { Authority, selfSignedClient } from '../src/index.js';
-import { decodeDer, encodeDer, childrenOf, Tag } from '../src/der.js';
-import { factsOf } from '../src/extensions.js';
-import type { KeyAlgorithm } from '../src/keys.js';
-import { handshake, noOpenssl, openssl, strictVerify } from './support.js';
+import { Authority, selfSignedClient } from '../../src/index.js';
+import { decodeDer, encodeDer, childrenOf, Tag } from '../../src/encoding/der.js';
+import { factsOf } from '../../src/encoding/extensions.js';
+import type { KeyAlgorithm } from '../../src/issue/keys.js';
+import { handshake, noOpenssl, openssl, strictVerify } from '../support.js';
 
 const now = new Date();
 const day = 24 * 3600 * 1000;

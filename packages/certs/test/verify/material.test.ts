@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { inspect } from 'node:util';
 import t from 'tap';
-import { Authority, checkMaterial, describeMaterial, selfSignedClient } from '../src/index.js';
-import { noOpenssl, openssl, source } from './support.js';
+import { Authority, checkMaterial, describeMaterial, selfSignedClient } from '../../src/index.js';
+import { noOpenssl, openssl, source } from '../support.js';
 
 const day = 24 * 3600 * 1000;
 const now = new Date();

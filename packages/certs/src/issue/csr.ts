@@ -12,10 +12,10 @@ import {
   oidOf,
   Tag,
   type DerNode,
-} from './der.js';
-import { CertError } from './errors.js';
+} from '../encoding/der.js';
+import { CertError } from '../errors.js';
 import { judgeKey, keyName, signatureSchemes } from './keys.js';
-import { pemBlocks } from './pem.js';
+import { pemBlocks } from '../encoding/pem.js';
 
 /** A request with an RSA-4096 key and many names is under 4 KiB. */
 const MAX_CSR_BYTES = 16 * 1024;

@@ -3,8 +3,8 @@
 // carry it, and writing a block. Whether blocks fit together is judged in material.ts.
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
-import { CertError } from './errors.js';
-import { judgeKey, keyName, MIN_RSA_BITS } from './keys.js';
+import { CertError } from '../errors.js';
+import { judgeKey, keyName, MIN_RSA_BITS } from '../issue/keys.js';
 
 /** Where PEM text came from, for messages: the file, and the flag or configuration key that named it. */
 export interface Origin {

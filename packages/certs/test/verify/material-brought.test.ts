@@ -5,8 +5,8 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { Authority, checkMaterial, readPem } from '../src/index.js';
-import { handshake, INPUT, noOpenssl, openssl, source } from './support.js';
+import { Authority, checkMaterial, readPem } from '../../src/index.js';
+import { handshake, INPUT, noOpenssl, openssl, source } from '../support.js';
 
 const ca = await Authority.create({ subject: { O: 'one' } });
 const otherCa = await Authority.create({ subject: { O: 'two' } });

@@ -3,9 +3,9 @@
 import { createPublicKey } from 'node:crypto';
 import { leafUsage } from './authority.js';
 import { issued, signCertificate, validityFrom, type IssuedCertificate } from './certificate.js';
-import { ownKeyIdentifiers, spkiOf } from './extensions.js';
+import { ownKeyIdentifiers, spkiOf } from '../encoding/extensions.js';
 import { generatePrivateKey, type KeyAlgorithm } from './keys.js';
-import { encodeSubject, type SubjectName } from './names.js';
+import { encodeSubject, type SubjectName } from '../encoding/names.js';
 import { selfSignedClientProfile } from './profiles.js';
 
 export interface SelfSignedOptions {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import t from 'tap';
-import { Authority, CertError } from '../src/index.js';
-import { pemBlock } from '../src/pem.js';
-import { INPUT, noOpenssl, openssl, strictVerify } from './support.js';
+import { Authority, CertError } from '../../src/index.js';
+import { pemBlock } from '../../src/encoding/pem.js';
+import { INPUT, noOpenssl, openssl, strictVerify } from '../support.js';
 
 const request = (args: readonly string[], key: string): string =>
   openssl(['req', '-new', '-key', INPUT, '-subj', '/O=asked/CN=for', ...args], { input: key });

@@ -2,11 +2,11 @@
 // The certificates a peer is judged by: read from a bundle, each looked at. An empty list is never the answer unless it
 // was asked for. Judging a peer with them is in explain.ts.
 import type { X509Certificate } from 'node:crypto';
-import { clock, validityOf } from './certificate.js';
-import { fingerprintOf, isoTime, subjectOf } from './describe.js';
-import { CertError } from './errors.js';
-import { factsOf } from './extensions.js';
-import { certificatesIn, holdsPrivateKey, nameOrigin, type PemSource } from './pem.js';
+import { clock, validityOf } from '../issue/certificate.js';
+import { fingerprintOf, isoTime, subjectOf } from '../describe.js';
+import { CertError } from '../errors.js';
+import { factsOf } from '../encoding/extensions.js';
+import { certificatesIn, holdsPrivateKey, nameOrigin, type PemSource } from '../encoding/pem.js';
 import { dateFault, keyFault } from './rules.js';
 
 /** Checked anchors, each once, and what is wrong with some of them that does not stop the others from being used. */

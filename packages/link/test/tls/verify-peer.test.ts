@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { Authority, selfSignedClient, type IssuedCertificate, type TlsMaterial } from '@peerpod-tls/certs';
 import t, { type Test } from 'tap';
-import type { JudgedPeer } from '../src/judge.js';
-import type { LinkListener, ListenOptions } from '../src/listen.js';
-import type { PeerRefusal } from '../src/refusal-log.js';
+import type { JudgedPeer } from '../../src/tls/verify-peer.js';
+import type { LinkListener, ListenOptions } from '../../src/listen.js';
+import type { PeerRefusal } from '../../src/tls/refusal-log.js';
 import {
   day,
   dial,
@@ -18,7 +18,7 @@ import {
   recordingLog,
   serverName,
   type World,
-} from './support/tls.js';
+} from '../support/tls.js';
 
 const world = await makeWorld();
 const stranger = await makeWorld();

@@ -14,8 +14,8 @@ import {
   type Validity,
 } from './certificate.js';
 import { readCsr } from './csr.js';
-import type { DerNode } from './der.js';
-import { CertError } from './errors.js';
+import type { DerNode } from '../encoding/der.js';
+import { CertError } from '../errors.js';
 import {
   alternativeNames,
   authorityKeyIdentifier,
@@ -28,10 +28,10 @@ import {
   Purpose,
   spkiOf,
   subjectKeyIdentifier,
-} from './extensions.js';
+} from '../encoding/extensions.js';
 import { generatePrivateKey, type KeyAlgorithm } from './keys.js';
-import { checkNames, encodeSubject, MAX_COMMON_NAME, type SubjectName } from './names.js';
-import { certificatesIn, privateKeyIn } from './pem.js';
+import { checkNames, encodeSubject, MAX_COMMON_NAME, type SubjectName } from '../encoding/names.js';
+import { certificatesIn, privateKeyIn } from '../encoding/pem.js';
 import { caProfile, leafProfiles, type LeafProfile } from './profiles.js';
 
 export interface AuthorityOptions {

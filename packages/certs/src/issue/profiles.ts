@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each kind of certificate says about itself, as data: subject, lifetime, usages. Nothing is encoded here.
-import type { SubjectName } from './names.js';
+import type { SubjectName } from '../encoding/names.js';
 
 /** What a leaf may prove: that it is the server end of a link (a pod VM), or the client end (an adaptor). */
 export type LeafProfile = 'server' | 'client';

@@ -3,7 +3,7 @@
 // against a certificate is OpenSSL's.
 import { isIP, isIPv4 } from 'node:net';
 import { context, oid, printableString, sequence, set, utf8String, type DerNode } from './der.js';
-import { CertError } from './errors.js';
+import { CertError } from '../errors.js';
 
 /** The attributes of a subject we write. */
 export interface SubjectName {

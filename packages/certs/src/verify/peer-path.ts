@@ -4,9 +4,9 @@
 // certificates.
 import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import { validityOf } from './certificate.js';
-import { fingerprintOf, isoTime, issuerOf, nameCertificate, subjectOf } from './describe.js';
-import { factsOf, type CertificateFacts } from './extensions.js';
+import { validityOf } from '../issue/certificate.js';
+import { fingerprintOf, isoTime, issuerOf, nameCertificate, subjectOf } from '../describe.js';
+import { factsOf, type CertificateFacts } from '../encoding/extensions.js';
 import type { TlsRole } from './material.js';
 import {
   dateFault,

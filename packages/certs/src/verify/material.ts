@@ -3,12 +3,12 @@
 // place that makes one, so PEM text nobody looked at cannot reach a listener or a dialler.
 import type { KeyObject, X509Certificate } from 'node:crypto';
 import { readAnchors, type Trust } from './anchors.js';
-import { certificatePem, clock, exportPrivateKey, validityOf } from './certificate.js';
-import { isoTime, nameCertificate } from './describe.js';
-import { CertError } from './errors.js';
-import { explainRefusal } from './explain.js';
-import { factsOf, type CertificateFacts } from './extensions.js';
-import { certificatesIn, nameOrigin, privateKeyIn, type PemSource } from './pem.js';
+import { certificatePem, clock, exportPrivateKey, validityOf } from '../issue/certificate.js';
+import { isoTime, nameCertificate } from '../describe.js';
+import { CertError } from '../errors.js';
+import { explainRefusal } from './peer-path.js';
+import { factsOf, type CertificateFacts } from '../encoding/extensions.js';
+import { certificatesIn, nameOrigin, privateKeyIn, type PemSource } from '../encoding/pem.js';
 import {
   dateFault,
   issuedBy,
