@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Certificates and material in words and plain values that are safe to log: no PEM and no key. Nothing is judged here.
+// Certificates and material in words and plain values that are safe to log: no PEM and no key. Nothing is verified here.
 import type { X509Certificate } from 'node:crypto';
 import { validityOf } from './issue/certificate.js';
 import { factsOf } from './encoding/extensions.js';

@@ -13,9 +13,9 @@ export {
   type RefusalRule,
 } from './verify/peer-path.js';
 export type { KeyAlgorithm } from './issue/keys.js';
-export { checkMaterial, type MaterialInput, type TlsMaterial, type TlsRole } from './verify/material.js';
+export { checkMaterial, type MaterialInput, type TlsMaterial } from './verify/material.js';
 export type { SubjectName } from './encoding/names.js';
 export { certificatesIn, holdsPrivateKey, readPem, type Origin, type PemSource } from './encoding/pem.js';
-export type { LeafProfile } from './issue/profiles.js';
+export type { TlsRole } from './role.js';
 export { selfSignedClient, type SelfSignedOptions } from './issue/self-signed.js';
 export { parseTlsProfile, type TlsProfile, type TlsProfileInput, type TlsVersion } from './tls-profile.js';

@@ -5,7 +5,7 @@ import { describeMaterial } from '@peerpod-tls/certs';
 import { listenLink, lossCause, startRelay } from '@peerpod-tls/link';
 import type {
   CloseReason,
-  JudgedPeer,
+  VerifiedPeer,
   ListenSecurity,
   LinkListener,
   LossCause,
@@ -134,7 +134,7 @@ class RunningForwarder implements Forwarder {
     };
   }
 
-  #serve(peer: JudgedPeer): void {
+  #serve(peer: VerifiedPeer): void {
     const started = performance.now();
     const { agentSocket, podNamespace, guestRoot } = this.#options;
     const log = this.#log.child({ remote: peer.peer.remote });
@@ -168,7 +168,7 @@ class RunningForwarder implements Forwarder {
 }
 
 /** By what a link broke; null when it ended as links do, or because of something behind it. */
-function lossOf(peer: JudgedPeer, { why }: CloseReason): LossCause | null {
+function lossOf(peer: VerifiedPeer, { why }: CloseReason): LossCause | null {
   if (why === 'front-protocol') return 'protocol';
   const failure = peer.failure();
   return why === 'front-closed' && failure !== null ? lossCause(failure) : null;

@@ -4,7 +4,7 @@ import { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { healthService } from '@peerpod-tls/agent-protocol';
 import { LOSS_CAUSES } from '@peerpod-tls/link';
-import type { JudgedPeer } from '@peerpod-tls/link';
+import type { VerifiedPeer } from '@peerpod-tls/link';
 import { TtrpcClient, clientOf } from '@peerpod-tls/ttrpc';
 import t from 'tap';
 import type { Test } from 'tap';
@@ -19,7 +19,7 @@ interface Stage {
   readonly world: World;
   readonly port: number;
   readonly program: Program;
-  link(): Promise<JudgedPeer>;
+  link(): Promise<VerifiedPeer>;
   /** The causes that were counted, and how often. */
   losses(): Promise<Readonly<Record<string, number>>>;
 }

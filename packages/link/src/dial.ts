@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// One try to open a link: connect, handshake, judge. Retrying is dial-until-healthy.ts's and redial's business.
+// One try to open a link: connect, handshake, verify. Retrying is dial-until-healthy.ts's and redial's business.
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Logger } from 'pino';
 import { codeOf, LinkError } from './errors.js';
-import { acceptPlain, certificateWords, hostPort, judgeTls, type JudgedPeer } from './tls/verify-peer.js';
+import { acceptPlain, certificateWords, hostPort, verifyTls, type VerifiedPeer } from './tls/verify-peer.js';
 import { linkErrorFrom } from './node-error.js';
 import { contextOf, type LinkSecurity } from './tls/security.js';
 
@@ -27,14 +27,14 @@ export interface DialOptions {
 export const KEEP_ALIVE_MS = 15_000;
 
 /**
- * Opens one link and judges the server behind it.
+ * Opens one link and verifies the server behind it.
  *
  * With TLS 1.3 the other side may still refuse *us* after this has resolved; only an answered call is proof. See
  * `checkHealth`.
  *
  * @throws LinkError with the situation met as its code.
  */
-export async function dialLink(o: DialOptions): Promise<JudgedPeer> {
+export async function dialLink(o: DialOptions): Promise<VerifiedPeer> {
   if (o.signal.aborted) throw cancelled(o, 'was not reached');
   const socket = await connected(o);
   if (o.security.t === 'plain') return acceptPlain(socket, o.log);
@@ -74,7 +74,11 @@ function connected(o: DialOptions): Promise<Socket> {
   });
 }
 
-function handshaken(o: DialOptions, raw: Socket, security: LinkSecurity & { t: 'tls' }): Promise<JudgedPeer> {
+function handshaken(
+  o: DialOptions,
+  raw: Socket,
+  security: LinkSecurity & { t: 'tls' },
+): Promise<VerifiedPeer> {
   return new Promise((resolve, reject) => {
     const started = performance.now();
     const material = security.material();
@@ -85,11 +89,11 @@ function handshaken(o: DialOptions, raw: Socket, security: LinkSecurity & { t: '
       secureContext: contextOf(material, security.profile),
       servername: isIP(o.serverName) === 0 ? o.serverName : '',
       // The handshake completes whatever the server presents, because Node forgets the certificate it rejects. The
-      // judge decides, below, before anybody else sees the socket.
+      // verification decides, below, before anybody else sees the socket.
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
     });
-    const done = (end: JudgedPeer | LinkError): void => {
+    const done = (end: VerifiedPeer | LinkError): void => {
       clearTimeout(timer);
       o.signal.removeEventListener('abort', onAbort);
       socket.off('secureConnect', onSecure).off('error', onError).off('end', onEnd).off('close', onEnd);
@@ -108,7 +112,7 @@ function handshaken(o: DialOptions, raw: Socket, security: LinkSecurity & { t: '
     const onSecure = (): void => {
       const handshakeMs = Math.round((performance.now() - started) * 1000) / 1000;
       const { serverName, log } = o;
-      const judgement = judgeTls({
+      const verification = verifyTls({
         socket,
         role: 'server',
         material,
@@ -116,8 +120,8 @@ function handshaken(o: DialOptions, raw: Socket, security: LinkSecurity & { t: '
         handshakeMs,
         log,
       });
-      if (judgement.t === 'peer') return done(judgement.peer);
-      const { refusal } = judgement;
+      if (verification.t === 'peer') return done(verification.peer);
+      const { refusal } = verification;
       done(
         new LinkError(
           refusal.rule === 'wrong-name' ? 'ERR_LINK_WRONG_NAME' : 'ERR_LINK_PEER_REFUSED',

@@ -13,7 +13,7 @@ import type { Refusal } from '@peerpod-tls/certs';
  * - `TTRPC_SILENT` the link stands and no call is answered · `AGENT_DOWN` an answer that says the agent does not serve
  * - `CLOSED` the link, or whoever asked for it, went away · `STALLED` it stood, and its network swallows packets
  * - `EXPIRED` it stood until the first of its certificates expired
- * - `LISTEN` the address cannot be listened on · `UNJUDGED` a network socket that nobody judged met a relay (a bug)
+ * - `LISTEN` the address cannot be listened on · `UNVERIFIED` a network socket that nobody verified met a relay (a bug)
  */
 export type LinkErrorCode =
   | 'ERR_LINK_UNROUTABLE'
@@ -31,7 +31,7 @@ export type LinkErrorCode =
   | 'ERR_LINK_STALLED'
   | 'ERR_LINK_EXPIRED'
   | 'ERR_LINK_LISTEN'
-  | 'ERR_LINK_UNJUDGED';
+  | 'ERR_LINK_UNVERIFIED';
 
 /** Codes that a second try cannot heal: somebody has to change a certificate, a name or a flag first. */
 const PERMANENT: ReadonlySet<LinkErrorCode> = new Set([
@@ -41,7 +41,7 @@ const PERMANENT: ReadonlySet<LinkErrorCode> = new Set([
   'ERR_LINK_NOT_TLS',
   'ERR_LINK_PEER_SPEAKS_TLS',
   'ERR_LINK_NO_COMMON_TLS',
-  'ERR_LINK_UNJUDGED',
+  'ERR_LINK_UNVERIFIED',
 ]);
 
 export interface LinkErrorDetail {

@@ -4,7 +4,7 @@
 import type { Duplex } from 'node:stream';
 import { healthServiceName } from '@peerpod-tls/agent-protocol/wire';
 import { codeOf, LinkError, textOf } from './errors.js';
-import type { JudgedPeer } from './tls/verify-peer.js';
+import type { VerifiedPeer } from './tls/verify-peer.js';
 import { closedWithoutAnswer } from './node-error.js';
 
 export interface HealthOptions {
@@ -23,12 +23,12 @@ const STATUS_TAG = 0x08;
  * Resolves once the agent said that it serves. The link is closed in any case.
  * @throws LinkError ERR_LINK_TTRPC_SILENT, ERR_LINK_AGENT_DOWN, ERR_LINK_TLS_REFUSED, ERR_LINK_PEER_SPEAKS_TLS or ERR_LINK_CLOSED
  */
-export async function checkHealth(end: JudgedPeer | Duplex, o: HealthOptions): Promise<void> {
-  const judgedPeer = 'peer' in end ? end : null;
+export async function checkHealth(end: VerifiedPeer | Duplex, o: HealthOptions): Promise<void> {
+  const verifiedPeer = 'peer' in end ? end : null;
   // Loaded when first needed: a forwarder never checks, and starts faster without the client's protobuf runtime.
   const { TtrpcClient } = await import('@peerpod-tls/ttrpc');
   const client = new TtrpcClient('peer' in end ? end.socket : end);
-  const where = judgedPeer?.peer.remote ?? 'the agent';
+  const where = verifiedPeer?.peer.remote ?? 'the agent';
   try {
     const answer = await client.call(healthServiceName, 'Check', new Uint8Array(0), {
       timeoutMs: o.timeoutMs,
@@ -37,16 +37,16 @@ export async function checkHealth(end: JudgedPeer | Duplex, o: HealthOptions): P
     if (answer[0] !== STATUS_TAG || answer[1] !== SERVING)
       throw new LinkError('ERR_LINK_AGENT_DOWN', `the agent behind ${where} answers that it does not serve`);
   } catch (error) {
-    throw translated(error, judgedPeer, where, o);
+    throw translated(error, verifiedPeer, where, o);
   } finally {
     client.close();
-    judgedPeer?.close();
+    verifiedPeer?.close();
   }
 }
 
 function translated(
   error: unknown,
-  judgedPeer: JudgedPeer | null,
+  verifiedPeer: VerifiedPeer | null,
   where: string,
   o: HealthOptions,
 ): LinkError {
@@ -69,9 +69,9 @@ function translated(
       cause: error,
     });
   }
-  const failure = judgedPeer?.failure() ?? null;
+  const failure = verifiedPeer?.failure() ?? null;
   if (failure !== null && failure.code !== 'ERR_LINK_CLOSED') return failure;
-  if (judgedPeer !== null && judgedPeer.peer.tls !== null)
+  if (verifiedPeer !== null && verifiedPeer.peer.tls !== null)
     return closedWithoutAnswer(where, o.ownCertificate, failure ?? error);
   return new LinkError('ERR_LINK_CLOSED', `${where} closed the link without an answer`, {
     hint: 'a listener that wants TLS does this; is -disable-tls set on one side only?',

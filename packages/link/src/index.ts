@@ -4,7 +4,7 @@ export { dialLink, type DialOptions } from './dial.js';
 export { dialUntilHealthy, type DialUntilHealthyOptions, type HealthyLink } from './dial-until-healthy.js';
 export { isPermanent, LinkError, type LinkErrorCode, type LinkErrorDetail } from './errors.js';
 export { checkHealth, type HealthOptions } from './health.js';
-export type { JudgedPeer, PeerInfo, PeerTls } from './tls/verify-peer.js';
+export type { VerifiedPeer, PeerInfo, PeerTls } from './tls/verify-peer.js';
 export { listenLink, type LinkListener, type ListenOptions } from './listen.js';
 export { LOSS_CAUSES, lossCause, type LossCause } from './loss.js';
 export type { PeerRefusal, PeerRefusalRule } from './tls/refusal-log.js';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The listening side of a link: takes connections, handshakes them under a deadline and caps, has each judged, and
-// hands on the judged ones. What a peer then says is not read here.
+// The listening side of a link: takes connections, handshakes them under a deadline and caps, has each verified, and
+// hands on the verified ones. What a peer then says is not read here.
 import { createServer, type Server, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { explainRefusal, type Refusal } from '@peerpod-tls/certs';
@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import { KEEP_ALIVE_MS } from './dial.js';
 import { codeOf, LinkError, textOf } from './errors.js';
 import { classifyHello } from './hello.js';
-import { acceptPlain, certificateWords, hostPort, judgeTls, type JudgedPeer } from './tls/verify-peer.js';
+import { acceptPlain, certificateWords, hostPort, verifyTls, type VerifiedPeer } from './tls/verify-peer.js';
 import { linkErrorFrom } from './node-error.js';
 import { PeerCaps } from './peer-caps.js';
 import { RefusalLog, type PeerRefusal, type PeerRefusalRule } from './tls/refusal-log.js';
@@ -19,8 +19,8 @@ export interface ListenOptions {
   /** 0 for any free port; see {@link LinkListener.address}. */
   readonly port: number;
   readonly security: ListenSecurity;
-  /** Gets each judged peer, which is then its own. */
-  onPeer(peer: JudgedPeer): void;
+  /** Gets each verified peer, which is then its own. */
+  onPeer(peer: VerifiedPeer): void;
   /** Told of every connection that was turned away; the log is told too, at a bounded rate. */
   onRefused?(refusal: PeerRefusal): void;
   readonly log: Logger;
@@ -31,7 +31,7 @@ export interface ListenOptions {
    * first, so that a crowd of silent ones cannot lock out a peer that speaks.
    */
   readonly maxHandshakes?: number;
-  /** Judged links open at once. Default 4 096; each costs about 40 KB. */
+  /** Verified links open at once. Default 4 096; each costs about 40 KB. */
   readonly maxPeers?: number;
   /** Of these, from one address. Default all: one adaptor is one address. */
   readonly maxPeersPerAddress?: number;
@@ -40,9 +40,9 @@ export interface ListenOptions {
 export interface LinkListener {
   /** What was really bound. */
   address(): { readonly host: string; readonly port: number };
-  /** Judged links that are open. */
+  /** Verified links that are open. */
   readonly peerCount: number;
-  /** Listens no more and drops the connections whose handshake is not done. Judged links are their owners'. */
+  /** Listens no more and drops the connections whose handshake is not done. Verified links are their owners'. */
   close(): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ export async function listenLink(options: ListenOptions): Promise<LinkListener> 
   return listener;
 }
 
-/** A connection before its judgement. */
+/** A connection before its verification. */
 interface Newcomer {
   readonly raw: Socket;
   readonly remote: string;
@@ -159,7 +159,7 @@ class Listener implements LinkListener {
     const material = security.material();
     const requestCert = security.t === 'tls';
     // Not through tls.Server: it forgets why it rejected a certificate, and ignores allowPartialTrustChain. With
-    // rejectUnauthorized a peer without any certificate is told so by a TLS alert; others are judged after the handshake.
+    // rejectUnauthorized a peer without any certificate is told so by a TLS alert; others are verified after the handshake.
     const socket = new TLSSocket(raw, {
       isServer: true,
       secureContext: contextOf(material, security.profile),
@@ -184,7 +184,7 @@ class Listener implements LinkListener {
     socket.on('_tlsError', onError);
     socket.once('secure', () => {
       if (!this.#speaking.has(newcomer)) return;
-      const judgement = judgeTls({
+      const verification = verifyTls({
         socket,
         role: 'client',
         material,
@@ -192,14 +192,14 @@ class Listener implements LinkListener {
         handshakeMs: Math.round((performance.now() - started) * 1000) / 1000,
         log: this.#o.log,
       });
-      if (judgement.t === 'refused') return this.#refuseCertificate(newcomer, judgement.refusal);
+      if (verification.t === 'refused') return this.#refuseCertificate(newcomer, verification.refusal);
       this.#settle(newcomer);
       socket.off('error', onError).off('_tlsError', onError);
-      this.#welcome(judgement.peer, newcomer.address);
+      this.#welcome(verification.peer, newcomer.address);
     });
   }
 
-  #welcome(peer: JudgedPeer, address: string): void {
+  #welcome(peer: VerifiedPeer, address: string): void {
     const full = this.#caps.refusal(address);
     if (full !== null) {
       peer.socket.destroy();

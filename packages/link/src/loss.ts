@@ -40,7 +40,7 @@ const BY_CODE: Readonly<Record<LinkErrorCode, LossCause>> = {
   ERR_LINK_STALLED: 'stalled',
   ERR_LINK_EXPIRED: 'expired',
   ERR_LINK_LISTEN: 'other',
-  ERR_LINK_UNJUDGED: 'other',
+  ERR_LINK_UNVERIFIED: 'other',
 };
 
 /** The cause in an error of a link, which is null when the other side simply ended it. */

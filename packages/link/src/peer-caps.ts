@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many judged links may be open, in all and from one address. No sockets here.
+// How many verified links may be open, in all and from one address. No sockets here.
 
 export interface Full {
   readonly rule: 'too-many-peers' | 'too-many-from-address';

@@ -153,7 +153,7 @@ export class StallWatch {
       const found = await lookUp(this.#tables[family], family, new Set(links.keys()));
       for (const [key, entry] of found) {
         const seen = links.get(key);
-        if (seen !== undefined) this.#judge(seen.link, seen.written, entry);
+        if (seen !== undefined) this.#weigh(seen.link, seen.written, entry);
       }
     }
     const now = performance.now();
@@ -162,7 +162,7 @@ export class StallWatch {
     this.#pauseMs = rest + 2 * this.#timing.tickMs;
   }
 
-  #judge(link: Watched, written: number, entry: TcpEntry): void {
+  #weigh(link: Watched, written: number, entry: TcpEntry): void {
     if (link.socket.destroyed) return;
     if (entry.unacknowledged === 0 && written !== -1) link.settled = written;
     link.silence = silenceAfter(link.silence, entry, performance.now(), this.#pauseMs);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What Linux tells of the TCP sockets of this network namespace (/proc/self/net/tcp and tcp6): how much the other end
-// has not acknowledged, and how often the kernel has tried in vain. Reads and parses; judges nothing.
+// has not acknowledged, and how often the kernel has tried in vain. Reads and parses; decides nothing.
 import { open } from 'node:fs/promises';
 import { isIPv4, isIPv6, type Socket } from 'node:net';
 import { endianness } from 'node:os';

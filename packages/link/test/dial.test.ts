@@ -7,7 +7,7 @@ import { checkHealth } from '../src/health.js';
 import { dialUntilHealthy } from '../src/dial-until-healthy.js';
 import { dialLink } from '../src/dial.js';
 import type { LinkError } from '../src/errors.js';
-import type { JudgedPeer } from '../src/tls/verify-peer.js';
+import type { VerifiedPeer } from '../src/tls/verify-peer.js';
 import { linkErrorFrom } from '../src/node-error.js';
 import { startRelay } from '../src/relay/relay.js';
 import { requestFrame } from './support/frames.js';
@@ -216,7 +216,7 @@ t.test('a relay refuses a network socket that nobody judged', async t => {
   await once(socket, 'connect');
   t.teardown(() => socket.destroy());
   const options = { openBack: async () => socket, edits: [], redial: null, log: silentLog };
-  t.throws(() => startRelay({ front: socket, ...options }), { code: 'ERR_LINK_UNJUDGED' });
+  t.throws(() => startRelay({ front: socket, ...options }), { code: 'ERR_LINK_UNVERIFIED' });
 });
 
 t.test('OpenSSL alerts and Node codes have one translation each', async t => {
@@ -245,7 +245,7 @@ t.test('OpenSSL alerts and Node codes have one translation each', async t => {
 });
 
 t.test('a judged peer that is closed twice is closed', async t => {
-  const peers: JudgedPeer[] = [];
+  const peers: VerifiedPeer[] = [];
   const listener = await listen(world, { onPeer: peer => void peers.push(peer) });
   t.teardown(() => listener.close());
   const link = await dial(world, listener.address().port);

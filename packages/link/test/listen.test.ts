@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import type { JudgedPeer } from '../src/tls/verify-peer.js';
+import type { VerifiedPeer } from '../src/tls/verify-peer.js';
 import type { LinkListener, ListenOptions } from '../src/listen.js';
 import type { PeerRefusal } from '../src/tls/refusal-log.js';
 import { requestFrame } from './support/frames.js';
@@ -12,7 +12,7 @@ import { dial, listen, makeWorld, recordingLog } from './support/tls.js';
 const world = await makeWorld();
 
 async function scene(t: Test, o: Partial<ListenOptions> = {}) {
-  const peers: JudgedPeer[] = [];
+  const peers: VerifiedPeer[] = [];
   const refused: PeerRefusal[] = [];
   let wake: (() => void)[] = [];
   const { log, lines } = recordingLog();

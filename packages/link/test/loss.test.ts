@@ -5,7 +5,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { LinkError } from '../src/errors.js';
-import type { JudgedPeer } from '../src/tls/verify-peer.js';
+import type { VerifiedPeer } from '../src/tls/verify-peer.js';
 import { lossCause, LOSS_CAUSES } from '../src/loss.js';
 import { linkErrorFrom } from '../src/node-error.js';
 import { dial, expiringLeaf, listen, makeWorld, material, profile } from './support/tls.js';
@@ -13,8 +13,8 @@ import { dial, expiringLeaf, listen, makeWorld, material, profile } from './supp
 const world = await makeWorld();
 
 interface Ends {
-  readonly dialler: JudgedPeer;
-  readonly listener: JudgedPeer;
+  readonly dialler: VerifiedPeer;
+  readonly listener: VerifiedPeer;
   /** The cable between them: the end that the dialler is plugged into, and the one in the listener. */
   readonly near: Socket;
   readonly far: Socket;
@@ -22,8 +22,8 @@ interface Ends {
 
 /** Two judged ends with a cable between them, so that somebody can write into it. */
 async function ends(t: Test, server = world.server): Promise<Ends> {
-  let welcome: (peer: JudgedPeer) => void = () => {};
-  const welcomed = new Promise<JudgedPeer>(resolve => (welcome = resolve));
+  let welcome: (peer: VerifiedPeer) => void = () => {};
+  const welcomed = new Promise<VerifiedPeer>(resolve => (welcome = resolve));
   const listening = await listen(world, {
     security: { t: 'tls', material: () => server, profile },
     onPeer: peer => {
@@ -60,7 +60,7 @@ async function ends(t: Test, server = world.server): Promise<Ends> {
 }
 
 /** What the end says of its loss at the moment it is closed. */
-function atClose({ socket, failure }: JudgedPeer): Promise<string> {
+function atClose({ socket, failure }: VerifiedPeer): Promise<string> {
   return new Promise(resolve => void socket.once('close', () => resolve(lossCause(failure()))));
 }
 

@@ -6,7 +6,7 @@ import type { Socket } from 'node:net';
 import { clientOf, defineService, implement, TtrpcClient, TtrpcServer, unary } from '@peerpod-tls/ttrpc';
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
-import type { JudgedPeer } from '../src/tls/verify-peer.js';
+import type { VerifiedPeer } from '../src/tls/verify-peer.js';
 import { startRelay } from '../src/relay/relay.js';
 import type { Relay, RelayOptions } from '../src/relay/types.js';
 import { echoService, healthyAgent } from './support/agents.js';
@@ -43,7 +43,7 @@ interface Path {
 }
 
 async function path(t: Test, openAgent: RelayOptions['openBack']): Promise<Path> {
-  const peers = new Set<JudgedPeer>();
+  const peers = new Set<VerifiedPeer>();
   const relays: Relay[] = [];
   let links = 0;
   const listener = await listen(world, {
@@ -56,7 +56,7 @@ async function path(t: Test, openAgent: RelayOptions['openBack']): Promise<Path>
   });
   const { port } = listener.address();
   const unix = await unixServer(front => {
-    const openBack = (signal: AbortSignal): Promise<JudgedPeer> => dial(world, port, { signal });
+    const openBack = (signal: AbortSignal): Promise<VerifiedPeer> => dial(world, port, { signal });
     relays.push(startRelay({ front, openBack, edits: [], redial: { budgetMs: 5_000 }, log: silentLog }));
   });
   t.teardown(async () => {

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { LinkError } from '../src/errors.js';
-import type { JudgedPeer } from '../src/tls/verify-peer.js';
+import type { VerifiedPeer } from '../src/tls/verify-peer.js';
 import { startRelay } from '../src/relay/relay.js';
 import { endWhenStalled, isStalled, silenceAfter, StallWatch, type Silence } from '../src/stall.js';
 import { tableKey, type TcpEntry } from '../src/tcp-table.js';
@@ -232,7 +232,7 @@ for (const end of ['front', 'back'] as const) {
 
 t.test('a link is reset, and its error is known before its close', async t => {
   const world = await makeWorld();
-  const far: JudgedPeer[] = [];
+  const far: VerifiedPeer[] = [];
   const listener = await listen(world, { onPeer: peer => far.push(peer) });
   t.teardown(() => listener.close());
   const near = await dial(world, listener.address().port);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The certificate extensions we write (RFC 5280 section 4.2), and the facts of a certificate that node:crypto does not
-// tell: key usage, path length, alternative names, signature algorithm. Judging those facts is elsewhere.
+// tell: key usage, path length, alternative names, signature algorithm. Verifying those facts is elsewhere.
 import { createHash, type KeyObject, type X509Certificate } from 'node:crypto';
 import {
   bitString,

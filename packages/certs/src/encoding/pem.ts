@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // PEM text (RFC 7468): finding its blocks among line ends of any kind and text around them, reading the files that
-// carry it, and writing a block. Whether blocks fit together is judged in material.ts.
+// carry it, and writing a block. Whether blocks fit together is verified in material.ts.
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto';
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { CertError } from '../errors.js';
-import { judgeKey, keyName, MIN_RSA_BITS } from '../issue/keys.js';
+import { keyFitness, keyName, MIN_RSA_BITS } from '../issue/keys.js';
 
 /** Where PEM text came from, for messages: the file, and the flag or configuration key that named it. */
 export interface Origin {
@@ -240,13 +240,13 @@ export function privateKeyIn(source: PemSource): KeyObject {
       cause,
     });
   }
-  const judgement = judgeKey(key);
-  if (judgement === 'weak') {
+  const verification = keyFitness(key);
+  if (verification === 'weak') {
     throw new CertError('ERR_CERT_WEAK', `the key in ${name} is ${keyName(key)}`, {
       hint: `use ECDSA P-256, or RSA of at least ${MIN_RSA_BITS} bits`,
     });
   }
-  if (judgement === 'unsupported') {
+  if (verification === 'unsupported') {
     throw new CertError('ERR_CERT_KEY_UNSUPPORTED', `the key in ${name} is of the kind ${keyName(key)}`, {
       hint: 'use ECDSA on P-256, P-384 or P-521, Ed25519, or RSA',
     });

@@ -32,7 +32,8 @@ import {
 import { generatePrivateKey, type KeyAlgorithm } from './keys.js';
 import { checkNames, encodeSubject, MAX_COMMON_NAME, type SubjectName } from '../encoding/names.js';
 import { certificatesIn, privateKeyIn } from '../encoding/pem.js';
-import { caProfile, leafProfiles, type LeafProfile } from './profiles.js';
+import { neededPurpose, type TlsRole } from '../role.js';
+import { caProfile, leafProfiles } from './profiles.js';
 
 export interface AuthorityOptions {
   /** Default `O=agent-protocol-forwarder`. */
@@ -56,10 +57,8 @@ export interface LeafOptions {
   readonly now?: Date;
 }
 
-const purposeOf = { server: 'serverAuth', client: 'clientAuth' } as const;
-
 /** The three extensions that say what a leaf may do: sign handshakes for one purpose, and issue nothing. */
-const leafUsage: Readonly<Record<LeafProfile, readonly DerNode[]>> = {
+const leafUsage: Readonly<Record<TlsRole, readonly DerNode[]>> = {
   server: [keyUsage('digitalSignature'), extendedKeyUsage('serverAuth'), basicConstraints('leaf')],
   client: [keyUsage('digitalSignature'), extendedKeyUsage('clientAuth'), basicConstraints('leaf')],
 };
@@ -144,7 +143,7 @@ export class Authority {
 
   /** A new key and its certificate. Throws a CertError for names, a subject or a lifetime that cannot be. */
   async issue(
-    profile: LeafProfile,
+    profile: TlsRole,
     options: LeafOptions & { readonly algorithm?: KeyAlgorithm } = {},
   ): Promise<IssuedCertificate> {
     this.#checkRequest(profile, options);
@@ -156,14 +155,14 @@ export class Authority {
    * A certificate, as PEM, for the public key of a PKCS#10 request whose self-signature holds. Nothing else of the
    * request is used: names, subject and dates are the caller's. Throws ERR_CERT_CSR_REFUSED and what `issue` throws.
    */
-  signCsr(csrPem: string, profile: LeafProfile, options: LeafOptions = {}): string {
+  signCsr(csrPem: string, profile: TlsRole, options: LeafOptions = {}): string {
     const { spki } = readCsr(csrPem);
     this.#checkRequest(profile, options);
     return certificatePem(this.#certify(spki, profile, options));
   }
 
   /** Everything that can be refused is, before the cost of a key. */
-  #checkRequest(profile: LeafProfile, { names = [], subject }: LeafOptions): void {
+  #checkRequest(profile: TlsRole, { names = [], subject }: LeafOptions): void {
     checkNames(names);
     if (subject) encodeSubject(subject);
     if (leafProfiles[profile].needsName && names.length === 0) {
@@ -171,15 +170,15 @@ export class Authority {
         hint: 'give the name or address its clients dial it by',
       });
     }
-    const purpose = Purpose[purposeOf[profile]];
+    const purpose = Purpose[neededPurpose[profile]];
     if (this.#purposes && !this.#purposes.includes(purpose) && !this.#purposes.includes(Purpose.any)) {
       throw new CertError('ERR_CERT_WRONG_PURPOSE', `the CA may not issue ${profile} certificates`, {
-        hint: `its extended key usage leaves ${purposeOf[profile]} out, and verifiers apply that to its leaves`,
+        hint: `its extended key usage leaves ${neededPurpose[profile]} out, and verifiers apply that to its leaves`,
       });
     }
   }
 
-  #certify(spki: DerNode, profile: LeafProfile, options: LeafOptions): Buffer {
+  #certify(spki: DerNode, profile: TlsRole, options: LeafOptions): Buffer {
     const { names = [], now = new Date(), lifetimeDays = leafProfiles[profile].lifetimeDays } = options;
     const validity = validityFrom(now, lifetimeDays, this.#validity);
     const extensions = [...leafUsage[profile], subjectKeyIdentifier(keyIdentifier(spki)), this.#keyId];
@@ -189,7 +188,7 @@ export class Authority {
   }
 }
 
-function defaultSubject(profile: LeafProfile, [first]: readonly string[]): SubjectName {
+function defaultSubject(profile: TlsRole, [first]: readonly string[]): SubjectName {
   const { subject } = leafProfiles[profile];
   const fits = profile === 'server' && first !== undefined && first.length <= MAX_COMMON_NAME;
   return fits ? { ...subject, CN: first } : subject;

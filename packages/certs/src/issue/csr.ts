@@ -14,7 +14,7 @@ import {
   type DerNode,
 } from '../encoding/der.js';
 import { CertError } from '../errors.js';
-import { judgeKey, keyName, signatureSchemes } from './keys.js';
+import { keyFitness, keyName, signatureSchemes } from './keys.js';
 import { pemBlocks } from '../encoding/pem.js';
 
 /** A request with an RSA-4096 key and many names is under 4 KiB. */
@@ -94,6 +94,6 @@ function checkKey(key: KeyObject): void {
   const tooBig = (details?.modulusLength ?? 0) > MAX_CSR_RSA_BITS;
   // An exponent of 3 has a history, and a huge one is a way to keep the verifier busy.
   const oddExponent = key.asymmetricKeyType === 'rsa' && details?.publicExponent !== 65_537n;
-  if (judgeKey(key) !== 'ok' || tooBig || oddExponent)
+  if (keyFitness(key) !== 'ok' || tooBig || oddExponent)
     throw refused(`its key (${keyName(key)}) is not allowed`);
 }

@@ -118,10 +118,10 @@ export function keyName(key: KeyObject): string {
   }
 }
 
-export type KeyJudgement = 'ok' | 'weak' | 'unsupported';
+export type KeyFitness = 'ok' | 'weak' | 'unsupported';
 
 /** Whether a key of that kind and size may take part in TLS here: P-256, P-384, P-521, Ed25519, RSA from 2048 bits. */
-export function judgeKey(key: KeyObject): KeyJudgement {
+export function keyFitness(key: KeyObject): KeyFitness {
   switch (key.asymmetricKeyType) {
     case 'ec':
       return curveNames[key.asymmetricKeyDetails?.namedCurve ?? ''] === undefined ? 'unsupported' : 'ok';

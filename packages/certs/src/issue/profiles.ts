@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What each kind of certificate says about itself, as data: subject, lifetime, usages. Nothing is encoded here.
 import type { SubjectName } from '../encoding/names.js';
-
-/** What a leaf may prove: that it is the server end of a link (a pod VM), or the client end (an adaptor). */
-export type LeafProfile = 'server' | 'client';
+import type { TlsRole } from '../role.js';
 
 /** Clocks of freshly booted VMs lag; a certificate is valid from this many milliseconds before it was made. */
 export const BACKDATE_MS = 5 * 60 * 1000;
@@ -26,7 +24,7 @@ export const caProfile: Profile = {
   lifetimeDays: 1825,
 };
 
-export const leafProfiles: Readonly<Record<LeafProfile, Profile & { readonly needsName: boolean }>> = {
+export const leafProfiles: Readonly<Record<TlsRole, Profile & { readonly needsName: boolean }>> = {
   server: {
     subject: { O: 'agent-protocol-forwarder' },
     // Two years, upstream's figure. A link ends when its certificate does, and a pod VM has no way yet to be given a

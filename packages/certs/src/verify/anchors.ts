@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The certificates a peer is judged by: read from a bundle, each looked at. An empty list is never the answer unless it
-// was asked for. Judging a peer with them is in explain.ts.
+// The certificates a peer is verified by: read from a bundle, each looked at. An empty list is never the answer unless it
+// was asked for. Verifying a peer with them is in explain.ts.
 import type { X509Certificate } from 'node:crypto';
 import { clock, validityOf } from '../issue/certificate.js';
 import { fingerprintOf, isoTime, subjectOf } from '../describe.js';
@@ -15,7 +15,7 @@ export interface Trust {
   readonly warnings: readonly string[];
 }
 
-/** Reads and checks a bundle of anchors. `null` is accepted only when the caller allows that nobody is judged. */
+/** Reads and checks a bundle of anchors. `null` is accepted only when the caller allows that nobody is verified. */
 export function readAnchors(source: PemSource | null, allowNone: boolean, now: Date): Trust {
   if (!source) {
     if (allowNone) return { anchors: [], warnings: [] };
@@ -24,7 +24,7 @@ export function readAnchors(source: PemSource | null, allowNone: boolean, now: D
       'ERR_CERT_NO_TRUST',
       'no anchors were given, so no peer could be told from any other',
       {
-        hint: 'name a file with the CA certificates that peers are judged by',
+        hint: 'name a file with the CA certificates that peers are verified by',
       },
     );
   }

@@ -9,18 +9,8 @@ import { CertError } from '../errors.js';
 import { explainRefusal } from './peer-path.js';
 import { factsOf, type CertificateFacts } from '../encoding/extensions.js';
 import { certificatesIn, nameOrigin, privateKeyIn, type PemSource } from '../encoding/pem.js';
-import {
-  dateFault,
-  issuedBy,
-  issuerFault,
-  keyFault,
-  leafPurposeFault,
-  neededPurpose,
-  signatureFault,
-} from './rules.js';
-
-/** Which end of a link a certificate is for. */
-export type TlsRole = 'server' | 'client';
+import { neededPurpose, type TlsRole } from '../role.js';
+import { dateFault, issuedBy, issuerFault, keyFault, leafPurposeFault, signatureFault } from './rules.js';
 
 declare const checked: unique symbol;
 
@@ -32,7 +22,7 @@ export interface TlsMaterial {
   readonly chainPem: string;
   /** PKCS#8. No own property: printing or logging the material does not show it. */
   readonly keyPem: string;
-  /** What the peer is judged by. Empty only where the caller allowed it. */
+  /** What the peer is verified by. Empty only where the caller allowed it. */
   readonly anchorsPem: readonly string[];
   readonly leaf: X509Certificate;
   readonly chain: readonly X509Certificate[];
@@ -48,11 +38,11 @@ export interface MaterialInput {
   /** The leaf, then any intermediates, each the issuer of the one before. */
   readonly cert: PemSource;
   readonly key: PemSource;
-  /** The certificates a peer is judged by. `null` only together with `allowNoAnchors`. */
+  /** The certificates a peer is verified by. `null` only together with `allowNoAnchors`. */
   readonly anchors: PemSource | null;
   /** Accept `anchors: null`. Default false: without anchors nobody could be told from anybody. */
   readonly allowNoAnchors?: boolean;
-  /** Also require that our own chain leads to one of these anchors. Default false: they judge the peer, not us. */
+  /** Also require that our own chain leads to one of these anchors. Default false: they verify the peer, not us. */
   readonly chainMustReachAnchors?: boolean;
   /** Default the clock. */
   readonly now?: Date;

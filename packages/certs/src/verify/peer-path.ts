@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Why a peer's certificate is refused, in words for the person who has to put it right. Judges like the verifiers of
+// Why a peer's certificate is refused, in words for the person who has to put it right. Verifies like the verifiers of
 // OpenSSL (with partial chains) and Go, by the same rules as checkMaterial. No sockets: the caller brings the
 // certificates.
 import type { X509Certificate } from 'node:crypto';
@@ -7,7 +7,7 @@ import { isIP } from 'node:net';
 import { validityOf } from '../issue/certificate.js';
 import { fingerprintOf, isoTime, issuerOf, nameCertificate, subjectOf } from '../describe.js';
 import { factsOf, type CertificateFacts } from '../encoding/extensions.js';
-import type { TlsRole } from './material.js';
+import type { TlsRole } from '../role.js';
 import {
   dateFault,
   issuedBy,
@@ -75,7 +75,7 @@ export type PeerReading =
   | { readonly t: 'accepted'; readonly notBefore: number; readonly notAfter: number };
 
 /**
- * Judges a leaf the peer presented, with the certificates it sent along, against our anchors. An anchor that is no CA
+ * Verifies a leaf the peer presented, with the certificates it sent along, against our anchors. An anchor that is no CA
  * vouches for itself alone. `role` is the peer's. Returns null for a peer to be accepted. Name constraints are the one
  * thing left to OpenSSL.
  */
@@ -90,7 +90,7 @@ export function explainRefusal(
   return reading.t === 'refused' ? reading.refusal : null;
 }
 
-/** The judgement of `explainRefusal`, with how long an acceptance holds. */
+/** The verification of `explainRefusal`, with how long an acceptance holds. */
 export function readPeer(
   leaf: X509Certificate | null,
   chain: readonly X509Certificate[],
@@ -98,7 +98,7 @@ export function readPeer(
   role: TlsRole,
   { name, now = new Date() }: RefusalOptions = {},
 ): PeerReading {
-  const found = judge(leaf, chain, anchors, role, name, now);
+  const found = verify(leaf, chain, anchors, role, name, now);
   if (!('rule' in found)) {
     const dates = found.map(validityOf);
     return {
@@ -130,7 +130,7 @@ function facts(leaf: X509Certificate): Omit<Refusal, 'rule' | 'text' | 'expected
 }
 
 /** The way to an anchor that is in order, leaf first; or the first thing found wrong. */
-function judge(
+function verify(
   leaf: X509Certificate | null,
   chain: readonly X509Certificate[],
   anchors: readonly X509Certificate[],

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The single questions a certificate is asked: dates, purpose, strength, right to issue. Both judges use these: the one
+// The single questions a certificate is asked: dates, purpose, strength, right to issue. Both verifies use these: the one
 // of our own material (material.ts) and the one of a peer's certificate (explain.ts).
 import type { X509Certificate } from 'node:crypto';
 import { factsOf, Purpose, type CertificateFacts } from '../encoding/extensions.js';
-import { judgeKey, keyName, MIN_RSA_BITS } from '../issue/keys.js';
+import { keyFitness, keyName, MIN_RSA_BITS } from '../issue/keys.js';
 import { validityOf } from '../issue/certificate.js';
-import type { TlsRole } from './material.js';
-
-export const neededPurpose = { server: 'serverAuth', client: 'clientAuth' } as const;
+import { neededPurpose, type TlsRole } from '../role.js';
 
 /** A purpose by the name people use, or its OID. */
 export const purposeName = (id: string): string =>
@@ -68,7 +66,7 @@ export function keyFault(certificate: X509Certificate): string | null {
   } catch {
     return 'its key is of an unknown kind';
   }
-  switch (judgeKey(key)) {
+  switch (keyFitness(key)) {
     case 'ok':
       return null;
     case 'weak':

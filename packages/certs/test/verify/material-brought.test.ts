@@ -47,7 +47,7 @@ function made(dir: string, extensions: string, args: readonly string[] = []): { 
 }
 
 t.test(
-  'usages a leaf of somebody else carries are judged as its verifiers would',
+  'usages a leaf of somebody else carries are verified as its verifiers would',
   { skip: noOpenssl },
   async t => {
     const dir = t.testdir({ ca: ca.certPem, cak: ca.exportKeyPem() });

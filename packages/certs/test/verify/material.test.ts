@@ -100,7 +100,7 @@ t.test('trust that is missing, empty, unreadable or over is refused', async t =>
   t.match(mixed.warnings, [/anchor 1 .* expired at/, /private key/]);
 });
 
-t.test('anchors judge the peer; our own chain must reach them only when asked', async t => {
+t.test('anchors verify the peer; our own chain must reach them only when asked', async t => {
   const args = input(server.certPem, server.keyPem, otherCa.certPem);
   t.ok(checkMaterial(args));
   t.throws(() => checkMaterial({ ...args, chainMustReachAnchors: true }), {

@@ -234,7 +234,7 @@ t.test('what openssl verify says of a chain is said here', { skip: noOpenssl }, 
   );
 });
 
-t.test('a chain made to keep the judge busy ends soon', async t => {
+t.test('a chain made to keep the verify busy ends soon', async t => {
   const names = await Promise.all(
     Array.from({ length: 60 }, () => Authority.create({ subject: { O: 'same' } })),
   );

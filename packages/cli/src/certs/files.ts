@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeSecretFile } from '@peerpod-tls/base';
-import { type LeafProfile } from '@peerpod-tls/certs';
+import { type TlsRole } from '@peerpod-tls/certs';
 import { CliError } from '../errors.js';
 
 /** The names that the pod VM image and the adaptor's documentation use. */
@@ -24,7 +24,7 @@ export interface PairPaths {
   readonly key: string | null;
 }
 
-export function pairPaths(dir: string, kind: 'authority' | LeafProfile, withKey = true): PairPaths {
+export function pairPaths(dir: string, kind: 'authority' | TlsRole, withKey = true): PairPaths {
   const names = fileNames[kind];
   return { cert: join(dir, names.cert), key: withKey ? join(dir, names.key) : null };
 }

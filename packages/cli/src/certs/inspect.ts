@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `peerpod certs inspect`: shows certificates and what would be refused. The findings come from judge.ts.
+// `peerpod certs inspect`: shows certificates and what would be refused. The findings come from verify.ts.
 import { statSync } from 'node:fs';
 import { ExitCode, type Io, jsonFlag, readCommandLine } from '../command.js';
 import { CliError } from '../errors.js';
@@ -7,7 +7,7 @@ import { count } from '../terminal/format.js';
 import type { Style } from '../terminal/style.js';
 import { printable, wrap } from '../terminal/text.js';
 import { usageError } from '../usage.js';
-import { type Finding, type Report, type Subject, judge, subjectsIn } from './verify.js';
+import { type Finding, type Report, type Subject, verify, subjectsIn } from './verify.js';
 import { certificateLines } from './show.js';
 
 const flags = {
@@ -16,7 +16,7 @@ const flags = {
     placeholder: 'FILE',
     describe: 'private key that should belong to the first certificate of FILE',
   },
-  ca: { type: 'string', placeholder: 'FILE', describe: 'certificates by which the peer would judge it' },
+  ca: { type: 'string', placeholder: 'FILE', describe: 'certificates by which the peer would verify it' },
   role: {
     type: 'choice',
     choices: ['server', 'client'],
@@ -44,7 +44,7 @@ export async function inspect(argv: readonly string[], io: Io): Promise<number> 
         ['peerpod certs inspect pki', 'ca.crt, tls.crt and client.crt with their keys'],
         [
           'peerpod certs inspect tls.crt --key tls.key --ca ca.crt --name podvm-server',
-          'as an adaptor would judge it',
+          'as an adaptor would verify it',
         ],
       ],
     },
@@ -61,7 +61,7 @@ export async function inspect(argv: readonly string[], io: Io): Promise<number> 
       'inspect them one by one',
     );
   }
-  const reports = subjects.map(subject => judge(subject, now));
+  const reports = subjects.map(subject => verify(subject, now));
   if (values.json) io.stdout.write(`${JSON.stringify({ files: reports }, null, 2)}\n`);
   else
     io.stdout.write(reports.map(report => reportText(report, line.out, now, io.stdout.columns)).join('\n'));

@@ -2,13 +2,7 @@
 // `peerpod certs issue`: a server or client certificate of an authority made by `certs init` or by hand.
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
-import {
-  Authority,
-  type LeafProfile,
-  type SubjectName,
-  describeCertificate,
-  readPem,
-} from '@peerpod-tls/certs';
+import { Authority, type TlsRole, type SubjectName, describeCertificate, readPem } from '@peerpod-tls/certs';
 import { ExitCode, type Io, jsonFlag, readCommandLine } from '../command.js';
 import { usageError } from '../usage.js';
 import { MANUAL_SERVER_NAME, fileNames, keyTypes, pairPaths, refuseOverwrite, writePair } from './files.js';
@@ -105,7 +99,7 @@ export async function issue(argv: readonly string[], io: Io): Promise<number> {
   return ExitCode.ok;
 }
 
-function profileOf(word: string): LeafProfile {
+function profileOf(word: string): TlsRole {
   if (word === 'server' || word === 'client') return word;
   throw usageError(
     `${JSON.stringify(word)} is no kind of certificate`,
@@ -120,7 +114,7 @@ function loadAuthority(dir: string): Authority {
 }
 
 function subjectOf(
-  profile: LeafProfile,
+  profile: TlsRole,
   names: readonly string[],
   values: { readonly organization?: string | undefined; readonly 'common-name'?: string | undefined },
 ): SubjectName {
@@ -130,7 +124,7 @@ function subjectOf(
   return CN === undefined ? { O } : { O, CN };
 }
 
-function nextStep(profile: LeafProfile, out: string, ca: string): string {
+function nextStep(profile: TlsRole, out: string, ca: string): string {
   return profile === 'server'
     ? `for the pod VM: put tls.crt, tls.key and ${join(ca, fileNames.authority.cert)} where agent-protocol-forwarder finds them\n`
     : `for the worker: cloud-api-adaptor PROVIDER -ca-cert-file ${join(ca, 'ca.crt')} -cert-file ${join(out, 'client.crt')} -cert-key ${join(out, 'client.key')}\n`;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A certificate as lines on a terminal. Nothing is judged here; dates are set against a clock that is handed in.
+// A certificate as lines on a terminal. Nothing is verified here; dates are set against a clock that is handed in.
 import type { CertificateSummary } from '@peerpod-tls/certs';
 import { moment, relative } from '../terminal/format.js';
 import type { Style } from '../terminal/style.js';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What `certs inspect` finds out about one file: the certificates in it, and why they, the pair or the bundle would be
-// refused. The judging itself is the certs package's; nothing is printed here.
+// refused. The verifying itself is the certs package's; nothing is printed here.
 import type { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ export interface Subject {
   readonly file: string;
   readonly key: string | undefined;
   readonly ca: string | undefined;
-  /** Undefined: by its extended key usage; what can be either is described and not judged. */
+  /** Undefined: by its extended key usage; what can be either is described and not verified. */
   readonly role: TlsRole | 'authority' | undefined;
   /** The name a client would dial; only for servers. */
   readonly name: string | undefined;
@@ -66,14 +66,14 @@ export function subjectsIn(dir: string, name: string | undefined): Subject[] {
 }
 
 /** Looks at one file. What is wrong with it is in the report: this throws nothing that a file can cause. */
-export function judge(subject: Subject, now: Date): Report {
+export function verify(subject: Subject, now: Date): Report {
   const findings: Finding[] = [];
   let certificates: readonly X509Certificate[] = [];
   try {
     const source = readPem(subject.file, 'FILE');
     certificates = readCertificates(source, findings);
-    if (subject.role === 'authority') judgeAuthority(subject, source, certificates, findings, now);
-    else judgeLeaf(subject, source, certificates, findings, now);
+    if (subject.role === 'authority') verifyAuthority(subject, source, certificates, findings, now);
+    else verifyLeaf(subject, source, certificates, findings, now);
   } catch (error) {
     findings.push(refusal(error));
   }
@@ -109,21 +109,21 @@ function readCertificates(source: PemSource, findings: Finding[]): readonly X509
   }
 }
 
-function judgeAuthority(
+function verifyAuthority(
   subject: Subject,
   source: PemSource,
   certificates: readonly X509Certificate[],
   findings: Finding[],
   now: Date,
 ): void {
-  judgeDates(certificates, findings, now);
+  verifyDates(certificates, findings, now);
   if (subject.key === undefined) return;
   attempt(findings, `${subject.key} is the authority's key; it can issue certificates`, 'AUTHORITY', () => {
     Authority.load(source.pem, readPem(subject.key ?? '', '--key').pem, { now });
   });
 }
 
-function judgeLeaf(
+function verifyLeaf(
   subject: Subject,
   source: PemSource,
   certificates: readonly X509Certificate[],
@@ -134,7 +134,7 @@ function judgeLeaf(
   if (leaf === undefined) return;
   const role = subject.role === 'authority' ? undefined : (subject.role ?? roleOf(leaf));
   if (role === undefined || (subject.key === undefined && subject.ca === undefined)) {
-    judgeDates(certificates, findings, now);
+    verifyDates(certificates, findings, now);
     if (subject.key !== undefined || subject.ca !== undefined) findings.push(unknownRole);
     return;
   }
@@ -148,11 +148,11 @@ function judgeLeaf(
         findings.push({ verdict: 'warning', code: 'ANCHORS', text, hint: undefined });
     });
   }
-  if (ca !== undefined) judgeAgainst(subject, leaf, chain, role, ca, findings, now);
+  if (ca !== undefined) verifyAgainst(subject, leaf, chain, role, ca, findings, now);
 }
 
 /** What a peer that has only the anchors of `ca` would make of the certificate. */
-function judgeAgainst(
+function verifyAgainst(
   subject: Subject,
   leaf: X509Certificate,
   chain: readonly X509Certificate[],
@@ -189,7 +189,7 @@ function judgeAgainst(
 const unknownRole: Finding = {
   verdict: 'warning',
   code: 'ROLE',
-  text: 'not judged as a pair: its purpose fits a server and a client alike',
+  text: 'not verified as a pair: its purpose fits a server and a client alike',
   hint: 'say --role server or --role client',
 };
 
@@ -201,8 +201,8 @@ function roleOf(leaf: X509Certificate): TlsRole | undefined {
   return server ? 'server' : 'client';
 }
 
-/** Dates are judged of every certificate, since nothing that is out of them is accepted anywhere. */
-function judgeDates(certificates: readonly X509Certificate[], findings: Finding[], now: Date): void {
+/** Dates are verified of every certificate, since nothing that is out of them is accepted anywhere. */
+function verifyDates(certificates: readonly X509Certificate[], findings: Finding[], now: Date): void {
   for (const certificate of certificates) {
     const { subject, notBefore, notAfter } = describeCertificate(certificate);
     const clock = `; the clock here says ${now.toISOString()}`;

@@ -12,7 +12,7 @@ import { Authority, checkMaterial, selfSignedClient } from '@peerpod-tls/certs';
 import type { IssuedCertificate, TlsMaterial } from '@peerpod-tls/certs';
 import { createLogger } from '@peerpod-tls/daemon';
 import { checkHealth, dialLink } from '@peerpod-tls/link';
-import type { JudgedPeer, LinkSecurity } from '@peerpod-tls/link';
+import type { VerifiedPeer, LinkSecurity } from '@peerpod-tls/link';
 import { TtrpcServer, implement } from '@peerpod-tls/ttrpc';
 import type { Test } from 'tap';
 
@@ -93,7 +93,7 @@ export function dial(
   world: World,
   port: number,
   security: LinkSecurity = clientSecurity(world),
-): Promise<JudgedPeer> {
+): Promise<VerifiedPeer> {
   return dialLink({ host: '127.0.0.1', port, security, serverName: SERVER_NAME, signal, log: silent });
 }
 

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isPermanent, LinkError, textOf } from '../errors.js';
-import type { JudgedPeer } from '../tls/verify-peer.js';
+import type { VerifiedPeer } from '../tls/verify-peer.js';
 import type { Backend } from './types.js';
 
 const FIRST_WAIT_MS = 50;
@@ -37,7 +37,7 @@ export class BackOpener {
    * A new back. Tries until the budget is used up; a permanent error ends it at once.
    * @throws what the last try threw, or the reason of the relay's signal
    */
-  async open(): Promise<Duplex | JudgedPeer> {
+  async open(): Promise<Duplex | VerifiedPeer> {
     if (this.#budgetMs === null) return this.#try(this.#signal);
     this.#until ??= performance.now() + this.#budgetMs;
     for (;;) {
@@ -65,7 +65,7 @@ export class BackOpener {
   }
 
   /** One try that ends with its signal even if the backend does not; what it opens too late is closed. */
-  #try(signal: AbortSignal): Promise<Duplex | JudgedPeer> {
+  #try(signal: AbortSignal): Promise<Duplex | VerifiedPeer> {
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
         reject(

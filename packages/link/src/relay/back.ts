@@ -2,7 +2,7 @@
 // The far end of a relay while it stands: what it says, that it is lost, and by what. What becomes of the calls that are
 // open on it, and whether another one takes its place, is relay.ts's business.
 import type { Duplex } from 'node:stream';
-import type { JudgedPeer } from '../tls/verify-peer.js';
+import type { VerifiedPeer } from '../tls/verify-peer.js';
 import { onClose, streamOf } from './end-stream.js';
 import { Flow } from './flow.js';
 import { Outlet } from './outlet.js';
@@ -23,12 +23,12 @@ export class Back {
   readonly stream: Duplex;
   readonly outlet: Outlet;
   readonly flow: Flow;
-  readonly #judgedPeer: JudgedPeer | null;
+  readonly #judgedPeer: VerifiedPeer | null;
   readonly #since = performance.now();
   #answered = false;
   #error: Error | null = null;
 
-  constructor(opened: Duplex | JudgedPeer, port: BackPort) {
+  constructor(opened: Duplex | VerifiedPeer, port: BackPort) {
     const stream = streamOf(opened);
     this.stream = stream;
     this.outlet = new Outlet(stream);

@@ -2,20 +2,20 @@
 // The streams a relay may own, and how one ends kindly and in bounded time. Nothing about frames here.
 import type { Duplex } from 'node:stream';
 import { LinkError } from '../errors.js';
-import { isUnjudgedNetworkEnd, type JudgedPeer } from '../tls/verify-peer.js';
+import { isUnverifiedNetworkEnd, type VerifiedPeer } from '../tls/verify-peer.js';
 
 /** How long a peer may take to read what was still to be written, in milliseconds. */
 const LINGER_MS = 1_000;
 
 /**
  * The stream of an end that may be relayed.
- * @throws LinkError ERR_LINK_UNJUDGED for a network socket that did not pass the judge
+ * @throws LinkError ERR_LINK_UNVERIFIED for a network socket that did not pass the judge
  */
-export function streamOf(end: Duplex | JudgedPeer): Duplex {
+export function streamOf(end: Duplex | VerifiedPeer): Duplex {
   const stream = 'peer' in end ? end.socket : end;
-  if (isUnjudgedNetworkEnd(stream)) {
+  if (isUnverifiedNetworkEnd(stream)) {
     throw new LinkError(
-      'ERR_LINK_UNJUDGED',
+      'ERR_LINK_UNVERIFIED',
       'internal error: a network socket that nobody judged was given to a relay',
     );
   }

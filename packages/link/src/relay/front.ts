@@ -3,7 +3,7 @@
 // mean is decided in request-side.ts.
 import type { Duplex } from 'node:stream';
 import { encodeFrame, encodeResponse, FrameType } from '@peerpod-tls/ttrpc/relay';
-import type { JudgedPeer } from '../tls/verify-peer.js';
+import type { VerifiedPeer } from '../tls/verify-peer.js';
 import { endSoon, onClose, streamOf } from './end-stream.js';
 import { Flow } from './flow.js';
 import { Outlet } from './outlet.js';
@@ -24,7 +24,7 @@ export class Front {
   readonly outlet: Outlet;
   readonly flow: Flow;
 
-  constructor(end: Duplex | JudgedPeer, port: FrontPort) {
+  constructor(end: Duplex | VerifiedPeer, port: FrontPort) {
     const stream = streamOf(end);
     this.stream = stream;
     this.outlet = new Outlet(stream);

@@ -5,7 +5,7 @@
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { isPermanent, LinkError, textOf } from '../errors.js';
-import type { JudgedPeer } from '../tls/verify-peer.js';
+import type { VerifiedPeer } from '../tls/verify-peer.js';
 import { lossCause } from '../loss.js';
 import { Back, type BackPort } from './back.js';
 import { BackOpener } from './back-opener.js';
@@ -232,7 +232,7 @@ class FrameRelay implements Relay {
   }
 
   async #openBack(failed: number, lostAt: number | null): Promise<void> {
-    let opened: Duplex | JudgedPeer;
+    let opened: Duplex | VerifiedPeer;
     try {
       opened = await this.#opener.open();
     } catch (error) {

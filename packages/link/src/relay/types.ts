@@ -3,7 +3,7 @@
 import type { Duplex } from 'node:stream';
 import type { RewriteResult } from '@peerpod-tls/agent-protocol/wire';
 import type { Logger } from 'pino';
-import type { JudgedPeer } from '../tls/verify-peer.js';
+import type { VerifiedPeer } from '../tls/verify-peer.js';
 import type { LossCause } from '../loss.js';
 
 /** What an edit comes to: see agent-protocol. */
@@ -30,7 +30,7 @@ export interface Edit {
 }
 
 /** Opens the far side of a relay. The signal is aborted when the front is gone or the time for it is over. */
-export type Backend = (signal: AbortSignal) => Promise<Duplex | JudgedPeer>;
+export type Backend = (signal: AbortSignal) => Promise<Duplex | VerifiedPeer>;
 
 /** Hooks for metrics. Each costs nothing when absent; none may throw. */
 export interface RelayObserver {
@@ -51,7 +51,7 @@ export interface RelayObserver {
 
 export interface RelayOptions {
   /** The side that calls. The relay owns it, and the buffers it reads from it. */
-  readonly front: Duplex | JudgedPeer;
+  readonly front: Duplex | VerifiedPeer;
   readonly openBack: Backend;
   readonly edits: readonly Edit[];
   /**

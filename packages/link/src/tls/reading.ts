@@ -38,7 +38,7 @@ const MOST_REMEMBERED = 64;
 const memory = new WeakMap<TlsMaterial, Map<string, Remembered>>();
 
 /**
- * Judges what a peer presented by the rules of `explainRefusal`, and says the same as judging it anew each time: a
+ * Verifies what a peer presented by the rules of `explainRefusal`, and says the same as verifying it anew each time: a
  * remembered acceptance counts for exactly these certificates (by SHA-256), this role and this name, and only while
  * `now` lies within all dates it rests on. `name` is asked of a server only.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a link is secured: what a caller asks for, and the OpenSSL context made from it. No sockets, and no judgement of
-// a peer: see judge.ts.
+// How a link is secured: what a caller asks for, and the OpenSSL context made from it. No sockets, and no verification of
+// a peer: see verify.ts.
 import { constants } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { TlsMaterial, TlsProfile } from '@peerpod-tls/certs';
@@ -66,7 +66,7 @@ function makeContext(material: TlsMaterial, profile: TlsProfile): SecureContext 
     honorCipherOrder: true,
     ecdhCurve: 'X25519:P-256:P-384',
     // A resumed session outlives the certificate it was made with: no tickets. (The stateful sessions OpenSSL falls
-    // back to have no store here, so none is ever found again.) Renegotiation would judge nobody anew: refused.
+    // back to have no store here, so none is ever found again.) Renegotiation would verify nobody anew: refused.
     secureOptions: constants.SSL_OP_NO_TICKET | NO_RENEGOTIATION,
   });
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The one place where a connected socket becomes a judged peer. Nothing here dials or listens; nothing elsewhere can
+// The one place where a connected socket becomes a verified peer. Nothing here dials or listens; nothing elsewhere can
 // make the type that a relay accepts as a network end.
 import { Socket, isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -21,8 +21,8 @@ import { readCertificates, type SeenCertificate } from './reading.js';
 /** Both sides end a link at its expiry. The one whose clock is ahead is first, and the other reads a plain end. */
 const EXPIRY_SKEW_MS = 2_000;
 
-const judged = Symbol('judged peer');
-const judgedSockets = new WeakSet<Socket>();
+const verified = Symbol('verified peer');
+const verifiedSockets = new WeakSet<Socket>();
 
 /** What is known of the other end of a link. Holds no secret; made to be logged. */
 export interface PeerInfo {
@@ -48,9 +48,9 @@ export interface PeerTls {
   readonly handshakeMs: number;
 }
 
-/** A network end that was judged (or is plain by the operator's loud wish). Only this module makes one. */
-export interface JudgedPeer {
-  readonly [judged]: true;
+/** A network end that was verified (or is plain by the operator's loud wish). Only this module makes one. */
+export interface VerifiedPeer {
+  readonly [verified]: true;
   readonly socket: Socket;
   readonly peer: PeerInfo;
   /** What ended the socket, when it was an error or a certificate's expiry; null otherwise. */
@@ -59,18 +59,18 @@ export interface JudgedPeer {
   close(): void;
 }
 
-export type Judgement =
-  | { readonly t: 'peer'; readonly peer: JudgedPeer }
+export type Verification =
+  | { readonly t: 'peer'; readonly peer: VerifiedPeer }
   | { readonly t: 'refused'; readonly refusal: Refusal; readonly leaf: X509Certificate | null };
 
-export interface JudgeInput {
+export interface VerifyInput {
   readonly socket: TLSSocket;
   /** What the peer is to us. */
   readonly role: 'server' | 'client';
   readonly material: TlsMaterial;
   /** The name a server must have. Clients are not asked for a name. */
   readonly serverName?: string | undefined;
-  /** True only under the loud flag: no client certificate was asked for, so none is judged. */
+  /** True only under the loud flag: no client certificate was asked for, so none is verified. */
   readonly anyClient?: boolean;
   readonly handshakeMs: number;
   readonly log: Logger;
@@ -78,14 +78,14 @@ export interface JudgeInput {
 }
 
 /**
- * Judges a TLS socket whose handshake is done. OpenSSL's verdict and our own reading of the certificate (chain, dates,
+ * Verifies a TLS socket whose handshake is done. OpenSSL's verdict and our own reading of the certificate (chain, dates,
  * purpose, name) must both be good; when either is not, the answer says which rule was broken and by what.
  */
-export function judgeTls(i: JudgeInput): Judgement {
+export function verifyTls(i: VerifyInput): Verification {
   const leaf = i.socket.getPeerX509Certificate() ?? null;
-  const judgement = i.role === 'client' && i.anyClient === true ? unasked(leaf) : judgeLeaf(i, leaf);
-  if (judgement.t === 'refused') return { ...judgement, leaf };
-  const { seen } = judgement;
+  const verification = i.role === 'client' && i.anyClient === true ? unasked(leaf) : verifyLeaf(i, leaf);
+  if (verification.t === 'refused') return { ...verification, leaf };
+  const { seen } = verification;
   const leafEnd = seen?.notAfter ?? i.material.expiresAt;
   const expiresAt = leafEnd < i.material.expiresAt ? leafEnd : i.material.expiresAt;
   const info: PeerInfo = {
@@ -104,14 +104,14 @@ export function judgeTls(i: JudgeInput): Judgement {
   return { t: 'peer', peer: mint(i.socket, info, i.material, i.log) };
 }
 
-/** A peer on a plain link: the operator asked for no TLS, so there is nothing to judge. */
-export function acceptPlain(socket: Socket, log: Logger): JudgedPeer {
+/** A peer on a plain link: the operator asked for no TLS, so there is nothing to verify. */
+export function acceptPlain(socket: Socket, log: Logger): VerifiedPeer {
   return mint(socket, { ...addressesOf(socket), tls: null, expiresAt: null }, null, log);
 }
 
-/** Whether this stream is a network socket that was never judged: a relay refuses to touch one. */
-export function isUnjudgedNetworkEnd(stream: unknown): boolean {
-  return stream instanceof Socket && stream.remoteFamily !== undefined && !judgedSockets.has(stream);
+/** Whether this stream is a network socket that was never verified: a relay refuses to touch one. */
+export function isUnverifiedNetworkEnd(stream: unknown): boolean {
+  return stream instanceof Socket && stream.remoteFamily !== undefined && !verifiedSockets.has(stream);
 }
 
 /** The words for a certificate in an error: subject and fingerprint. */
@@ -132,8 +132,8 @@ function addressesOf(socket: Socket): { remote: string; local: string } {
 }
 
 /** `material` is what this end presented, for the words of errors. */
-function mint(socket: Socket, peer: PeerInfo, material: TlsMaterial | null, log: Logger): JudgedPeer {
-  judgedSockets.add(socket);
+function mint(socket: Socket, peer: PeerInfo, material: TlsMaterial | null, log: Logger): VerifiedPeer {
+  verifiedSockets.add(socket);
   let failure: LinkError | null = null;
   // A socket without an error listener would end the process; this one stays for the life of the socket.
   const onError = (error: unknown): void => {
@@ -165,7 +165,7 @@ function mint(socket: Socket, peer: PeerInfo, material: TlsMaterial | null, log:
   }
   endWhenStalled(socket, peer.remote, log, onError);
   return {
-    [judged]: true,
+    [verified]: true,
     socket,
     peer,
     failure: () => failure,
@@ -176,19 +176,19 @@ function mint(socket: Socket, peer: PeerInfo, material: TlsMaterial | null, log:
 }
 
 /** What is known of a peer that may pass: `seen` is null for one that was not asked for a certificate and sent none. */
-type LeafJudgement =
+type LeafVerification =
   | { readonly t: 'passed'; readonly seen: SeenCertificate | null }
   | { readonly t: 'refused'; readonly refusal: Refusal };
 
-function unasked(leaf: X509Certificate | null): LeafJudgement {
+function unasked(leaf: X509Certificate | null): LeafVerification {
   if (leaf === null) return { t: 'passed', seen: null };
   const { subject, names, fingerprint } = describeCertificate(leaf);
   return { t: 'passed', seen: { subject, names, fingerprint, notAfter: new Date(leaf.validTo) } };
 }
 
-function judgeLeaf(i: JudgeInput, leaf: X509Certificate | null): LeafJudgement {
+function verifyLeaf(i: VerifyInput, leaf: X509Certificate | null): LeafVerification {
   const name = i.role === 'server' ? (i.serverName ?? '') : undefined;
-  const refuse = (rule: RefusalRule, text: string): LeafJudgement => ({
+  const refuse = (rule: RefusalRule, text: string): LeafVerification => ({
     t: 'refused',
     refusal: plainRefusal(i, leaf, rule, text),
   });
@@ -203,7 +203,12 @@ function judgeLeaf(i: JudgeInput, leaf: X509Certificate | null): LeafJudgement {
   return { t: 'passed', seen: reading.seen };
 }
 
-function plainRefusal(i: JudgeInput, leaf: X509Certificate | null, rule: RefusalRule, text: string): Refusal {
+function plainRefusal(
+  i: VerifyInput,
+  leaf: X509Certificate | null,
+  rule: RefusalRule,
+  text: string,
+): Refusal {
   const seen = leaf === null ? null : describeCertificate(leaf);
   return {
     rule,

@@ -9,7 +9,7 @@ import {
   type TlsProfile,
 } from '@peerpod-tls/certs';
 import { pino, type Logger } from 'pino';
-import type { JudgedPeer } from '../../src/tls/verify-peer.js';
+import type { VerifiedPeer } from '../../src/tls/verify-peer.js';
 import { dialLink } from '../../src/dial.js';
 import { listenLink, type LinkListener, type ListenOptions } from '../../src/listen.js';
 
@@ -104,7 +104,7 @@ export function dial(
   world: World,
   port: number,
   o: Partial<Parameters<typeof dialLink>[0]> = {},
-): Promise<JudgedPeer> {
+): Promise<VerifiedPeer> {
   return dialLink({
     host: '127.0.0.1',
     port,

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { Authority, selfSignedClient, type IssuedCertificate, type TlsMaterial } from '@peerpod-tls/certs';
 import t, { type Test } from 'tap';
-import type { JudgedPeer } from '../../src/tls/verify-peer.js';
+import type { VerifiedPeer } from '../../src/tls/verify-peer.js';
 import type { LinkListener, ListenOptions } from '../../src/listen.js';
 import type { PeerRefusal } from '../../src/tls/refusal-log.js';
 import {
@@ -25,14 +25,14 @@ const stranger = await makeWorld();
 
 interface Scene {
   readonly listener: LinkListener;
-  readonly peers: JudgedPeer[];
+  readonly peers: VerifiedPeer[];
   readonly refused: PeerRefusal[];
   /** Resolves with the next refusal or peer. */
   readonly next: () => Promise<void>;
 }
 
 async function scene(t: Test, w: World = world, o: Partial<ListenOptions> = {}): Promise<Scene> {
-  const peers: JudgedPeer[] = [];
+  const peers: VerifiedPeer[] = [];
   const refused: PeerRefusal[] = [];
   let wake: (() => void)[] = [];
   let taken = 0;
@@ -89,7 +89,7 @@ function ending(socket: TLSSocket): Promise<string> {
   });
 }
 
-t.test('two that trust each other are judged on both sides, and told what they need to know', async t => {
+t.test('two that trust each other are verified on both sides, and told what they need to know', async t => {
   const { listener, peers, next } = await scene(t);
   const link = await dial(world, listener.address().port);
   t.teardown(() => link.socket.destroy());
