@@ -13,11 +13,16 @@ import type { Logger } from 'pino';
 import type { SandboxDeps, SandboxSettings } from './sandboxes/deps.js';
 import { adaptorRewrites, type RewriteOptions } from '@peerpod-tls/proxy';
 import { AdaptorError } from './errors.js';
-import { watchExpiries } from './expiry-watch.js';
 import { hypervisorServices } from './hypervisor/services.js';
-import { openIdentity } from './identity-files.js';
-import { automaticIdentity, disabledIdentity, manualIdentity, type Identity } from './identity.js';
-import { LiveMaterial } from './live-material.js';
+import {
+  automaticIdentity,
+  disabledIdentity,
+  LiveMaterial,
+  manualIdentity,
+  openIdentity,
+  watchExpiries,
+  type Identity,
+} from '@peerpod-tls/trust';
 import { Metrics } from './metrics.js';
 import { operatorServices } from './hypervisor/operator.js';
 import type { AdaptorOptions } from './options.js';

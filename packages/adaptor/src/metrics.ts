@@ -4,7 +4,7 @@ import { Counter, createRegistry, Gauge, Histogram, type Registry } from '@peerp
 import type { MetricsSource } from '@peerpod-tls/daemon';
 import { LOSS_CAUSES, type RelayObserver } from '@peerpod-tls/link';
 import { CallStats } from '@peerpod-tls/proxy';
-import type { Expiry } from './identity.js';
+import type { Expiry } from '@peerpod-tls/trust';
 import { REFUSAL_RULES } from '@peerpod-tls/proxy';
 import { SANDBOX_STATES, type Sandbox } from './sandboxes/sandbox.js';
 

@@ -12,7 +12,7 @@ import {
 import { commonFlags, WITHOUT_EFFECT } from './flags.js';
 import { readGlobalInitdata } from './sandboxes/initdata.js';
 import type { ProviderModule } from '@peerpod-tls/providers';
-import { chooseTlsMode, tlsWarnings, type TlsMode } from './tls-mode.js';
+import { chooseTlsMode, tlsWarnings, type TlsMode } from '@peerpod-tls/trust';
 
 export interface AdaptorOptions {
   readonly socket: string;

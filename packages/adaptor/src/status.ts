@@ -7,7 +7,7 @@
 //   /sandboxes the table, for people and tools; no secret is in it.
 //   /orphans   instances that belong to no sandbox, as last looked at.
 import type { CheckResult } from '@peerpod-tls/daemon';
-import type { Identity } from './identity.js';
+import type { Identity } from '@peerpod-tls/trust';
 import type { OrphanReport } from './sandboxes/orphans.js';
 import { agentSocketPath } from './sandboxes/sandbox-id.js';
 import type { SandboxTable } from './sandboxes/sandbox-table.js';

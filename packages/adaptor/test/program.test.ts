@@ -9,7 +9,7 @@ import { hypervisorService, podVmInfoService } from '@peerpod-tls/agent-protocol
 import { clientOf, connectUnix, type TypedClient } from '@peerpod-tls/ttrpc';
 import { main } from '../src/main.js';
 import { annotations, dialAgent, eventually, temporary } from './kit/adaptor.js';
-import { flagsOf, manualSet } from './kit/certificates.js';
+import { flagsOf, manualSet } from '../../trust/test/kit/certificates.js';
 import { localFlags, Program, run, type Finished } from './kit/program.js';
 
 const HELP = /Usage: cloud-api-adaptor <provider-name> \[options\] \| help \| version\n\n.*\n\tlocal/;

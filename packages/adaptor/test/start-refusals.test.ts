@@ -6,9 +6,9 @@ import { createServer } from 'node:net';
 import t, { type Test } from 'tap';
 import { Authority } from '@peerpod-tls/certs';
 import { Adaptor } from '../src/adaptor.js';
-import { openIdentity } from '../src/identity-files.js';
+import { openIdentity } from '../../trust/src/identity-files.js';
 import { captureLog, optionsIn, PORT, startRig, temporary } from './kit/adaptor.js';
-import { flagsOf, manualSet, tomorrow, writeManual, yesterday } from './kit/certificates.js';
+import { flagsOf, manualSet, tomorrow, writeManual, yesterday } from '../../trust/test/kit/certificates.js';
 import { TestProvider } from './kit/provider.js';
 
 interface Expected {
@@ -174,11 +174,11 @@ t.test("a broken or expired identity is refused and never replaced behind anybod
     t,
     directory,
     [],
-    { code: 'ERR_ADAPTOR_IDENTITY', message: /identity/, hint: /restore/ },
+    { code: 'ERR_TRUST_IDENTITY', message: /identity/, hint: /restore/ },
     'cut key',
   );
   rmSync(key);
-  await refuses(t, directory, [], { code: 'ERR_ADAPTOR_IDENTITY', message: /ca\.key/ }, 'lost key');
+  await refuses(t, directory, [], { code: 'ERR_TRUST_IDENTITY', message: /ca\.key/ }, 'lost key');
   rmSync(path.join(state, 'identity'), { recursive: true });
   await openIdentity(state, 'ecdsa-p256', new Date(Date.now() - 1824 * 86_400_000));
   const rig = await startRig(t, { directory });
@@ -196,7 +196,7 @@ t.test('an expired identity is refused with the way out', async t => {
   await t.rejects(
     openIdentity(directory, 'ecdsa-p256', long).then(() => openIdentity(directory, 'ecdsa-p256')),
     {
-      code: 'ERR_ADAPTOR_IDENTITY_EXPIRED',
+      code: 'ERR_TRUST_IDENTITY_EXPIRED',
       message: /expired/,
       hint: /move .*identity away/,
     },

@@ -12,7 +12,7 @@ import {
 } from '@peerpod-tls/certs';
 import type { ListenSecurity } from '@peerpod-tls/link';
 import { annotations, PORT, startRig, status, temporary } from './kit/adaptor.js';
-import { flagsOf, imageOf, manualSet } from './kit/certificates.js';
+import { flagsOf, imageOf, manualSet } from '../../trust/test/kit/certificates.js';
 import { TestProvider } from './kit/provider.js';
 
 const profile = parseTlsProfile({}, { minVersion: '', cipherSuites: '' });

@@ -2,6 +2,7 @@
 // Reads apf.json from disk, warily. What its values mean for TLS is decided in tls.ts.
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 
+import { exposedMode } from '@peerpod-tls/trust';
 import { parseApf } from '@peerpod-tls/user-data/apf';
 import type { ApfConfig } from '@peerpod-tls/user-data/apf';
 
@@ -23,12 +24,7 @@ export function readConfigurationFile(path: string): ConfigurationFile {
   const { text, mode } = readSmallFile(path);
   const { config, unknownKeys } = decode(path, text);
   const holdsKey = (config.tlsServerKey ?? '') !== '';
-  return { path, config, unknownKeys, exposedMode: holdsKey ? exposed(mode) : null };
-}
-
-/** The permission bits as text when group or others may read, else null. */
-export function exposed(mode: number): string | null {
-  return (mode & 0o044) === 0 ? null : (mode & 0o777).toString(8).padStart(4, '0');
+  return { path, config, unknownKeys, exposedMode: holdsKey ? exposedMode(mode) : null };
 }
 
 function readSmallFile(path: string): { text: string; mode: number } {

@@ -2,13 +2,7 @@
 // The failures the forwarder itself raises, before or beside the data path. Errors of TLS, frames and flags have their own rooms.
 
 export type ForwarderErrorCode =
-  | 'ERR_FORWARDER_CONFIG'
-  | 'ERR_FORWARDER_NO_CERTIFICATE'
-  | 'ERR_FORWARDER_NO_CLIENT_ANCHOR'
-  | 'ERR_FORWARDER_CONTRADICTION'
-  | 'ERR_FORWARDER_HALF_PAIR'
-  | 'ERR_FORWARDER_AGENT_ABSENT'
-  | 'ERR_FORWARDER_ABSTRACT_SOCKET';
+  'ERR_FORWARDER_CONFIG' | 'ERR_FORWARDER_AGENT_ABSENT' | 'ERR_FORWARDER_ABSTRACT_SOCKET';
 
 export class ForwarderError extends Error {
   readonly code: ForwarderErrorCode;

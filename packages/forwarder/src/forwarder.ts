@@ -20,8 +20,8 @@ import { readConfigurationFile } from './configuration-file.js';
 import { Counters } from './counters.js';
 import { forwarderEdits } from './edits.js';
 import type { ForwarderOptions, ListenAddress } from './options.js';
-import { decideServing } from './tls.js';
-import type { Serving } from './tls.js';
+import { decideServing } from '@peerpod-tls/trust';
+import type { Serving } from '@peerpod-tls/trust';
 
 export interface Forwarder {
   /** The address actually bound. */

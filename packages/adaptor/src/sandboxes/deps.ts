@@ -2,7 +2,7 @@
 // What the life of a sandbox needs from the rest of the adaptor, in one place. Types only.
 import type { Edit } from '@peerpod-tls/link';
 import type { Logger } from 'pino';
-import type { Identity } from '../identity.js';
+import type { Identity } from '@peerpod-tls/trust';
 import type { Metrics } from '../metrics.js';
 import type { Provider } from '@peerpod-tls/providers';
 import type { SandboxTable } from './sandbox-table.js';

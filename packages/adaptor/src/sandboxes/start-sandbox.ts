@@ -5,7 +5,7 @@ import { codeOf, reasonOf } from '@peerpod-tls/base';
 import { dialUntilHealthy } from '@peerpod-tls/link';
 import type { SandboxDeps } from './deps.js';
 import { AdaptorError } from '../errors.js';
-import { leafFacts } from '../identity.js';
+import { leafFacts } from '@peerpod-tls/trust';
 import { writeLetter } from './user-data.js';
 import { leftBehind } from '@peerpod-tls/providers';
 import type { Instance } from '@peerpod-tls/providers';

@@ -10,13 +10,13 @@ import {
   type UserDataFile,
 } from '@peerpod-tls/user-data';
 import { AdaptorError } from '../errors.js';
-import type { LetterTls } from '../identity.js';
+import type { UserDataTls } from '@peerpod-tls/trust';
 import { packInitdata } from './initdata.js';
 import type { Sandbox } from './sandbox.js';
 
 export interface LetterOptions {
   readonly sandbox: Sandbox;
-  readonly tls: LetterTls;
+  readonly tls: UserDataTls;
   /** `-initdata`, packed; used when the pod brought none. */
   readonly initdata: string;
   readonly scratchSpace: boolean;

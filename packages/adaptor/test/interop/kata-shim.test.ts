@@ -9,7 +9,7 @@ import { selfSignedClient } from '@peerpod-tls/certs';
 import { renderApf } from '@peerpod-tls/user-data';
 import t from 'tap';
 import { processesOf } from '../../../providers/src/host/vm-processes.js';
-import { flagsOf, manualSet } from '../kit/certificates.js';
+import { flagsOf, manualSet } from '../../../trust/test/kit/certificates.js';
 import { freePort } from '../../../../test/kit/free-port.js';
 import { localFlags, Program } from '../kit/program.js';
 import {

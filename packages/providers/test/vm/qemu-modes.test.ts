@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { processesOf } from '../../src/host/vm-processes.js';
-import { manualSet, flagsOf } from '../../../adaptor/test/kit/certificates.js';
+import { manualSet, flagsOf } from '../../../trust/test/kit/certificates.js';
 import {
   consoleOf,
   dialAsStranger,

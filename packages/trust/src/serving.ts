@@ -5,12 +5,8 @@ import { statSync } from 'node:fs';
 
 import { checkMaterial, parseTlsProfile, readPem } from '@peerpod-tls/certs';
 import type { PemSource, TlsMaterial, TlsProfile } from '@peerpod-tls/certs';
-import type { ApfConfig } from '@peerpod-tls/user-data/apf';
 
-import { exposed } from './configuration-file.js';
-import type { ConfigurationFile } from './configuration-file.js';
-import { ForwarderError } from './errors.js';
-import type { ForwarderOptions } from './options.js';
+import { TrustError } from './errors.js';
 
 /** How the forwarder serves. `tls-any-client` and `plain` exist only behind a flag that says so. */
 export type Serving =
@@ -29,20 +25,36 @@ export interface Note {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-type TlsFlags = Pick<
-  ForwarderOptions,
-  'caCertFile' | 'certFile' | 'certKey' | 'disableTls' | 'allowAnyClient'
->;
+/** The forwarder's flags that decide; files undefined when not given. */
+export interface ServingFlags {
+  readonly caCertFile: string | undefined;
+  readonly certFile: string | undefined;
+  readonly certKey: string | undefined;
+  readonly disableTls: boolean;
+  readonly allowAnyClient: boolean;
+}
+
+/** The configuration file as far as TLS goes: where it is, and the texts in it. */
+export interface ServingConfiguration {
+  readonly path: string;
+  readonly config: {
+    readonly tlsServerKey?: string | undefined;
+    readonly tlsServerCert?: string | undefined;
+    readonly tlsClientCa?: string | undefined;
+    readonly tlsMinVersion?: string | undefined;
+    readonly tlsCipherSuites?: readonly string[] | undefined;
+  };
+}
 
 /**
  * Upstream's precedence (a flag's file over the configuration file's text, the pair as one) without its silence: half
  * a pair, no client anchor, and anchors that a flag would throw away are errors.
  *
- * @throws ForwarderError, or CertError naming the file and the flag
+ * @throws TrustError, or CertError naming the file and the flag
  */
 export function decideServing(
-  flags: TlsFlags,
-  file: ConfigurationFile,
+  flags: ServingFlags,
+  file: ServingConfiguration,
   now: Date = new Date(),
 ): ServingDecision {
   const notes: Note[] = [];
@@ -57,15 +69,15 @@ export function decideServing(
   const pair = serverPair(flags, file, notes);
   const anchors = clientAnchors(flags, file);
   if (anchors !== null && flags.allowAnyClient) {
-    throw new ForwarderError(
-      'ERR_FORWARDER_CONTRADICTION',
+    throw new TrustError(
+      'ERR_TRUST_CONTRADICTION',
       `-allow-any-client would throw away the client anchors of ${anchors.flag} (${anchors.file})`,
       { hint: 'leave -allow-any-client out: the anchors are what authenticates the adaptor' },
     );
   }
   if (anchors === null && !flags.allowAnyClient) {
-    throw new ForwarderError(
-      'ERR_FORWARDER_NO_CLIENT_ANCHOR',
+    throw new TrustError(
+      'ERR_TRUST_NO_CLIENT_ANCHOR',
       `no client anchor: neither -ca-cert-file nor tls-client-ca in ${file.path}, so every client would be served`,
       { hint: 'give -ca-cert-file FILE with what the client certificate of the adaptor chains to' },
     );
@@ -87,8 +99,8 @@ export function decideServing(
 }
 
 function serverPair(
-  flags: TlsFlags,
-  file: ConfigurationFile,
+  flags: ServingFlags,
+  file: ServingConfiguration,
   notes: Note[],
 ): { cert: PemSource; key: PemSource } {
   const { certFile, certKey } = flags;
@@ -99,7 +111,7 @@ function serverPair(
   if (certFile !== undefined || certKey !== undefined) {
     const [given, missing] =
       certFile === undefined ? ['-cert-key', '-cert-file'] : ['-cert-file', '-cert-key'];
-    throw new ForwarderError('ERR_FORWARDER_HALF_PAIR', `${given} is given without ${missing}`, {
+    throw new TrustError('ERR_TRUST_HALF_PAIR', `${given} is given without ${missing}`, {
       hint: `add ${missing}, or leave both out for the pair in ${file.path}`,
     });
   }
@@ -111,12 +123,12 @@ function serverPair(
   if (cert !== '' || key !== '') {
     const [given, missing] =
       cert === '' ? ['tls-server-key', 'tls-server-cert'] : ['tls-server-cert', 'tls-server-key'];
-    throw new ForwarderError('ERR_FORWARDER_HALF_PAIR', `${file.path} has ${given} and no ${missing}`, {
+    throw new TrustError('ERR_TRUST_HALF_PAIR', `${file.path} has ${given} and no ${missing}`, {
       hint: 'the adaptor sends both or none; or give -cert-file and -cert-key',
     });
   }
-  throw new ForwarderError(
-    'ERR_FORWARDER_NO_CERTIFICATE',
+  throw new TrustError(
+    'ERR_TRUST_NO_CERTIFICATE',
     `no server certificate: neither -cert-file and -cert-key nor tls-server-cert and tls-server-key in ${file.path}`,
     {
       hint: 'in manual mode give -cert-file, -cert-key and -ca-cert-file; in automatic mode the adaptor (without -ca-cert-file) sends them',
@@ -124,17 +136,17 @@ function serverPair(
   );
 }
 
-function clientAnchors(flags: TlsFlags, file: ConfigurationFile): PemSource | null {
+function clientAnchors(flags: ServingFlags, file: ServingConfiguration): PemSource | null {
   if (flags.caCertFile !== undefined) return readPem(flags.caCertFile, '-ca-cert-file');
   const text = file.config.tlsClientCa ?? '';
   return text === '' ? null : inline(file, 'tls-client-ca', text);
 }
 
-function inline(file: ConfigurationFile, key: string, pem: string): PemSource {
+function inline(file: ServingConfiguration, key: string, pem: string): PemSource {
   return { file: file.path, flag: key, pem };
 }
 
-function profileOf(file: ConfigurationFile, material: TlsMaterial): TlsProfile {
+function profileOf(file: ServingConfiguration, material: TlsMaterial): TlsProfile {
   const { tlsMinVersion, tlsCipherSuites } = file.config;
   const keyType = keyTypeOf(material);
   return parseTlsProfile(
@@ -152,14 +164,19 @@ function keyTypeOf(material: TlsMaterial): 'ec' | 'rsa' | 'ed25519' | null {
   return type === 'ec' || type === 'rsa' || type === 'ed25519' ? type : null;
 }
 
+/** The permission bits as text when group or others may read, else null. */
+export function exposedMode(mode: number): string | null {
+  return (mode & 0o044) === 0 ? null : (mode & 0o777).toString(8).padStart(4, '0');
+}
+
 function noteExposedKey(path: string, notes: Note[]): void {
-  const mode = exposed(statSync(path, { throwIfNoEntry: false })?.mode ?? 0);
+  const mode = exposedMode(statSync(path, { throwIfNoEntry: false })?.mode ?? 0);
   if (mode !== null)
     notes.push({ text: 'private key readable by others', fields: { file: path, flag: '-cert-key', mode } });
 }
 
 /** Names of the TLS settings present, for saying which of them plain text ignores. */
-function tlsSettings(flags: TlsFlags, config: ApfConfig): string[] {
+function tlsSettings(flags: ServingFlags, config: ServingConfiguration['config']): string[] {
   const present: [string, unknown][] = [
     ['-ca-cert-file', flags.caCertFile],
     ['-cert-file', flags.certFile],

@@ -12,7 +12,7 @@ import {
   type KeyAlgorithm,
   type TlsMaterial,
 } from '@peerpod-tls/certs';
-import { AdaptorError } from './errors.js';
+import { TrustError } from './errors.js';
 
 const FLAG = '-state-dir';
 
@@ -27,7 +27,7 @@ export interface IdentityFiles {
  * Reads `<state-dir>/identity`, or makes it when there is none. Never makes a new one over a broken one: every VM that
  * is running trusts the old, and would be out of reach for good.
  *
- * @throws AdaptorError `ERR_ADAPTOR_IDENTITY` (unreadable, mixed up) or `ERR_ADAPTOR_IDENTITY_EXPIRED`
+ * @throws TrustError `ERR_TRUST_IDENTITY` (unreadable, mixed up) or `ERR_TRUST_IDENTITY_EXPIRED`
  */
 export async function openIdentity(
   stateDir: string,
@@ -41,8 +41,8 @@ export async function openIdentity(
     return { ...readIdentity(directory, now), created };
   } catch (cause) {
     const expired = codeOf(cause) === 'ERR_CERT_EXPIRED';
-    throw new AdaptorError(
-      expired ? 'ERR_ADAPTOR_IDENTITY_EXPIRED' : 'ERR_ADAPTOR_IDENTITY',
+    throw new TrustError(
+      expired ? 'ERR_TRUST_IDENTITY_EXPIRED' : 'ERR_TRUST_IDENTITY',
       `the CA and client certificate in ${directory} cannot be used: ${reasonOf(cause)}`,
       {
         hint: expired

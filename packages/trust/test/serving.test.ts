@@ -2,9 +2,9 @@
 import { Authority, selfSignedClient } from '@peerpod-tls/certs';
 import t from 'tap';
 
-import { readConfigurationFile } from '../src/configuration-file.js';
-import { decideServing } from '../src/tls.js';
-import { makeWorld } from './support/world.js';
+import { readConfigurationFile } from '../../forwarder/src/configuration-file.js';
+import { decideServing } from '../src/serving.js';
+import { makeWorld } from '../../forwarder/test/support/world.js';
 
 const noFlags = {
   caCertFile: undefined,
@@ -56,7 +56,7 @@ t.test(
         t.equal(serving, undefined, what);
         t.match(
           outcome.error,
-          { code: /^ERR_FORWARDER_(HALF_PAIR|NO_CERTIFICATE|NO_CLIENT_ANCHOR|CONTRADICTION)$/, hint: /./ },
+          { code: /^ERR_TRUST_(HALF_PAIR|NO_CERTIFICATE|NO_CLIENT_ANCHOR|CONTRADICTION)$/, hint: /./ },
           what,
         );
         continue;

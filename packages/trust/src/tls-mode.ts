@@ -2,12 +2,12 @@
 // Which of the three TLS modes a set of options means. A pure decision: no file is opened here, and every mixed or
 // half-given combination is refused, because each of them would end in a link that nobody checks or nobody can open.
 import { parseTlsProfile, type KeyAlgorithm, type TlsProfile } from '@peerpod-tls/certs';
-import { AdaptorError } from './errors.js';
+import { TrustError } from './errors.js';
 
 /** The name a server certificate must carry when users bring their own (upstream's constant). */
 export const MANUAL_SERVER_NAME = 'podvm-server';
 
-/** The profile that both ends of a link keep to: ours as checked, and the words of it that go into the letter. */
+/** The profile that both ends of a link keep to: ours as checked, and the words of it that go into user-data. */
 export interface LinkProfile {
   readonly profile: TlsProfile;
   readonly minVersion: string;
@@ -39,7 +39,7 @@ export interface TlsOptions {
 
 const DEFAULT_KEY_ALGORITHM: KeyAlgorithm = 'ecdsa-p256';
 
-/** Decides the mode; throws `ERR_ADAPTOR_TLS_OPTIONS`, or the profile's own error, naming what to add or leave out. */
+/** Decides the mode; throws `ERR_TRUST_OPTIONS`, or the profile's own error, naming what to add or leave out. */
 export function chooseTlsMode(o: TlsOptions): TlsMode {
   if (o.tlsSkipVerify) refuseSkipVerify();
   if (o.disableTls) return chooseDisabled(o);
@@ -64,7 +64,7 @@ export function chooseTlsMode(o: TlsOptions): TlsMode {
 }
 
 function refuse(message: string, hint: string): never {
-  throw new AdaptorError('ERR_ADAPTOR_TLS_OPTIONS', message, { hint });
+  throw new TrustError('ERR_TRUST_OPTIONS', message, { hint });
 }
 
 function refuseSkipVerify(): never {
@@ -131,7 +131,7 @@ function linkProfile(o: TlsOptions, type: 'ec' | 'rsa' | 'ed25519' | undefined):
     },
     { minVersion: '-tls-min-version', cipherSuites: '-tls-cipher-suites' },
   );
-  // The letter always says the floor, so that a VM whose own default is lower keeps to the same one.
+  // User-data always says the floor, so that a VM whose own default is lower keeps to the same one.
   return {
     profile,
     minVersion: profile.minVersion === 'TLSv1.3' ? 'VersionTLS13' : 'VersionTLS12',

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The certificates users bring, kept current: read again when their files change or when told to. New links get the new
 // material, open ones keep theirs, and material that does not pass its checks never replaces material that did.
-import { codeOf, reasonOf } from '@peerpod-tls/base';
 import { createHash } from 'node:crypto';
 import { watch, type FSWatcher } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { codeOf, reasonOf } from '@peerpod-tls/base';
 import { checkMaterial, describeMaterial, readPem, type TlsMaterial } from '@peerpod-tls/certs';
 import type { Logger } from 'pino';
 

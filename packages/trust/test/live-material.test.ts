@@ -5,9 +5,8 @@ import path from 'node:path';
 import t from 'tap';
 import { Authority } from '@peerpod-tls/certs';
 import { LiveMaterial } from '../src/live-material.js';
-import { annotations, captureLog, dialAgent, PORT, startRig, temporary } from './kit/adaptor.js';
-import { flagsOf, imageOf, manualSet, writeManual } from './kit/certificates.js';
-import { TestProvider } from './kit/provider.js';
+import { captureLog, temporary } from '../../../test/kit/log.js';
+import { manualSet, writeManual } from './kit/certificates.js';
 
 const filesOf = (files: {
   ca: string;
@@ -109,38 +108,4 @@ t.test('without any event the files are compared from time to time', async t => 
   t.equal(live.current.leaf.fingerprint256, next.certificate.fingerprint256);
   await live.close();
   unlinkSync(at('ca.crt'));
-});
-
-t.test('new certificates serve new links and leave open ones alone', async t => {
-  const directory = temporary(t);
-  const first = await manualSet(directory);
-  const provider = new TestProvider(PORT);
-  provider.vmOptions = { image: first.image };
-  const rig = await startRig(t, { provider, flags: flagsOf(first.files) });
-  const { agentSocketPath } = await rig.hypervisor.CreateVM({
-    id: 'rotate',
-    annotations: annotations(),
-    networkNamespacePath: '',
-  });
-  await rig.hypervisor.StartVM({ id: 'rotate' });
-  const open = await dialAgent(agentSocketPath);
-  t.match(await open.health.Check({}), { status: 1 });
-
-  const second = await Authority.create({});
-  const client = await second.issue('client', {});
-  writeManual(directory, first.ca + second.certPem, client.certPem, client.keyPem);
-  await rig.adaptor.reload();
-  t.match(await open.health.Check({}), { status: 1 }, 'the open link stays');
-  provider.vmOptions = { image: await imageOf(second) };
-  await rig.hypervisor.CreateVM({
-    id: 'rotated',
-    annotations: annotations('other'),
-    networkNamespacePath: '',
-  });
-  await rig.hypervisor.StartVM({ id: 'rotated' });
-  open.client.close();
-  t.match(
-    await (await fetch(`http://${rig.adaptor.statusAddress}/metrics`)).text(),
-    /peerpod_certificate_reloads_total\{result="ok"\} [12]/,
-  );
 });

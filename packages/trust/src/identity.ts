@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who the adaptor is on a link and what a letter says about TLS, for each of the three modes. The files of automatic
+// Who the adaptor is on a link and what user-data says about TLS, for each of the three modes. The files of automatic
 // mode are made and read in identity-files.ts, those of manual mode are watched in live-material.ts.
 import type { X509Certificate } from 'node:crypto';
 import {
@@ -10,11 +10,10 @@ import {
   type TlsMaterial,
 } from '@peerpod-tls/certs';
 import type { LinkSecurity } from '@peerpod-tls/link';
-import type { LeafFacts } from './sandboxes/sandbox.js';
 import { MANUAL_SERVER_NAME, type LinkProfile } from './tls-mode.js';
 
-/** The TLS part of a letter; empty fields are left out of it. Holds a private key in automatic mode. */
-export interface LetterTls {
+/** The TLS part of user-data; empty fields are left out of it. Holds a private key in automatic mode. */
+export interface UserDataTls {
   readonly tlsServerKey?: string;
   readonly tlsServerCert?: string;
   readonly tlsClientCa?: string;
@@ -22,10 +21,17 @@ export interface LetterTls {
   readonly tlsCipherSuites?: readonly string[];
 }
 
-export interface IssuedLetter {
-  readonly tls: LetterTls;
-  /** What may be told about the certificate in it; null when the letter carries none. */
+export interface IssuedUserData {
+  readonly tls: UserDataTls;
+  /** What may be told about the certificate in it; null when user-data carries none. */
   readonly leaf: CertificateSummary | null;
+}
+
+/** What is kept of a certificate to recognise it by. */
+export interface LeafFacts {
+  readonly subject: string;
+  readonly fingerprint: string;
+  readonly notAfter: string;
 }
 
 /** One certificate whose end is near or not: for metrics and warnings. */
@@ -41,7 +47,7 @@ export interface Identity {
   /** The name a VM's certificate must carry; empty with TLS off. */
   serverName(instanceName: string): string;
   /** Makes what a new VM needs to be recognised and to recognise us. */
-  issue(serverName: string): Promise<IssuedLetter>;
+  issue(serverName: string): Promise<IssuedUserData>;
   expiries(): readonly Expiry[];
   /** Facts for the line 'identity ready'. */
   describe(): { readonly authority: LeafFacts | null; readonly client: LeafFacts | null };
@@ -71,7 +77,7 @@ function expiry(kind: Expiry['kind'], certificate: X509Certificate): Expiry {
 }
 
 /** The profile's words, for a VM that has to keep to the same floor. */
-function profileOf(link: LinkProfile): LetterTls {
+function profileOf(link: LinkProfile): UserDataTls {
   return {
     tlsMinVersion: link.minVersion,
     ...(link.cipherSuites.length === 0 ? {} : { tlsCipherSuites: link.cipherSuites }),
@@ -111,7 +117,7 @@ export function automaticIdentity({ authority, client, algorithm, link }: Automa
   };
 }
 
-/** Users brought everything; a VM's image has its own pair, and the letter only carries the profile. */
+/** Users brought everything; a VM's image has its own pair, and user-data only carries the profile. */
 export function manualIdentity(material: () => TlsMaterial, link: LinkProfile): Identity {
   return {
     mode: 'manual',

@@ -116,7 +116,7 @@ t.test('a half-given combination says what to add and what it would have meant',
   ];
   for (const [given, message, hint] of rows) {
     t.throws(() => chooseTlsMode({ ...nothing, ...given }), {
-      code: 'ERR_ADAPTOR_TLS_OPTIONS',
+      code: 'ERR_TRUST_OPTIONS',
       message,
       hint,
     });
