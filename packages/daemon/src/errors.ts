@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The errors this package raises. Callers branch on `code`; `hint` is the way out, on a line of its own.
+import { CodedError } from '@peerpod-tls/base';
 
 /** Every code a {@link DaemonError} or {@link UsageError} can carry. */
 export type DaemonErrorCode =
@@ -11,32 +12,16 @@ export type DaemonErrorCode =
   | 'ERR_SOCKET_LISTEN'
   | 'ERR_STATUS_LISTEN'
   | 'ERR_STATUS_TIMEOUT'
+  | 'ERR_READY_ENDED'
   | 'ERR_DAEMON_CLOSE';
 
-export interface DaemonErrorOptions {
-  /** What to do about it, in words a person can follow. */
-  readonly hint?: string;
-  readonly cause?: unknown;
-}
-
 /** Something between this process and its operating system went wrong. */
-export class DaemonError extends Error {
-  readonly code: DaemonErrorCode;
-  readonly hint: string | undefined;
-
-  constructor(code: DaemonErrorCode, message: string, options: DaemonErrorOptions = {}) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined);
-    this.name = 'DaemonError';
-    this.code = code;
-    this.hint = options.hint;
-  }
-}
+export class DaemonError extends CodedError<DaemonErrorCode> {}
 
 /** A flag or an environment variable has a value that cannot be meant. Thrown before anything opens. */
 export class UsageError extends DaemonError {
   constructor(message: string, hint?: string) {
-    super('ERR_USAGE', message, hint === undefined ? {} : { hint });
-    this.name = 'UsageError';
+    super('ERR_USAGE', message, { hint });
   }
 }
 

@@ -3,15 +3,18 @@
 //
 // The sequence, each step of which has a test:
 //   start     one after another; a failure closes those that started and is thrown. A signal meanwhile aborts it.
-//   ready     `onReady`, then READY=1 to systemd.
+//   ready     `onReady`; then the parent is told, where it gave a pipe for that, and systemd with READY=1.
 //   SIGHUP    each service's `reload`, one after another; a failure is logged and stops nobody. Heard and ignored
 //             while draining.
 //   SIGTERM, SIGINT   STOPPING=1; the services close in reverse order, all of them even if one fails. When that takes
 //             longer than `drainMs`, the result is 1 and the caller exits with what is still open.
 //   again     a second SIGTERM or SIGINT ends the process at once with 1.
+//   end       the last line of the log says `ended`, or `ended at once`.
 import type { EventEmitter } from 'node:events';
 import type { Logger } from 'pino';
+import { codeOf, messageOf } from '@peerpod-tls/base';
 import { DaemonError } from './errors.js';
+import { openReadyChannel, type ReadyDetails } from './ready-channel.js';
 import { notifySystemd, type SystemdState } from './systemd.js';
 
 export interface Service {
@@ -20,6 +23,8 @@ export interface Service {
   start(signal: AbortSignal): Promise<void>;
   /** Reads its files again. A rejection means that the old state is still in force. */
   reload?(): Promise<void>;
+  /** What a parent process is told once everything has started, like the address that was chosen. */
+  details?(): ReadyDetails;
   /** Stops taking work, lets open work finish, releases everything. */
   close(): Promise<void>;
   /** Resolves or rejects when the service cannot go on; the process then closes and fails with that error. */
@@ -31,13 +36,13 @@ export interface RunOptions {
   readonly log: Logger;
   /** How long closing may take after the first signal, in milliseconds. */
   readonly drainMs: number;
-  /** Runs once everything has started, before systemd is told. */
+  /** Runs once everything has started, before anybody is told. */
   readonly onReady?: () => void | Promise<void>;
   /** Emits SIGINT, SIGTERM and SIGHUP. Default: this process. */
   readonly signals?: EventEmitter;
   /** What the second signal does. Default: `process.exit`. */
   readonly exit?: (code: number) => void;
-  /** Read for NOTIFY_SOCKET. Default: the environment of this process. */
+  /** Read for NOTIFY_SOCKET and PEERPOD_READY_FD. Default: the environment of this process. */
   readonly env?: NodeJS.ProcessEnv;
 }
 
@@ -52,6 +57,9 @@ export async function runServices(options: RunOptions): Promise<number> {
   const { log, services } = options;
   const env = options.env ?? process.env;
   const hearing = hearSignals(options);
+  const channel = openReadyChannel(env, log);
+  const begin = performance.now();
+  let exitCode = 1;
   const started: Service[] = [];
   // The service manager is told on the side, in order: how long its helper takes must not hold up a drain.
   let told = Promise.resolve();
@@ -60,29 +68,34 @@ export async function runServices(options: RunOptions): Promise<number> {
   };
   try {
     const up = await Promise.race([
-      startAll(services, started, hearing.stop),
+      startAll(services, started, hearing.stop, log),
       gaveUp(hearing.stop, options.drainMs),
     ]);
     if (up) {
       await options.onReady?.();
+      channel.ready(Object.assign({}, ...services.map(service => service.details?.())));
       tell('READY=1');
       await runUntilStopped(services, hearing, log);
     }
     tell('STOPPING=1');
-    return finish(await closeAll(started, options.drainMs, log));
+    exitCode = finish(await closeAll(started, options.drainMs, log));
+    return exitCode;
   } catch (error) {
     if (isCloseError(error)) throw error;
     const closing = await closeAll(started, options.drainMs, log);
     if (hearing.stop.aborted) {
       // The start gave up because it was told to stop; anything else it met on the way is worth a line.
       if (!isAbort(error, hearing.stop)) log.warn({ err: error }, 'start failed while stopping');
-      return finish(closing);
+      exitCode = finish(closing);
+      return exitCode;
     }
     for (const err of closing.errors) log.error({ err }, 'service not closed cleanly');
     throw error;
   } finally {
+    channel.close();
     await told;
     hearing.end();
+    log.info({ exitCode, seconds: Math.round((performance.now() - begin) / 1000) }, 'ended');
   }
 }
 
@@ -91,12 +104,16 @@ async function startAll(
   services: readonly Service[],
   started: Service[],
   stop: AbortSignal,
+  log: Logger,
 ): Promise<boolean> {
   for (const service of services) {
     if (stop.aborted) return false;
     // A service that fails half-way may hold something already, so it is closed like the others.
     started.push(service);
+    const begin = performance.now();
+    log.debug({ service: service.name }, 'service starting');
     await service.start(stop);
+    log.debug({ service: service.name, ms: Math.round(performance.now() - begin) }, 'service started');
   }
   return !stop.aborted;
 }
@@ -209,6 +226,7 @@ async function closeAll(services: readonly Service[], drainMs: number, log: Logg
     for (const service of services.toReversed()) {
       // After the timer nobody waits, but every service is still told to close.
       closing = service.name;
+      log.debug({ service: service.name }, 'service closing');
       try {
         await service.close();
       } catch (error) {
@@ -233,10 +251,7 @@ async function closeAll(services: readonly Service[], drainMs: number, log: Logg
 
 function finish(closing: Closing): number {
   if (closing.errors.length > 0) {
-    const cause = new AggregateError(
-      closing.errors,
-      closing.errors.map(error => (error instanceof Error ? error.message : String(error))).join('; '),
-    );
+    const cause = new AggregateError(closing.errors, closing.errors.map(messageOf).join('; '));
     throw new DaemonError('ERR_DAEMON_CLOSE', 'not everything closed cleanly', { cause });
   }
   return closing.inTime ? 0 : 1;
@@ -244,8 +259,7 @@ function finish(closing: Closing): number {
 
 function isAbort(error: unknown, signal: AbortSignal): boolean {
   if (error === signal.reason) return true;
-  const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
-  return name === 'AbortError' || code === 'ABORT_ERR';
+  return (error instanceof Error && error.name === 'AbortError') || codeOf(error) === 'ABORT_ERR';
 }
 
 function isCloseError(error: unknown): boolean {

@@ -60,6 +60,25 @@ t.test('SIGTERM closes in reverse order and ends with 0', async t => {
   });
 });
 
+t.test('the last line of the log says ended, however it came to that', async t => {
+  const last = (text: string): unknown => text.trim().split('\n').at(-1);
+  const good = program(t);
+  await good.until('ready');
+  good.child.kill('SIGTERM');
+  await good.end();
+  t.match(last(good.out.stderr), /"exitCode":0,"seconds":0,"msg":"ended"/);
+  const bad = program(t, { MODE: 'start-fails' });
+  await bad.end();
+  t.match(last(bad.out.stderr), /"exitCode":1,"seconds":0,"msg":"ended"/);
+  const twice = program(t, { MODE: 'start-hangs' });
+  await twice.until('second starting');
+  twice.child.kill('SIGTERM');
+  await twice.until('drain started');
+  twice.child.kill('SIGTERM');
+  t.match(await twice.end(), { code: 1 }, 'a start that hangs does not hold up the second signal');
+  t.match(last(twice.out.stderr), /ended at once/);
+});
+
 t.test('SIGINT does the same', async t => {
   const { child, until, end } = program(t);
   await until('ready');

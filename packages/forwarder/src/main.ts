@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program: read the command line, make the log, run the forwarder until a signal ends it.
-import { createLogger, reportError, runServices, versionBlock } from '@peerpod-tls/daemon';
-import type { Service } from '@peerpod-tls/daemon';
+import { createLogger, joinHostPort, reportError, runServices, versionBlock } from '@peerpod-tls/daemon';
+import type { ReadyDetails, Service } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
 
 import { Counters } from './counters.js';
@@ -53,11 +53,12 @@ class ForwarderService implements Service {
 
   async start(): Promise<void> {
     this.running = await startForwarder(this.#options, { log: this.#log, counters: this.#counters });
-    const { host, port } = this.running.address;
-    this.#log.info(
-      { address: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}` },
-      'forwarder listened',
-    );
+    this.#log.info(this.details(), 'forwarder listened');
+  }
+
+  details(): ReadyDetails {
+    if (this.running === null) return {};
+    return { address: joinHostPort(this.running.address.host, this.running.address.port) };
   }
 
   async reload(): Promise<void> {
