@@ -18,7 +18,7 @@ import { agentBackend } from './agent-backend.js';
 import type { AgentBackend } from './agent-backend.js';
 import { readConfigurationFile } from './configuration-file.js';
 import { Counters } from './counters.js';
-import { forwarderEdits } from './edits.js';
+import { forwarderEdits } from './rewrites.js';
 import type { ForwarderOptions, ListenAddress } from './options.js';
 import { decideServing } from '@peerpod-tls/trust';
 import type { Serving } from '@peerpod-tls/trust';

@@ -2,7 +2,7 @@
 // What becomes of the calls on their way when a back comes or goes: sent again, sent late, answered, or let go. Nothing
 // about who listens for the outcome, and no stream of its own.
 import { StatusCode } from '@peerpod-tls/ttrpc/relay';
-import type { Back } from './back.js';
+import type { Back } from './upstream.js';
 import type { Call, CallTable } from './call-table.js';
 import type { InFlightCall, RelayObserver } from './types.js';
 

@@ -12,7 +12,7 @@ import {
   type RequestTarget,
 } from '@peerpod-tls/ttrpc/relay';
 import { MAX_CALLS, type Call, type CallTable, type MethodPlan } from './call-table.js';
-import { editFrame, type EditedFrame } from './edit-frame.js';
+import { editFrame, type EditedFrame } from './rewrite-frame.js';
 import { readTimeoutMs } from './request-timeout.js';
 import { PASS, SKIP, STOP, TAKE, type FrameJudge } from './scanner.js';
 import type { RelayObserver } from './types.js';

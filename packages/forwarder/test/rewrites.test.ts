@@ -7,8 +7,8 @@ import type { EditContext, EditOutcome } from '@peerpod-tls/link';
 import { StatusCode } from '@peerpod-tls/ttrpc';
 import t from 'tap';
 
-import { forwarderEdits } from '../src/edits.js';
-import type { EditOptions } from '../src/edits.js';
+import { forwarderEdits } from '../src/rewrites.js';
+import type { EditOptions } from '../src/rewrites.js';
 
 const TARGET_PATHS = 'io.confidentialcontainers.org.peerpodvolumes.target_path';
 
