@@ -40,7 +40,7 @@ export interface AdaptorParts {
   readonly log: Logger;
   /** What a test shortens: deadlines and pauses of deletions, the redial budget. */
   readonly timing?: Pick<SandboxSettings, 'deletionMs' | 'deletionRetryMs' | 'redialBudgetMs'>;
-  readonly edits?: RewriteOptions;
+  readonly rewrites?: RewriteOptions;
 }
 
 const PROVIDER_CHECK_MS = 60_000;
@@ -207,7 +207,7 @@ export class Adaptor implements Service {
   }
 
   #depsOf(table: SandboxTable, identity: Identity, metrics: Metrics): SandboxDeps {
-    const { options, provider, timing, edits } = this.#parts;
+    const { options, provider, timing, rewrites } = this.#parts;
     return {
       settings: {
         podsDir: options.podsDir,
@@ -220,7 +220,7 @@ export class Adaptor implements Service {
       table,
       provider,
       identity,
-      edits: adaptorRewrites(edits),
+      rewrites: adaptorRewrites(rewrites),
       metrics,
       log: this.#log,
     };

@@ -126,7 +126,7 @@ export class Metrics {
   readonly observer: RelayObserver = {
     callEnded: (service, method, status, ms) => this.#calls.callEnded(service, method, status, ms),
     bytes: (direction, count) => this.#calls.bytes(direction, count),
-    backLost: cause => this.#losses.inc({ cause }),
+    upstreamLost: cause => this.#losses.inc({ cause }),
     notRedialled: cause => {
       this.#redials.inc({ result: 'failed' });
       this.#redialFailures.inc({ cause });

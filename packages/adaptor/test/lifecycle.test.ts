@@ -286,7 +286,11 @@ t.test("a VM that is gone for good ends the shim's connection, and StopVM still 
   await shim.health.Check({});
   await rig.provider.only.shutdown();
   await shim.client.closed;
-  t.match(await rig.log.next('shim connection closed'), { sandbox: 'gone', level: 'warn', why: 'back-lost' });
+  t.match(await rig.log.next('shim connection closed'), {
+    sandbox: 'gone',
+    level: 'warn',
+    why: 'upstream-lost',
+  });
   await rig.hypervisor.StopVM({ id: 'gone' });
   t.equal(rig.provider.vms.size, 0);
 });

@@ -44,9 +44,9 @@ t.test('losses and redials are counted by a closed set of causes, losses from th
   const { observer } = metrics;
   const before = await metrics.source.metrics();
   t.match(before, /^peerpod_link_losses_total\{cause="stalled"\} 0$/m);
-  observer.backLost?.('stalled');
-  observer.backLost?.('reset');
-  observer.backLost?.('reset');
+  observer.upstreamLost?.('stalled');
+  observer.upstreamLost?.('reset');
+  observer.upstreamLost?.('reset');
   observer.redialled?.(250, 1, 2);
   observer.redialled?.(250, 0, 0);
   observer.notRedialled?.('refused');

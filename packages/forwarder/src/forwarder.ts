@@ -18,7 +18,7 @@ import { agentBackend } from './agent-backend.js';
 import type { AgentBackend } from './agent-backend.js';
 import { readConfigurationFile } from './configuration-file.js';
 import { Counters } from './counters.js';
-import { forwarderEdits } from './rewrites.js';
+import { forwarderRewrites } from './rewrites.js';
 import type { ForwarderOptions, ListenAddress } from './options.js';
 import { decideServing } from '@peerpod-tls/trust';
 import type { Serving } from '@peerpod-tls/trust';
@@ -141,12 +141,12 @@ class RunningForwarder implements Forwarder {
     log.info({ tls: peer.peer.tls, expiresAt: peer.peer.expiresAt }, 'link opened');
     this.#counters.linkOpened();
     const relay = startRelay({
-      front: peer,
-      openBack: signal => this.#agent.open(signal),
-      edits: forwarderEdits({ podNamespace, guestRoot, log }),
+      downstream: peer,
+      openUpstream: signal => this.#agent.open(signal),
+      rewrites: forwarderRewrites({ podNamespace, guestRoot, log }),
       // The adaptor dials anew and knows which calls may run twice; here a lost agent ends the link.
       redial: null,
-      backName: `the kata-agent on ${agentSocket}`,
+      upstreamName: `the kata-agent on ${agentSocket}`,
       observer: this.#counters.observer,
       log,
     });
@@ -161,7 +161,7 @@ class RunningForwarder implements Forwarder {
         cause: cause ?? undefined,
         reason: reason.error?.message ?? peer.failure()?.message,
       };
-      if (reason.why === 'back-lost') log.warn(fields, 'link closed');
+      if (reason.why === 'upstream-lost') log.warn(fields, 'link closed');
       else log.info(fields, 'link closed');
     });
   }
@@ -169,9 +169,9 @@ class RunningForwarder implements Forwarder {
 
 /** By what a link broke; null when it ended as links do, or because of something behind it. */
 function lossOf(peer: VerifiedPeer, { why }: CloseReason): LossCause | null {
-  if (why === 'front-protocol') return 'protocol';
+  if (why === 'downstream-protocol') return 'protocol';
   const failure = peer.failure();
-  return why === 'front-closed' && failure !== null ? lossCause(failure) : null;
+  return why === 'downstream-closed' && failure !== null ? lossCause(failure) : null;
 }
 
 /** Reads, checks and says what an operator should know. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the forwarder changes in a request, and does in the guest before the agent sees it. The bytes themselves are
-// edited in agent-protocol; carrying them is the relay's.
+// rewritten in agent-protocol; carrying them is the relay's.
 import {
   agentServiceName,
   viewCreateContainer,
@@ -8,7 +8,7 @@ import {
   withoutSandboxDns,
 } from '@peerpod-tls/agent-protocol/wire';
 import type { CreateContainerView } from '@peerpod-tls/agent-protocol/wire';
-import type { Edit, EditContext, EditOutcome } from '@peerpod-tls/link';
+import type { Rewrite, RewriteContext, RewriteOutcome } from '@peerpod-tls/link';
 import { StatusCode } from '@peerpod-tls/ttrpc/relay';
 import type { Logger } from 'pino';
 
@@ -24,7 +24,7 @@ const MAX_MOUNTS = 4096;
 /** Upstream's three minutes, in milliseconds. */
 const MOUNT_TIMEOUT_MS = 180_000;
 
-export interface EditOptions {
+export interface RewriteOptions {
   /** Path of the pod's network namespace; empty: requests keep theirs. */
   readonly podNamespace: string;
   /** Where the guest's paths begin. */
@@ -36,26 +36,26 @@ export interface EditOptions {
   readonly mountinfo?: string;
 }
 
-/** The two edits of the forwarder. */
-export function forwarderEdits(options: EditOptions): readonly Edit[] {
+/** The two rewrites of the forwarder. */
+export function forwarderRewrites(options: RewriteOptions): readonly Rewrite[] {
   return [
     {
       service: agentServiceName,
       method: 'CreateContainer',
-      apply: (message, context) => editCreateContainer(message, context, options),
+      apply: (message, context) => rewriteCreateContainer(message, context, options),
     },
     // The guest's resolver belongs to the guest: the shim's would cut it off from its own network.
     { service: agentServiceName, method: 'CreateSandbox', apply: message => withoutSandboxDns(message) },
   ];
 }
 
-type Refused = Extract<EditOutcome, { t: 'refused' }>;
+type Refused = Extract<RewriteOutcome, { t: 'refused' }>;
 
-async function editCreateContainer(
+async function rewriteCreateContainer(
   message: Buffer,
-  context: EditContext,
-  options: EditOptions,
-): Promise<EditOutcome> {
+  context: RewriteContext,
+  options: RewriteOptions,
+): Promise<RewriteOutcome> {
   const read = viewCreateContainer(message);
   if (read.t === 'refused') return read;
   const { view } = read;
@@ -80,8 +80,8 @@ function refusedVolumes(view: CreateContainerView): Refused | null {
 
 async function prepareMounts(
   view: CreateContainerView,
-  context: EditContext,
-  options: EditOptions,
+  context: RewriteContext,
+  options: RewriteOptions,
 ): Promise<Refused | null> {
   const { guestRoot, log } = options;
   if (view.mounts.length > MAX_MOUNTS)
@@ -114,8 +114,8 @@ async function prepareMounts(
 async function mounted(
   source: string,
   view: CreateContainerView,
-  context: EditContext,
-  options: EditOptions,
+  context: RewriteContext,
+  options: RewriteOptions,
 ): Promise<boolean> {
   const { guestRoot, log, mountTimeoutMs, mountinfo } = options;
   const started = performance.now();

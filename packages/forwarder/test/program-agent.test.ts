@@ -9,7 +9,7 @@ import t from 'tap';
 import { Program } from './support/program.js';
 import { SERVER_NAME, check, clientSecurity, dial, makeWorld, silent, startAgent } from './support/world.js';
 
-t.test('a call travels to the agent edited, and nothing else in it changes', async t => {
+t.test('a call travels to the agent rewritten, and nothing else in it changes', async t => {
   const world = await makeWorld(t);
   const agent = await startAgent(t, world);
   const guest = join(world.directory, 'guest');
@@ -115,7 +115,7 @@ t.test('an agent that never comes is named to the caller, and the link ends', as
     status: 14,
     message: new RegExp(`kata-agent did not accept a connection on ${world.agentSocket}`),
   });
-  t.match(await program.said('link closed'), { why: 'back-lost', reason: /did not accept a connection/ });
+  t.match(await program.said('link closed'), { why: 'upstream-lost', reason: /did not accept a connection/ });
   t.equal(program.child.exitCode, null, 'the forwarder stays');
 });
 
@@ -134,7 +134,7 @@ t.test(
     await agent.die();
     await t.rejects(waiting, { status: 14, message: new RegExp(`kata-agent on ${world.agentSocket}`) });
     await client.closed;
-    t.match(await program.said('link closed'), { level: 'warn', why: 'back-lost' });
+    t.match(await program.said('link closed'), { level: 'warn', why: 'upstream-lost' });
     await startAgent(t, world);
     await check(world, port);
   },

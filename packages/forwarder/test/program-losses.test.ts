@@ -77,7 +77,7 @@ t.test('an adaptor that hangs up is no loss, a connection that is reset is one',
   const polite = await link();
   polite.close();
   const first = await program.nth('link closed', 0);
-  t.match(first, { why: 'front-closed' });
+  t.match(first, { why: 'downstream-closed' });
   t.notOk('cause' in first);
   t.strictSame(await losses(), {});
 
@@ -85,7 +85,7 @@ t.test('an adaptor that hangs up is no loss, a connection that is reset is one',
   // With TLS 1.3 a server still writes when its client is done; a reset then would look like an end.
   t.match(await clientOf(healthService, new TtrpcClient(broken.socket)).Check({}), { status: 1 });
   resetNow(broken.socket);
-  t.match(await program.nth('link closed', 1), { why: 'front-closed', cause: 'reset' });
+  t.match(await program.nth('link closed', 1), { why: 'downstream-closed', cause: 'reset' });
   t.strictSame(await losses(), { reset: 1 });
 });
 
@@ -93,7 +93,7 @@ t.test('an adaptor that does not speak ttrpc is counted as that', async t => {
   const { program, link, losses } = await stage(t);
   const peer = await link();
   peer.socket.write(Buffer.from('16030100c8010000c40303', 'hex'));
-  t.match(await program.said('link closed'), { why: 'front-protocol', cause: 'protocol' });
+  t.match(await program.said('link closed'), { why: 'downstream-protocol', cause: 'protocol' });
   t.strictSame(await losses(), { protocol: 1 });
 });
 
@@ -109,6 +109,10 @@ t.test('a link that outlives its certificate is counted as that', async t => {
   const socket = connectTls({ port, host: '127.0.0.1', servername: SERVER_NAME, ca, cert, key });
   t.teardown(() => socket.destroy());
   socket.on('error', () => {});
-  t.match(await program.said('link closed'), { why: 'front-closed', cause: 'expired', reason: /expired/ });
+  t.match(await program.said('link closed'), {
+    why: 'downstream-closed',
+    cause: 'expired',
+    reason: /expired/,
+  });
   t.strictSame(await losses(), { expired: 1 });
 });

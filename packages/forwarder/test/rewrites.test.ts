@@ -3,12 +3,12 @@ import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { grpc } from '@peerpod-tls/agent-protocol';
 import { createLogger } from '@peerpod-tls/daemon';
-import type { EditContext, EditOutcome } from '@peerpod-tls/link';
+import type { RewriteContext, RewriteOutcome } from '@peerpod-tls/link';
 import { StatusCode } from '@peerpod-tls/ttrpc';
 import t from 'tap';
 
-import { forwarderEdits } from '../src/rewrites.js';
-import type { EditOptions } from '../src/rewrites.js';
+import { forwarderRewrites } from '../src/rewrites.js';
+import type { RewriteOptions } from '../src/rewrites.js';
 
 const TARGET_PATHS = 'io.confidentialcontainers.org.peerpodvolumes.target_path';
 
@@ -18,23 +18,23 @@ function request(OCI: Spec | undefined): Buffer {
   return Buffer.from(grpc.CreateContainerRequest.encode({ containerId: 'c1', ...(OCI && { OCI }) }).finish());
 }
 
-async function edited(
+async function rewritten(
   message: Buffer,
-  options: Partial<EditOptions> = {},
-  context: Partial<EditContext> = {},
+  options: Partial<RewriteOptions> = {},
+  context: Partial<RewriteContext> = {},
   method = 'CreateContainer',
-): Promise<EditOutcome> {
+): Promise<RewriteOutcome> {
   const log = createLogger({ name: 'test', level: 'silent' });
-  const edits = forwarderEdits({ podNamespace: '/run/netns/podns', guestRoot: '/', log, ...options });
-  const edit = edits.find(
+  const rewrites = forwarderRewrites({ podNamespace: '/run/netns/podns', guestRoot: '/', log, ...options });
+  const rewrite = rewrites.find(
     candidate => candidate.service === 'grpc.AgentService' && candidate.method === method,
   );
-  if (edit === undefined) throw new Error(`no edit for ${method}`);
+  if (rewrite === undefined) throw new Error(`no rewrite for ${method}`);
   const { signal } = new AbortController();
-  return edit.apply(message, { service: edit.service, method, signal, timeoutMs: null, ...context });
+  return rewrite.apply(message, { service: rewrite.service, method, signal, timeoutMs: null, ...context });
 }
 
-function containerIn(outcome: EditOutcome): grpc.CreateContainerRequest {
+function containerIn(outcome: RewriteOutcome): grpc.CreateContainerRequest {
   if (outcome.t !== 'replaced') throw new Error(`unexpected ${JSON.stringify(outcome)}`);
   return grpc.CreateContainerRequest.decode(outcome.message);
 }
@@ -44,26 +44,26 @@ t.test("the container joins the pod's network namespace, replacing one it came w
     { Type: 'ipc', Path: '' },
     { Type: 'network', Path: '/elsewhere' },
   ];
-  const outcome = containerIn(await edited(request({ Linux: { Namespaces } })));
+  const outcome = containerIn(await rewritten(request({ Linux: { Namespaces } })));
   const network = outcome.OCI?.Linux?.Namespaces?.filter(namespace => namespace.Type === 'network');
   t.match(network, [{ Path: '/run/netns/podns' }]);
   t.equal(network?.length, 1);
 });
 
 t.test('without a namespace to join the request passes as it is', async t => {
-  t.same(await edited(request({ Linux: {} }), { podNamespace: '' }), { t: 'same' });
+  t.same(await rewritten(request({ Linux: {} }), { podNamespace: '' }), { t: 'same' });
 });
 
 t.test('a request without OCI or Linux is answered InvalidArgument, whatever the namespace', async t => {
   for (const podNamespace of ['/run/netns/podns', '']) {
     const status = StatusCode.invalidArgument;
-    t.match(await edited(request(undefined), { podNamespace }), { t: 'refused', status, reason: /OCI/ });
-    t.match(await edited(request({ Hostname: 'h' }), { podNamespace }), {
+    t.match(await rewritten(request(undefined), { podNamespace }), { t: 'refused', status, reason: /OCI/ });
+    t.match(await rewritten(request({ Hostname: 'h' }), { podNamespace }), {
       t: 'refused',
       status,
       reason: /Linux/,
     });
-    t.match(await edited(Buffer.from([0x32, 0x7f]), { podNamespace }), { t: 'refused', status });
+    t.match(await rewritten(Buffer.from([0x32, 0x7f]), { podNamespace }), { t: 'refused', status });
   }
 });
 
@@ -75,7 +75,7 @@ t.test('missing sources of bind mounts are made in the guest, and only those', a
     { type: 'tmpfs', source: 'tmpfs', destination: '/tmp' },
     { type: 'proc', source: '/made/up', destination: '/proc' },
   ];
-  containerIn(await edited(request({ Linux: {}, Mounts }), { guestRoot }));
+  containerIn(await rewritten(request({ Linux: {}, Mounts }), { guestRoot }));
   t.ok(statSync(join(guestRoot, 'run/kata/c1/data')).isDirectory());
   t.notOk(existsSync(join(guestRoot, 'made')));
 });
@@ -86,7 +86,7 @@ t.test(
     const guestRoot = t.testdir({ file: '' });
     for (const source of ['/run/../../etc/cron.d', 'relative', '/nul\0byte', '']) {
       const Mounts = [{ type: 'bind', source, destination: '/x' }];
-      const outcome = await edited(request({ Linux: {}, Mounts }), { guestRoot });
+      const outcome = await rewritten(request({ Linux: {}, Mounts }), { guestRoot });
       t.match(
         outcome,
         { t: 'refused', status: StatusCode.invalidArgument, reason: /source of a mount/ },
@@ -94,7 +94,7 @@ t.test(
       );
     }
     const Mounts = [{ type: 'bind', source: '/file/below', destination: '/x' }];
-    containerIn(await edited(request({ Linux: {}, Mounts }), { guestRoot }));
+    containerIn(await rewritten(request({ Linux: {}, Mounts }), { guestRoot }));
   },
 );
 
@@ -107,7 +107,7 @@ t.test('a volume listed in target_path is awaited until it is mounted', async t 
     Mounts: [{ type: 'bind', source: '/vol/one', destination: '/v' }],
     Annotations: { [TARGET_PATHS]: ',/vol/other, /vol/one' },
   });
-  const outcome = edited(message, { guestRoot, mountinfo });
+  const outcome = rewritten(message, { guestRoot, mountinfo });
   const settled = await Promise.race([outcome, new Promise(resolve => setTimeout(resolve, 20, 'waiting'))]);
   t.equal(settled, 'waiting');
   writeFileSync(mountinfo, `36 35 98:0 / ${guestRoot}/vol/one rw - ext4 /dev/vdb rw\n`);
@@ -128,11 +128,11 @@ t.test(
       status: StatusCode.deadlineExceeded,
       reason: /nothing was mounted on "\/vol"/,
     } as const;
-    t.match(await edited(message, { guestRoot: t.testdir(), mountTimeoutMs: 20 }), refused);
-    t.match(await edited(message, { guestRoot: t.testdir() }, { timeoutMs: 20 }), refused);
+    t.match(await rewritten(message, { guestRoot: t.testdir(), mountTimeoutMs: 20 }), refused);
+    t.match(await rewritten(message, { guestRoot: t.testdir() }, { timeoutMs: 20 }), refused);
     const gone = new AbortController();
     gone.abort();
-    await t.rejects(edited(message, { guestRoot: t.testdir() }, { signal: gone.signal }), {
+    await t.rejects(rewritten(message, { guestRoot: t.testdir() }, { signal: gone.signal }), {
       name: 'AbortError',
     });
   },
@@ -140,7 +140,7 @@ t.test(
 
 t.test('a container that would lose its cloud volumes does not start', async t => {
   const Annotations = { 'io.confidentialcontainers.org.cloud_volumes': '{"vol-0":{"lun":"0"}}' };
-  t.match(await edited(request({ Linux: {}, Annotations })), {
+  t.match(await rewritten(request({ Linux: {}, Annotations })), {
     t: 'refused',
     status: StatusCode.failedPrecondition,
     reason: /cloud volumes/,
@@ -153,7 +153,7 @@ t.test('thousands of mounts are refused', async t => {
     source: `/m${n}`,
     destination: '/x',
   }));
-  t.match(await edited(request({ Linux: {}, Mounts }), { guestRoot: t.testdir() }), {
+  t.match(await rewritten(request({ Linux: {}, Mounts }), { guestRoot: t.testdir() }), {
     t: 'refused',
     reason: /4097 mounts/,
   });
@@ -165,10 +165,10 @@ t.test("CreateSandbox keeps everything but the shim's resolver", async t => {
     dns: ['10.0.0.1', '10.0.0.2'],
     sandboxId: 's',
   }).finish();
-  const outcome = await edited(Buffer.from(sandbox), {}, {}, 'CreateSandbox');
+  const outcome = await rewritten(Buffer.from(sandbox), {}, {}, 'CreateSandbox');
   if (outcome.t !== 'replaced') throw new Error(outcome.t);
   const left = grpc.CreateSandboxRequest.decode(outcome.message);
   t.match(left, { hostname: 'pod', sandboxId: 's' });
   t.same(left.dns, []);
-  t.same(await edited(Buffer.from(outcome.message), {}, {}, 'CreateSandbox'), { t: 'same' });
+  t.same(await rewritten(Buffer.from(outcome.message), {}, {}, 'CreateSandbox'), { t: 'same' });
 });

@@ -12,9 +12,9 @@ export { startRelay } from './relay/relay.js';
 export type {
   Backend,
   CloseReason,
-  Edit,
-  EditContext,
-  EditOutcome,
+  Rewrite,
+  RewriteContext,
+  RewriteOutcome,
   InFlightCall,
   Relay,
   RelayObserver,

@@ -89,8 +89,8 @@ t.test('an abort ends the dial at every stage', async t => {
 t.test('an agent that answers through both relays is healthy, and the tries are counted', async t => {
   const agent = await healthyAgent(t);
   const listener = await listen(world, {
-    onPeer: front =>
-      void startRelay({ front, openBack: agent.open, edits: [], redial: null, log: silentLog }),
+    onPeer: downstream =>
+      void startRelay({ downstream, openUpstream: agent.open, rewrites: [], redial: null, log: silentLog }),
   });
   t.teardown(() => listener.close());
   const seen: LinkError[] = [];
@@ -156,13 +156,13 @@ t.test('a silent agent and one that is down are told apart', async t => {
     message: /within 120 ms and (1 try|\d+ tries); the last: .*nobody answered/u,
   });
   const down = await listen(world, {
-    onPeer: front =>
+    onPeer: downstream =>
       void startRelay({
-        front,
-        openBack: async () => {
+        downstream,
+        openUpstream: async () => {
           throw new Error('the kata-agent is not there');
         },
-        edits: [],
+        rewrites: [],
         redial: null,
         log: silentLog,
       }),
@@ -199,8 +199,8 @@ t.test('the dial loop waits for a listener that comes late', async t => {
   while (errors.length < 1) await new Promise(setImmediate);
   const listener = await listen(world, {
     port: number,
-    onPeer: front =>
-      void startRelay({ front, openBack: agent.open, edits: [], redial: null, log: silentLog }),
+    onPeer: downstream =>
+      void startRelay({ downstream, openUpstream: agent.open, rewrites: [], redial: null, log: silentLog }),
   });
   t.teardown(() => listener.close());
   const { attempts } = await dialled;
@@ -215,8 +215,8 @@ t.test('a relay refuses a network socket that nobody judged', async t => {
   const socket = connect(await port(t, server), '127.0.0.1');
   await once(socket, 'connect');
   t.teardown(() => socket.destroy());
-  const options = { openBack: async () => socket, edits: [], redial: null, log: silentLog };
-  t.throws(() => startRelay({ front: socket, ...options }), { code: 'ERR_LINK_UNVERIFIED' });
+  const options = { openUpstream: async () => socket, rewrites: [], redial: null, log: silentLog };
+  t.throws(() => startRelay({ downstream: socket, ...options }), { code: 'ERR_LINK_UNJUDGED' });
 });
 
 t.test('OpenSSL alerts and Node codes have one translation each', async t => {

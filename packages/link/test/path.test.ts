@@ -11,7 +11,7 @@ import { startRelay } from '../src/relay/relay.js';
 import type { Relay, RelayOptions } from '../src/relay/types.js';
 import { echoService, healthyAgent } from './support/agents.js';
 import {
-  Backs,
+  Upstreams,
   bytesOf,
   Far,
   framesIn,
@@ -42,22 +42,26 @@ interface Path {
   readonly links: () => number;
 }
 
-async function path(t: Test, openAgent: RelayOptions['openBack']): Promise<Path> {
+async function path(t: Test, openAgent: RelayOptions['openUpstream']): Promise<Path> {
   const peers = new Set<VerifiedPeer>();
   const relays: Relay[] = [];
   let links = 0;
   const listener = await listen(world, {
-    onPeer: front => {
+    onPeer: downstream => {
       links++;
-      peers.add(front);
-      front.socket.once('close', () => peers.delete(front));
-      relays.push(startRelay({ front, openBack: openAgent, edits: [], redial: null, log: silentLog }));
+      peers.add(downstream);
+      downstream.socket.once('close', () => peers.delete(downstream));
+      relays.push(
+        startRelay({ downstream, openUpstream: openAgent, rewrites: [], redial: null, log: silentLog }),
+      );
     },
   });
   const { port } = listener.address();
-  const unix = await unixServer(front => {
-    const openBack = (signal: AbortSignal): Promise<VerifiedPeer> => dial(world, port, { signal });
-    relays.push(startRelay({ front, openBack, edits: [], redial: { budgetMs: 5_000 }, log: silentLog }));
+  const unix = await unixServer(downstream => {
+    const openUpstream = (signal: AbortSignal): Promise<VerifiedPeer> => dial(world, port, { signal });
+    relays.push(
+      startRelay({ downstream, openUpstream, rewrites: [], redial: { budgetMs: 5_000 }, log: silentLog }),
+    );
   });
   t.teardown(async () => {
     for (const relay of relays) relay.close();
@@ -204,11 +208,11 @@ t.test('any traffic in any chunks, with losses in between, keeps every promise o
       fc.array(action, { maxLength: 40 }),
       fc.integer({ min: 1, max: 5_000 }),
       async (actions, piece) => {
-        const { relay, front, backs } = rig(t, {}, new Backs());
+        const { relay, downstream, upstreams } = rig(t, {}, new Upstreams());
         const open = new Map<number, boolean>();
         const expected = new Map<number, Buffer | 'unavailable'>();
         let nth = 1;
-        let back = await backs.nth(nth);
+        let upstream = await upstreams.nth(nth);
         let id = 1;
         let sentToBack = 0;
         const send = (far: Far, bytes: Buffer): void => {
@@ -217,33 +221,34 @@ t.test('any traffic in any chunks, with losses in between, keeps every promise o
         for (const step of actions) {
           if (step.do === 'call') {
             const method = step.replay ? { service: 'grpc.AgentService', method: 'WaitProcess' } : {};
-            send(front, requestFrame(id, { ...method, payload: Buffer.alloc(step.size, id) }));
+            send(downstream, requestFrame(id, { ...method, payload: Buffer.alloc(step.size, id) }));
             open.set(id, step.replay);
             id += 2;
-            await back.frameCount(++sentToBack);
+            await upstream.frameCount(++sentToBack);
           } else if (step.do === 'answer' && open.size > 0) {
             const stream = [...open.keys()][step.which % open.size] ?? 1;
             const answer = responseFrame(stream, Buffer.alloc(step.size, stream));
             open.delete(stream);
             expected.set(stream, answer);
-            send(back, answer);
-            await front.frameCount(expected.size);
+            send(upstream, answer);
+            await downstream.frameCount(expected.size);
           } else if (step.do === 'stray') {
-            send(back, responseFrame(step.id));
+            send(upstream, responseFrame(step.id));
           } else if (step.do === 'cut') {
-            back.stream.destroy();
+            upstream.stream.destroy();
             for (const [stream, replay] of open) if (!replay) expected.set(stream, 'unavailable');
             for (const [stream, replay] of open) if (!replay) open.delete(stream);
-            back = await backs.nth(++nth);
+            upstream = await upstreams.nth(++nth);
             sentToBack = open.size;
-            const again = await back.frameCount(sentToBack);
+            const again = await upstream.frameCount(sentToBack);
             if (again.map(f => f.streamId).join() !== [...open.keys()].join()) return false;
           }
         }
-        const frames = await front.frameCount(expected.size);
+        const frames = await downstream.frameCount(expected.size);
         relay.close();
         await relay.closed;
-        if (frames.length !== expected.size || framesIn(front.bytes).length !== expected.size) return false;
+        if (frames.length !== expected.size || framesIn(downstream.bytes).length !== expected.size)
+          return false;
         return [...expected].every(([stream, answer]) => {
           const index = frames.findIndex(f => f.streamId === stream);
           const frame = frameAt(frames, index);

@@ -204,7 +204,7 @@ t.test('where the table is hidden, that is said once, at debug, and nothing is w
   t.equal(lines.length, 1);
 });
 
-for (const end of ['front', 'back'] as const) {
+for (const end of ['downstream', 'upstream'] as const) {
   t.test(`a relay whose ${end} is a link that stalled comes to its end`, async t => {
     const world = await makeWorld();
     const listener = await listen(world, { onPeer: peer => t.teardown(() => void peer.socket.destroy()) });
@@ -212,11 +212,14 @@ for (const end of ['front', 'back'] as const) {
     const link = await dial(world, listener.address().port);
     const [near, far] = streamPair();
     t.teardown(() => far.destroy());
-    const ends = { front: { front: link, back: near }, back: { front: near, back: link } }[end];
+    const ends = {
+      downstream: { downstream: link, upstream: near },
+      upstream: { downstream: near, upstream: link },
+    }[end];
     const relay = startRelay({
-      front: ends.front,
-      openBack: async () => ends.back,
-      edits: [],
+      downstream: ends.downstream,
+      openUpstream: async () => ends.upstream,
+      rewrites: [],
       redial: null,
       log: silentLog,
     });
@@ -226,7 +229,7 @@ for (const end of ['front', 'back'] as const) {
       endWhenStalled(link.socket, link.peer.remote, silentLog, resolve, table.watch),
     );
     await tries(table, told);
-    t.match(await relay.closed, { why: end === 'front' ? 'front-closed' : 'back-lost' });
+    t.match(await relay.closed, { why: end === 'downstream' ? 'downstream-closed' : 'upstream-lost' });
   });
 }
 

@@ -4,7 +4,7 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { viewCreateContainer, withAnnotations, type CreateContainerView } from '@peerpod-tls/agent-protocol';
-import type { Edit } from '@peerpod-tls/link';
+import type { Rewrite } from '@peerpod-tls/link';
 import { StatusCode } from '@peerpod-tls/ttrpc';
 
 /** Annotation that tells the forwarder which bind-mount sources to wait for. */
@@ -53,7 +53,7 @@ export interface RewriteOptions {
 }
 
 /** The rewrites of every relay of an adaptor. */
-export function adaptorRewrites(o: RewriteOptions = {}): readonly Edit[] {
+export function adaptorRewrites(o: RewriteOptions = {}): readonly Rewrite[] {
   const rules = [gpuRule, targetPathRule(o.directVolumes ?? DIRECT_VOLUMES), ...(o.rules ?? [])];
   return [
     {

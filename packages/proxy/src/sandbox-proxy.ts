@@ -5,7 +5,7 @@ import { listenUnixSocket, type UnixListener } from '@peerpod-tls/daemon';
 import {
   dialLink,
   startRelay,
-  type Edit,
+  type Rewrite,
   type LinkSecurity,
   type Relay,
   type RelayObserver,
@@ -27,7 +27,7 @@ export interface ProxyOptions {
   readonly serverName: string;
   /** Null: the VM was made in another TLS mode than the adaptor is in, so nobody may be dialled in its place. */
   readonly security: LinkSecurity | null;
-  readonly edits: readonly Edit[];
+  readonly rewrites: readonly Rewrite[];
   readonly observer: RelayObserver;
   /** A link could not be made because one side refused the other. */
   readonly onRefused: (rule: string) => void;
@@ -51,7 +51,7 @@ export class SandboxProxy {
     const listener = await listenUnixSocket({
       path: o.socket,
       allowHalfOpen: true,
-      onConnection: front => relays.add(relayOf(o, front, relays)),
+      onConnection: downstream => relays.add(relayOf(o, downstream, relays)),
       log: o.log,
     });
     return new SandboxProxy(o, listener, relays);
@@ -81,15 +81,15 @@ export class SandboxProxy {
   }
 }
 
-function relayOf(o: ProxyOptions, front: Socket, relays: Set<Relay>): Relay {
+function relayOf(o: ProxyOptions, downstream: Socket, relays: Set<Relay>): Relay {
   let links = 0;
   const relay = startRelay({
-    front,
-    edits: o.edits,
+    downstream,
+    rewrites: o.rewrites,
     redial: { budgetMs: o.redialBudgetMs ?? REDIAL_BUDGET_MS },
     observer: o.observer,
     log: o.log,
-    openBack: async signal => {
+    openUpstream: async signal => {
       if (o.security === null) throw otherMode(o.sandbox);
       try {
         const peer = await dialLink({
@@ -112,7 +112,7 @@ function relayOf(o: ProxyOptions, front: Socket, relays: Set<Relay>): Relay {
   });
   void relay.closed.then(reason => {
     relays.delete(relay);
-    if (reason.why === 'front-closed' || reason.why === 'closed' || reason.why === 'drained') return;
+    if (reason.why === 'downstream-closed' || reason.why === 'closed' || reason.why === 'drained') return;
     // The shim has lost its connection, so this is the line to look for when a pod went down.
     o.log.warn({ why: reason.why, err: reason.error, code: codeOf(reason.error) }, 'shim connection closed');
   });

@@ -19,10 +19,10 @@ async function annotationsOf(
   oci: { Annotations?: Record<string, string>; Mounts?: { source: string }[] },
   o: Parameters<typeof adaptorRewrites>[0] = {},
 ): Promise<Record<string, string> | string> {
-  const [edit] = adaptorRewrites(o);
+  const [rewrite] = adaptorRewrites(o);
   const message = Buffer.from(grpc.CreateContainerRequest.encode({ containerId: 'c', OCI: oci }).finish());
-  const outcome = await edit?.apply(message, context);
-  if (outcome?.t !== 'replaced') return outcome?.t ?? 'no edit';
+  const outcome = await rewrite?.apply(message, context);
+  if (outcome?.t !== 'replaced') return outcome?.t ?? 'no rewrite';
   return { ...grpc.CreateContainerRequest.decode(outcome.message).OCI?.Annotations };
 }
 
@@ -62,7 +62,7 @@ t.test('another rule is another entry, and comes after the built-in ones', async
 });
 
 t.test('what cannot be read is refused with a status', async t => {
-  const [edit] = adaptorRewrites();
-  t.match(await edit?.apply(Buffer.from('ffffff', 'hex'), context), { t: 'refused', status: 3 });
-  t.match(await edit?.apply(Buffer.alloc(0), context), { t: 'refused', status: 3, reason: /OCI/ });
+  const [rewrite] = adaptorRewrites();
+  t.match(await rewrite?.apply(Buffer.from('ffffff', 'hex'), context), { t: 'refused', status: 3 });
+  t.match(await rewrite?.apply(Buffer.alloc(0), context), { t: 'refused', status: 3, reason: /OCI/ });
 });

@@ -138,7 +138,7 @@ t.test("a cut longer than the budget ends the shim's connection, and StopVM stil
   await client.closed;
   const took = Date.now() - began;
   t.ok(took < redialBudgetMs + 1_500, `closed after ${took} ms`);
-  t.match(await rig.said('shim connection closed'), { level: 'warn', sandbox: 'long', why: 'back-lost' });
+  t.match(await rig.said('shim connection closed'), { level: 'warn', sandbox: 'long', why: 'upstream-lost' });
   const metrics = await rig.metrics();
   t.ok(metrics.includes('\npeerpod_redials_total{result="failed"} 1\n'), 'it is counted');
   t.match(

@@ -12,7 +12,7 @@ export function linkFacts({ identity, settings }: SandboxDeps, name: string): Li
 }
 
 export function openProxy(deps: SandboxDeps, sandbox: Sandbox, instance: Instance): Promise<SandboxProxy> {
-  const { settings, identity, edits, metrics } = deps;
+  const { settings, identity, rewrites, metrics } = deps;
   const log = deps.log.child({ sandbox: sandbox.id });
   return SandboxProxy.open({
     sandbox: sandbox.id,
@@ -21,7 +21,7 @@ export function openProxy(deps: SandboxDeps, sandbox: Sandbox, instance: Instanc
     port: sandbox.link.port,
     serverName: sandbox.link.serverName,
     security: sandbox.link.tls === identity.mode ? identity.security : null,
-    edits,
+    rewrites,
     observer: metrics.observer,
     onRefused: rule => metrics.refused(rule),
     ...(settings.redialBudgetMs === undefined ? {} : { redialBudgetMs: settings.redialBudgetMs }),

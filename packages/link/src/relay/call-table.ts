@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
-// The calls that are on their way, and what may be done for each when the back is lost. One table is the truth: a call
+// The calls that are on their way, and what may be done for each when the upstream is lost. One table is the truth: a call
 // leaves it in one function. No sockets and no frames' bytes except the requests kept for sending again.
 import { traitsOf, type MethodTraits } from '@peerpod-tls/agent-protocol/wire';
-import type { Edit } from './types.js';
+import type { Rewrite } from './types.js';
 
 /** What is known of a method, looked up once per method and relay. */
 export interface MethodPlan {
   readonly service: string;
   readonly method: string;
   readonly traits: MethodTraits;
-  readonly edit: Edit | null;
+  readonly rewrite: Rewrite | null;
 }
 
 export interface Call {
   readonly plan: MethodPlan;
-  /** The stream id the front knows. */
-  readonly frontId: number;
-  /** The stream id the back knows; only a call that was overtaken has another one than in front. */
-  backId: number;
+  /** The stream id the downstream knows. */
+  readonly downstreamId: number;
+  /** The stream id the upstream knows; only a call that was overtaken has another one than downstream. */
+  upstreamId: number;
   /** `performance.now()` at the request. */
   readonly since: number;
   /** The whole request frame, for methods that may run twice. */
   kept: Buffer | null;
-  /** False while an edit or a redial holds the request here. */
+  /** False while a rewrite or a redial holds the request here. */
   sent: boolean;
 }
 
@@ -33,21 +33,21 @@ const KEPT_ALL_BYTES = 1024 * 1024;
 /** Open calls a relay carries; a shim has a handful per container. Beyond, a call is answered ResourceExhausted. */
 export const MAX_CALLS = 8192;
 
-/** Plans kept per relay. A front that invents method names costs a lookup each, not memory. */
+/** Plans kept per relay. A downstream that invents method names costs a lookup each, not memory. */
 const MAX_PLANS = 256;
 
 export class CallTable {
-  /** By back id: responses are the hot lookup. Ids rise, so the order of insertion is the order of sending. */
+  /** By upstream id: responses are the hot lookup. Ids rise, so the order of insertion is the order of sending. */
   readonly #calls = new Map<number, Call>();
-  /** Back ids of calls that were overtaken, by front id. Empty for nearly every relay's whole life. */
+  /** Upstream ids of calls that were overtaken, by downstream id. Empty for nearly every relay's whole life. */
   readonly #moved = new Map<number, number>();
   readonly #plans = new Map<string, Map<string, MethodPlan>>();
-  readonly #edits: readonly Edit[];
+  readonly #rewrites: readonly Rewrite[];
   #planCount = 0;
   #keptBytes = 0;
 
-  constructor(edits: readonly Edit[]) {
-    this.#edits = edits;
+  constructor(rewrites: readonly Rewrite[]) {
+    this.#rewrites = rewrites;
   }
 
   get size(): number {
@@ -57,8 +57,8 @@ export class CallTable {
   plan(service: string, method: string): MethodPlan {
     const known = this.#plans.get(service)?.get(method);
     if (known !== undefined) return known;
-    const edit = this.#edits.find(e => e.service === service && e.method === method) ?? null;
-    const plan: MethodPlan = { service, method, traits: traitsOf(service, method), edit };
+    const rewrite = this.#rewrites.find(e => e.service === service && e.method === method) ?? null;
+    const plan: MethodPlan = { service, method, traits: traitsOf(service, method), rewrite };
     if (this.#planCount < MAX_PLANS) {
       this.#planCount++;
       let ofService = this.#plans.get(service);
@@ -74,31 +74,32 @@ export class CallTable {
   }
 
   add(call: Call): void {
-    this.#calls.set(call.backId, call);
-    if (call.backId !== call.frontId) this.#moved.set(call.frontId, call.backId);
+    this.#calls.set(call.upstreamId, call);
+    if (call.upstreamId !== call.downstreamId) this.#moved.set(call.downstreamId, call.upstreamId);
     if (call.kept !== null) this.#keptBytes += call.kept.length;
   }
 
-  byBack(backId: number): Call | undefined {
-    return this.#calls.get(backId);
+  byUpstream(upstreamId: number): Call | undefined {
+    return this.#calls.get(upstreamId);
   }
 
-  byFront(frontId: number): Call | undefined {
-    const backId = this.#moved.size === 0 ? frontId : (this.#moved.get(frontId) ?? frontId);
-    const call = this.#calls.get(backId);
-    return call?.frontId === frontId ? call : undefined;
+  byDownstream(downstreamId: number): Call | undefined {
+    const upstreamId =
+      this.#moved.size === 0 ? downstreamId : (this.#moved.get(downstreamId) ?? downstreamId);
+    const call = this.#calls.get(upstreamId);
+    return call?.downstreamId === downstreamId ? call : undefined;
   }
 
   remove(call: Call): void {
-    if (!this.#calls.delete(call.backId)) return;
-    if (call.backId !== call.frontId) this.#moved.delete(call.frontId);
+    if (!this.#calls.delete(call.upstreamId)) return;
+    if (call.upstreamId !== call.downstreamId) this.#moved.delete(call.downstreamId);
     if (call.kept !== null) this.#keptBytes -= call.kept.length;
   }
 
-  /** Gives a call another id at the back; it goes to the end of the order. */
-  move(call: Call, backId: number): void {
+  /** Gives a call another id at the upstream; it goes to the end of the order. */
+  move(call: Call, upstreamId: number): void {
     this.remove(call);
-    call.backId = backId;
+    call.upstreamId = upstreamId;
     this.add(call);
   }
 

@@ -8,8 +8,8 @@ import { endSoon, onClose, streamOf } from './end-stream.js';
 import { Flow } from './flow.js';
 import { Outlet } from './outlet.js';
 
-/** What a front causes. None of it before the turn it was made in is over. */
-export interface FrontPort {
+/** What a downstream causes. None of it before the turn it was made in is over. */
+export interface DownstreamPort {
   bytes(chunk: Buffer): void;
   /** Its write queue is empty again. */
   drained(): void;
@@ -19,12 +19,12 @@ export interface FrontPort {
   closed(error?: Error): void;
 }
 
-export class Front {
+export class Downstream {
   readonly stream: Duplex;
   readonly outlet: Outlet;
   readonly flow: Flow;
 
-  constructor(end: Duplex | VerifiedPeer, port: FrontPort) {
+  constructor(end: Duplex | VerifiedPeer, port: DownstreamPort) {
     const stream = streamOf(end);
     this.stream = stream;
     this.outlet = new Outlet(stream);
@@ -38,12 +38,12 @@ export class Front {
   }
 
   /** Answers one of its streams with a status, as soon as a frame may begin. */
-  answer(frontId: number, status: number, text: string): void {
+  answer(downstreamId: number, status: number, text: string): void {
     const response = encodeResponse({
       status: { code: status, message: text, details: [] },
       payload: new Uint8Array(0),
     });
-    this.outlet.insert(encodeFrame({ streamId: frontId, type: FrameType.response }, response));
+    this.outlet.insert(encodeFrame({ streamId: downstreamId, type: FrameType.response }, response));
   }
 
   /** Ends it kindly, save inside a response: one that cannot be completed must not look like one, so the stream is cut. */

@@ -6,10 +6,10 @@ import type { Duplex } from 'node:stream';
 export const Hold = {
   /** The other side's write queue is full. */
   full: 1,
-  /** There is no back and enough is parked for it. */
+  /** There is no upstream and enough is parked for it. */
   parked: 2,
-  /** Edits under way hold much memory. */
-  edits: 4,
+  /** Rewrites under way hold much memory. */
+  rewrites: 4,
   /** Answers to it are not read. */
   answers: 8,
 } as const;

@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of the calls on their way when a back comes or goes: sent again, sent late, answered, or let go. Nothing
+// What becomes of the calls on their way when an upstream comes or goes: sent again, sent late, answered, or let go. Nothing
 // about who listens for the outcome, and no stream of its own.
 import { StatusCode } from '@peerpod-tls/ttrpc/relay';
-import type { Back } from './upstream.js';
+import type { Upstream } from './upstream.js';
 import type { Call, CallTable } from './call-table.js';
 import type { InFlightCall, RelayObserver } from './types.js';
 
 /** What the fate of a call may cause. */
 export interface CallsPort {
-  /** Answers a stream of the front with a status. */
-  answer(frontId: number, status: number, text: string): void;
-  /** Sends a whole frame to the back that is there now. */
+  /** Answers a stream of the downstream with a status. */
+  answer(downstreamId: number, status: number, text: string): void;
+  /** Sends a whole frame to the upstream that is there now. */
   send(frame: Buffer): void;
-  /** The id a call that was held up has at the back. */
-  nextBackId(frontId: number): number;
+  /** The id a call that was held up has at the upstream. */
+  nextUpstreamId(downstreamId: number): number;
 }
 
 export class OpenCalls {
   readonly #table: CallTable;
   readonly #port: CallsPort;
   readonly #observer: RelayObserver;
-  readonly #backName: string;
-  /** Requests that were held up by an edit and wait for a place between two frames, or for a back. */
+  readonly #upstreamName: string;
+  /** Requests that were held up by a rewrite and wait for a place between two frames, or for an upstream. */
   #held: { call: Call; frame: Buffer }[] = [];
 
-  constructor(table: CallTable, port: CallsPort, observer: RelayObserver, backName: string) {
+  constructor(table: CallTable, port: CallsPort, observer: RelayObserver, upstreamName: string) {
     this.#table = table;
     this.#port = port;
     this.#observer = observer;
-    this.#backName = backName;
+    this.#upstreamName = upstreamName;
   }
 
   get count(): number {
@@ -50,7 +50,7 @@ export class OpenCalls {
     return this.#table.all().map(call => ({
       service: call.plan.service,
       method: call.plan.method,
-      streamId: call.frontId,
+      streamId: call.downstreamId,
       sinceMs: now - call.since,
     }));
   }
@@ -60,35 +60,35 @@ export class OpenCalls {
     this.#held.push({ call, frame });
   }
 
-  /** Sends what was held up, as far as a frame may begin at this back. Costs nothing when nothing was. */
-  sendHeld(back: Back | null): void {
-    if (back === null) return;
-    while (this.#held.length > 0 && !back.outlet.midFrame) {
+  /** Sends what was held up, as far as a frame may begin at this upstream. Costs nothing when nothing was. */
+  sendHeld(upstream: Upstream | null): void {
+    if (upstream === null) return;
+    while (this.#held.length > 0 && !upstream.outlet.midFrame) {
       const next = this.#held.shift();
       if (next === undefined) return;
-      const backId = this.#port.nextBackId(next.call.frontId);
-      next.frame.writeUInt32BE(backId, 4);
+      const upstreamId = this.#port.nextUpstreamId(next.call.downstreamId);
+      next.frame.writeUInt32BE(upstreamId, 4);
       next.call.sent = true;
-      this.#table.move(next.call, backId);
+      this.#table.move(next.call, upstreamId);
       this.#port.send(next.frame);
     }
   }
 
-  /** To a new back: sends again what may run twice, oldest first, then what never left. Returns the number sent again. */
-  replay(back: Back): number {
+  /** To a new upstream: sends again what may run twice, oldest first, then what never left. Returns the number sent again. */
+  replay(upstream: Upstream): number {
     let replayed = 0;
     for (const call of this.#table.all()) {
       if (call.kept === null || !call.sent) continue;
       this.#port.send(call.kept);
       replayed++;
     }
-    this.sendHeld(back);
+    this.sendHeld(upstream);
     return replayed;
   }
 
   /**
-   * The back is lost: answers calls Unavailable, since it cannot be known whether the agent ran them. Those that may run
-   * twice or never left are spared when there will be another back. Returns the number answered.
+   * The upstream is lost: answers calls Unavailable, since it cannot be known whether the agent ran them. Those that may run
+   * twice or never left are spared when there will be another upstream. Returns the number answered.
    */
   answerLost(another: boolean): number {
     let answered = 0;
@@ -96,9 +96,9 @@ export class OpenCalls {
       if (another && (!call.sent || call.kept !== null)) continue;
       this.#forget(call, StatusCode.unavailable);
       const text = call.sent
-        ? `${this.#backName} was cut while this call was open; it is not known whether the agent ran it`
-        : `${this.#backName} was cut before this call was sent`;
-      this.#port.answer(call.frontId, StatusCode.unavailable, text);
+        ? `${this.#upstreamName} was cut while this call was open; it is not known whether the agent ran it`
+        : `${this.#upstreamName} was cut before this call was sent`;
+      this.#port.answer(call.downstreamId, StatusCode.unavailable, text);
       answered++;
     }
     return answered;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the front sent while there was no back. Nothing is read or judged here.
+// What the downstream sent while there was no upstream. Nothing is read or judged here.
 
-/** Bytes parked before the front is not read any more; a front that hangs up is still noticed below it. */
+/** Bytes parked before the downstream is not read any more; a downstream that hangs up is still noticed below it. */
 const PARKED_BYTES = 256 * 1024;
 
 export class Park {

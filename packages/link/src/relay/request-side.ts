@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a relay does with each frame from its front: which pass, which are kept for sending again, which are edited,
+// What a relay does with each frame from its downstream: which pass, which are kept for sending again, which are rewritten,
 // which are answered here. Writes to no stream itself.
 import {
   FrameFlag,
@@ -12,22 +12,22 @@ import {
   type RequestTarget,
 } from '@peerpod-tls/ttrpc/relay';
 import { MAX_CALLS, type Call, type CallTable, type MethodPlan } from './call-table.js';
-import { editFrame, type EditedFrame } from './rewrite-frame.js';
+import { rewriteFrame, type RewrittenFrame } from './rewrite-frame.js';
 import { readTimeoutMs } from './request-timeout.js';
 import { PASS, SKIP, STOP, TAKE, type FrameJudge } from './scanner.js';
 import type { RelayObserver } from './types.js';
 
-/** What the front's frames may cause. */
+/** What the downstream's frames may cause. */
 export interface RequestPort {
-  /** Answers a stream of the front with a status. */
-  answer(frontId: number, status: number, text: string): void;
-  /** Hands bytes on to the back; see {@link FrameJudge}. */
-  toBack(bytes: Buffer, whole: boolean, more: boolean): void;
-  /** Sends a request that was held up, as soon as a frame may begin at the back, under an id of its own. */
+  /** Answers a stream of the downstream with a status. */
+  answer(downstreamId: number, status: number, text: string): void;
+  /** Hands bytes on to the upstream; see {@link FrameJudge}. */
+  toUpstream(bytes: Buffer, whole: boolean, more: boolean): void;
+  /** Sends a request that was held up, as soon as a frame may begin at the upstream, under an id of its own. */
   sendLater(call: Call, frame: Buffer): void;
-  /** An edit took or gave back this many bytes of memory. */
-  editing(bytes: number): void;
-  /** The front speaks something else; the relay ends. */
+  /** A rewrite took or returned this many bytes of memory. */
+  rewriting(bytes: number): void;
+  /** The downstream speaks something else; the relay ends. */
   breakOff(reason: string): void;
 }
 
@@ -45,8 +45,8 @@ export class RequestSide implements FrameJudge {
   readonly #observer: RelayObserver;
   readonly #signal: AbortSignal;
   #greeted = false;
-  #lastFrontId = 0;
-  #lastBackId = 0;
+  #lastDownstreamId = 0;
+  #lastUpstreamId = 0;
   /** Set once, when the relay drains: the text new calls are answered with. */
   refusal: string | null = null;
   /** `performance.now()` at the chunk being judged: one reading of the clock for all its requests. */
@@ -86,37 +86,44 @@ export class RequestSide implements FrameJudge {
     const id = frame.readUInt32BE(4);
     const result = peekRequestTarget(frame.subarray(HEADER_LENGTH), true);
     const plan = this.#planOf(result.t === 'target' ? result.target : NOBODY);
-    this.#lastFrontId = id;
-    // Until it is sent it has no id at the back; a negative one keeps it apart from those that have.
-    const call: Call = { plan, frontId: id, backId: -id, since: performance.now(), kept: null, sent: false };
+    this.#lastDownstreamId = id;
+    // Until it is sent it has no id at the upstream; a negative one keeps it apart from those that have.
+    const call: Call = {
+      plan,
+      downstreamId: id,
+      upstreamId: -id,
+      since: performance.now(),
+      kept: null,
+      sent: false,
+    };
     this.#table.add(call);
     this.#observer.callStarted?.(plan.service, plan.method);
     const own = Buffer.from(frame);
-    if (plan.edit === null) return this.#edited(call, { t: 'frame', frame: own });
-    const outcome = editFrame(own, plan.edit, this.#contextOf(plan, own));
-    if (!(outcome instanceof Promise)) return this.#edited(call, outcome);
-    this.#port.editing(own.length);
-    void outcome.then(edited => {
-      this.#port.editing(-own.length);
-      this.#edited(call, edited);
+    if (plan.rewrite === null) return this.#rewritten(call, { t: 'frame', frame: own });
+    const outcome = rewriteFrame(own, plan.rewrite, this.#contextOf(plan, own));
+    if (!(outcome instanceof Promise)) return this.#rewritten(call, outcome);
+    this.#port.rewriting(own.length);
+    void outcome.then(rewritten => {
+      this.#port.rewriting(-own.length);
+      this.#rewritten(call, rewritten);
     });
   }
 
   forward(bytes: Buffer, whole: boolean, more: boolean): void {
-    this.#port.toBack(bytes, whole, more);
+    this.#port.toUpstream(bytes, whole, more);
   }
 
-  /** The next id that rises at the back: the front's own as long as no call was overtaken. */
-  nextBackId(frontId: number): number {
-    const id = frontId > this.#lastBackId ? frontId : this.#lastBackId + 2;
+  /** The next id that rises at the upstream: the downstream's own as long as no call was overtaken. */
+  nextUpstreamId(downstreamId: number): number {
+    const id = downstreamId > this.#lastUpstreamId ? downstreamId : this.#lastUpstreamId + 2;
     if (id > LARGEST_ID) this.#port.breakOff('stream ids are used up');
-    this.#lastBackId = Math.min(id, LARGEST_ID);
-    return this.#lastBackId;
+    this.#lastUpstreamId = Math.min(id, LARGEST_ID);
+    return this.#lastUpstreamId;
   }
 
   #request(bytes: Buffer, offset: number, available: number, length: number, id: number): number {
     if (id % 2 === 0) return this.#refuse(id, StatusCode.invalidArgument, `stream id ${id} must be odd`);
-    if (id <= this.#lastFrontId)
+    if (id <= this.#lastDownstreamId)
       return this.#refuse(id, StatusCode.invalidArgument, `stream id ${id} was used before; ids must rise`);
     if (this.refusal !== null) return this.#refuseNew(id, StatusCode.unavailable, this.refusal);
     if (this.#table.size >= MAX_CALLS)
@@ -133,17 +140,17 @@ export class RequestSide implements FrameJudge {
       const wanted = head.length < HEAD_LIMIT ? Math.max(HEADER_LENGTH + HEAD_GUESS, available * 2) : total;
       return Math.min(total, wanted);
     }
-    // Bytes that are no request are the server's to refuse; its answer finds its way back by the table.
+    // Bytes that are no request are the server's to refuse; its answer finds its way upstream by the table.
     const plan = this.#planOf(result.t === 'target' ? result.target : NOBODY);
-    if (plan.edit !== null) return complete ? TAKE : total;
+    if (plan.rewrite !== null) return complete ? TAKE : total;
     const keep =
       this.#table.wouldKeep(plan, total) && ((bytes[offset + 9] ?? 0) & FrameFlag.remoteOpen) === 0;
     if (keep && !complete) return total;
-    this.#lastFrontId = id;
-    const backId = this.nextBackId(id);
-    if (backId !== id) bytes.writeUInt32BE(backId, offset + 4);
+    this.#lastDownstreamId = id;
+    const upstreamId = this.nextUpstreamId(id);
+    if (upstreamId !== id) bytes.writeUInt32BE(upstreamId, offset + 4);
     const kept = keep ? Buffer.from(bytes.subarray(offset, offset + total)) : null;
-    this.#table.add({ plan, frontId: id, backId, since: this.now, kept, sent: true });
+    this.#table.add({ plan, downstreamId: id, upstreamId, since: this.now, kept, sent: true });
     this.#observer.callStarted?.(plan.service, plan.method);
     return PASS;
   }
@@ -156,15 +163,15 @@ export class RequestSide implements FrameJudge {
   }
 
   #data(bytes: Buffer, offset: number, id: number): number {
-    const call = this.#table.byFront(id);
+    const call = this.#table.byDownstream(id);
     if (call === undefined || !call.sent)
       return this.#refuse(id, StatusCode.invalidArgument, `stream ${id} is not open for data`);
-    if (call.backId !== id) bytes.writeUInt32BE(call.backId, offset + 4);
+    if (call.upstreamId !== id) bytes.writeUInt32BE(call.upstreamId, offset + 4);
     return PASS;
   }
 
   #oversize(id: number, type: number | undefined, length: number): number {
-    if (type === FrameType.request && id > this.#lastFrontId) this.#lastFrontId = id;
+    if (type === FrameType.request && id > this.#lastDownstreamId) this.#lastDownstreamId = id;
     const text = `message of ${length} bytes is over the limit of ${MAX_MESSAGE_LENGTH}`;
     return this.#refuse(id, StatusCode.resourceExhausted, text, 'an oversized frame from the calling side');
   }
@@ -181,7 +188,7 @@ export class RequestSide implements FrameJudge {
   }
 
   #refuseNew(id: number, status: number, text: string): number {
-    this.#lastFrontId = id;
+    this.#lastDownstreamId = id;
     this.#port.answer(id, status, text);
     return SKIP;
   }
@@ -194,16 +201,16 @@ export class RequestSide implements FrameJudge {
     return { service: plan.service, method: plan.method, signal: this.#signal, timeoutMs };
   }
 
-  #edited(call: Call, edited: EditedFrame): void {
+  #rewritten(call: Call, rewritten: RewrittenFrame): void {
     if (this.#signal.aborted) return;
-    if (edited.t === 'frame') return this.#port.sendLater(call, edited.frame);
+    if (rewritten.t === 'frame') return this.#port.sendLater(call, rewritten.frame);
     this.#table.remove(call);
     this.#observer.callEnded?.(
       call.plan.service,
       call.plan.method,
-      edited.status,
+      rewritten.status,
       performance.now() - call.since,
     );
-    this.#port.answer(call.frontId, edited.status, edited.text);
+    this.#port.answer(call.downstreamId, rewritten.status, rewritten.text);
   }
 }

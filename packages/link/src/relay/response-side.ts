@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a relay does with each frame from its back: whose call it answers, under which id, and what nobody asked for.
+// What a relay does with each frame from its upstream: whose call it answers, under which id, and what nobody asked for.
 // Writes to no stream itself.
 import {
   FrameFlag,
@@ -14,20 +14,20 @@ import type { Call, CallTable } from './call-table.js';
 import { PASS, SKIP, STOP, type FrameJudge } from './scanner.js';
 import type { RelayObserver } from './types.js';
 
-/** What the back's frames may cause. */
+/** What the upstream's frames may cause. */
 export interface ResponsePort {
-  answer(frontId: number, status: number, text: string): void;
-  toFront(bytes: Buffer, whole: boolean, more: boolean): void;
-  /** The back speaks something else; the relay ends. */
+  answer(downstreamId: number, status: number, text: string): void;
+  toDownstream(bytes: Buffer, whole: boolean, more: boolean): void;
+  /** The upstream speaks something else; the relay ends. */
   breakOff(reason: string): void;
 }
 
 /**
- * Largest frame that is handed to the front only once it is here whole, in bytes.
+ * Largest frame that is handed to the downstream only once it is here whole, in bytes.
  *
- * Once the head of a response is written to the front, the rest must follow or the front's framing is broken: nothing
+ * Once the head of a response is written to the downstream, the rest must follow or the downstream's framing is broken: nothing
  * can be put in its place, since the length is promised and a filled-up message would read as a good one. So when the
- * back is lost inside such a frame, the front has to be closed. Up to this size it cannot happen; it covers what an
+ * upstream is lost inside such a frame, the downstream has to be closed. Up to this size it cannot happen; it covers what an
  * agent answers in ordinary life (output is read in pieces of 32 KiB). Larger ones flow as they come.
  */
 export const WHOLE_RESPONSE_BYTES = 64 * 1024;
@@ -52,7 +52,7 @@ export class ResponseSide implements FrameJudge {
     const length = bytes.readUInt32BE(offset);
     const id = bytes.readUInt32BE(offset + 4);
     const type = bytes[offset + 8];
-    const call = this.#table.byBack(id);
+    const call = this.#table.byUpstream(id);
     if (length > MAX_MESSAGE_LENGTH) {
       if (!looksLikeTls(bytes.subarray(offset, offset + available))) return this.#oversize(call, length);
       this.#port.breakOff('the called side speaks TLS to a plain link');
@@ -64,7 +64,7 @@ export class ResponseSide implements FrameJudge {
     const total = HEADER_LENGTH + length;
     if (available < total && total <= WHOLE_RESPONSE_BYTES) return total;
     if (available < STATUS_HEAD && available < total) return STATUS_HEAD;
-    if (call.frontId !== id) bytes.writeUInt32BE(call.frontId, offset + 4);
+    if (call.downstreamId !== id) bytes.writeUInt32BE(call.downstreamId, offset + 4);
     if (type === FrameType.response) this.#end(call, bytes, offset + HEADER_LENGTH, offset + available);
     else if (((bytes[offset + 9] ?? 0) & FrameFlag.remoteClosed) !== 0) this.#end(call, bytes, 0, 0);
     return PASS;
@@ -75,7 +75,7 @@ export class ResponseSide implements FrameJudge {
   }
 
   forward(bytes: Buffer, whole: boolean, more: boolean): void {
-    this.#port.toFront(bytes, whole, more);
+    this.#port.toDownstream(bytes, whole, more);
   }
 
   #end(call: Call, bytes: Buffer, from: number, to: number): void {
@@ -93,7 +93,7 @@ export class ResponseSide implements FrameJudge {
       const { service, method } = call.plan;
       this.#observer.callEnded?.(service, method, StatusCode.resourceExhausted, this.now - call.since);
       const text = `the answer of ${length} bytes is over the limit of ${MAX_MESSAGE_LENGTH}`;
-      this.#port.answer(call.frontId, StatusCode.resourceExhausted, text);
+      this.#port.answer(call.downstreamId, StatusCode.resourceExhausted, text);
     }
     return this.#drop('an oversized frame from the called side');
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One request frame through one edit: the frame to send on, or the status to answer with. No streams and no table.
+// One request frame through one rewrite: the frame to send on, or the status to answer with. No streams and no table.
 import {
   encodeFrame,
   FrameType,
@@ -9,23 +9,23 @@ import {
   StatusCode,
 } from '@peerpod-tls/ttrpc/relay';
 import { codeOf, textOf } from '../errors.js';
-import type { Edit, EditContext, EditOutcome } from './types.js';
+import type { Rewrite, RewriteContext, RewriteOutcome } from './types.js';
 
-export type EditedFrame =
+export type RewrittenFrame =
   | { readonly t: 'frame'; readonly frame: Buffer }
   | { readonly t: 'answer'; readonly status: number; readonly text: string };
 
-/** Runs the edit. Never throws and never rejects: a failing edit is an answer. A promise only if the edit gave one. */
-export function editFrame(
+/** Runs the rewrite. Never throws and never rejects: a failing rewrite is an answer. A promise only if the rewrite gave one. */
+export function rewriteFrame(
   frame: Buffer,
-  edit: Edit,
-  context: EditContext,
-): EditedFrame | Promise<EditedFrame> {
+  rewrite: Rewrite,
+  context: RewriteContext,
+): RewrittenFrame | Promise<RewrittenFrame> {
   const envelope = frame.subarray(HEADER_LENGTH);
   try {
     const payload = readRequestPayload(envelope);
     const message = Buffer.from(payload.buffer, payload.byteOffset, payload.length);
-    const outcome = edit.apply(message, context);
+    const outcome = rewrite.apply(message, context);
     if (!(outcome instanceof Promise)) return framed(frame, envelope, outcome);
     return outcome.then(o => framed(frame, envelope, o)).catch(failed);
   } catch (error) {
@@ -33,7 +33,7 @@ export function editFrame(
   }
 }
 
-function framed(frame: Buffer, envelope: Buffer, outcome: EditOutcome): EditedFrame {
+function framed(frame: Buffer, envelope: Buffer, outcome: RewriteOutcome): RewrittenFrame {
   switch (outcome.t) {
     case 'same':
       return { t: 'frame', frame };
@@ -52,7 +52,7 @@ function framed(frame: Buffer, envelope: Buffer, outcome: EditOutcome): EditedFr
   }
 }
 
-function failed(error: unknown): EditedFrame {
+function failed(error: unknown): RewrittenFrame {
   const code = codeOf(error);
   if (code === 'ERR_TTRPC_OVERSIZE')
     return { t: 'answer', status: StatusCode.resourceExhausted, text: textOf(error) };
@@ -61,6 +61,6 @@ function failed(error: unknown): EditedFrame {
   return {
     t: 'answer',
     status: StatusCode.internal,
-    text: `the request could not be edited: ${textOf(error)}`,
+    text: `the request could not be rewritten: ${textOf(error)}`,
   };
 }

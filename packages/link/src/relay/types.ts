@@ -6,30 +6,30 @@ import type { Logger } from 'pino';
 import type { VerifiedPeer } from '../tls/verify-peer.js';
 import type { LossCause } from '../loss.js';
 
-/** What an edit comes to: see agent-protocol. */
-export type EditOutcome = RewriteResult;
+/** What a rewrite comes to: see agent-protocol. */
+export type RewriteOutcome = RewriteResult;
 
-export interface EditContext {
+export interface RewriteContext {
   readonly service: string;
   readonly method: string;
-  /** Aborted when the front hung up or the relay closed: nobody waits for the outcome any more. */
+  /** Aborted when the downstream hung up or the relay closed: nobody waits for the outcome any more. */
   readonly signal: AbortSignal;
   /** The caller's own deadline in milliseconds from now; null when it set none. */
   readonly timeoutMs: number | null;
 }
 
 /** A change to the requests of one method. All others pass untouched and uncollected. */
-export interface Edit {
+export interface Rewrite {
   readonly service: string;
   readonly method: string;
   /**
    * Judges one request message; a view that must not be written to. When a promise is returned, only this call waits:
    * later calls pass it. Throwing answers the call with Internal.
    */
-  apply(message: Buffer, context: EditContext): EditOutcome | Promise<EditOutcome>;
+  apply(message: Buffer, context: RewriteContext): RewriteOutcome | Promise<RewriteOutcome>;
 }
 
-/** Opens the far side of a relay. The signal is aborted when the front is gone or the time for it is over. */
+/** Opens the far side of a relay. The signal is aborted when the downstream is gone or the time for it is over. */
 export type Backend = (signal: AbortSignal) => Promise<Duplex | VerifiedPeer>;
 
 /** Hooks for metrics. Each costs nothing when absent; none may throw. */
@@ -39,11 +39,11 @@ export interface RelayObserver {
   callEnded?(service: string, method: string, status: number, ms: number): void;
   /** Bytes passed on, headers included. */
   bytes?(direction: 'request' | 'response', count: number): void;
-  /** A back that stood was lost, while the front was still there. */
-  backLost?(cause: LossCause): void;
-  /** A lost back was not replaced: the last try's cause. The relay ends. */
+  /** An upstream that stood was lost, while the downstream was still there. */
+  upstreamLost?(cause: LossCause): void;
+  /** A lost upstream was not replaced: the last try's cause. The relay ends. */
   notRedialled?(cause: LossCause): void;
-  /** A lost back was replaced after `ms`; so many calls were sent again, so many answered Unavailable. */
+  /** A lost upstream was replaced after `ms`; so many calls were sent again, so many answered Unavailable. */
   redialled?(ms: number, replayed: number, failed: number): void;
   /** Something came that the protocol does not allow; `reason` is one of a small closed set of texts. */
   protocolError?(reason: string): void;
@@ -51,16 +51,16 @@ export interface RelayObserver {
 
 export interface RelayOptions {
   /** The side that calls. The relay owns it, and the buffers it reads from it. */
-  readonly front: Duplex | VerifiedPeer;
-  readonly openBack: Backend;
-  readonly edits: readonly Edit[];
+  readonly downstream: Duplex | VerifiedPeer;
+  readonly openUpstream: Backend;
+  readonly rewrites: readonly Rewrite[];
   /**
-   * Null: a lost back ends the relay. Else the time to replace it in, in milliseconds; 20 000 is what a shim's own
+   * Null: a lost upstream ends the relay. Else the time to replace it in, in milliseconds; 20 000 is what a shim's own
    * 30 s health check leaves room for. Counts for the first open too.
    */
   readonly redial: { readonly budgetMs: number } | null;
-  /** What the back is called in the status a caller reads. Default `the link to the pod VM`. */
-  readonly backName?: string;
+  /** What the upstream is called in the status a caller reads. Default `the link to the pod VM`. */
+  readonly upstreamName?: string;
   readonly observer?: RelayObserver;
   readonly log: Logger;
 }
@@ -68,7 +68,13 @@ export interface RelayOptions {
 /** Why a relay ended. `error` is what caused it, where there is something to say. */
 export interface CloseReason {
   readonly why:
-    'front-closed' | 'back-lost' | 'front-protocol' | 'back-protocol' | 'cut-response' | 'drained' | 'closed';
+    | 'downstream-closed'
+    | 'upstream-lost'
+    | 'downstream-protocol'
+    | 'upstream-protocol'
+    | 'cut-response'
+    | 'drained'
+    | 'closed';
   readonly error?: Error;
 }
 
@@ -76,7 +82,7 @@ export interface CloseReason {
 export interface InFlightCall {
   readonly service: string;
   readonly method: string;
-  /** The stream id the front uses. */
+  /** The stream id the downstream uses. */
   readonly streamId: number;
   readonly sinceMs: number;
 }

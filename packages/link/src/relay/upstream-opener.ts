@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Opens a relay's back, and opens it again within a budget of time. Knows nothing of frames or calls.
+// Opens a relay's upstream, and opens it again within a budget of time. Knows nothing of frames or calls.
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -10,8 +10,8 @@ import type { Backend } from './types.js';
 const FIRST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 2_000;
 
-export class BackOpener {
-  readonly #openBack: Backend;
+export class UpstreamOpener {
+  readonly #openUpstream: Backend;
   readonly #budgetMs: number | null;
   readonly #signal: AbortSignal;
   readonly #log: Logger;
@@ -20,21 +20,21 @@ export class BackOpener {
   #waitMs = 0;
 
   /** `budgetMs` null: one try, which may take as long as the backend likes. */
-  constructor(openBack: Backend, budgetMs: number | null, signal: AbortSignal, log: Logger) {
-    this.#openBack = openBack;
+  constructor(openUpstream: Backend, budgetMs: number | null, signal: AbortSignal, log: Logger) {
+    this.#openUpstream = openUpstream;
     this.#budgetMs = budgetMs;
     this.#signal = signal;
     this.#log = log;
   }
 
-  /** The back proved itself: the next loss has the whole budget again. */
+  /** The upstream proved itself: the next loss has the whole budget again. */
   settled(): void {
     this.#until = null;
     this.#waitMs = 0;
   }
 
   /**
-   * A new back. Tries until the budget is used up; a permanent error ends it at once.
+   * A new upstream. Tries until the budget is used up; a permanent error ends it at once.
    * @throws what the last try threw, or the reason of the relay's signal
    */
   async open(): Promise<Duplex | VerifiedPeer> {
@@ -57,7 +57,7 @@ export class BackOpener {
       } catch (error) {
         const spent = performance.now() + this.#waitMs >= this.#until;
         if (this.#signal.aborted || isPermanent(error) || spent) throw error;
-        this.#log.debug({ error: textOf(error), waitMs: this.#waitMs }, 'back not opened, trying again');
+        this.#log.debug({ error: textOf(error), waitMs: this.#waitMs }, 'upstream not opened, trying again');
       } finally {
         clearTimeout(timer);
       }
@@ -76,11 +76,12 @@ export class BackOpener {
       };
       if (signal.aborted) return onAbort();
       signal.addEventListener('abort', onAbort, { once: true });
-      this.#openBack(signal).then(
-        back => {
+      this.#openUpstream(signal).then(
+        upstream => {
           signal.removeEventListener('abort', onAbort);
-          if (signal.aborted) ('peer' in back ? back.socket : back).on('error', () => {}).destroy();
-          else resolve(back);
+          if (signal.aborted)
+            ('peer' in upstream ? upstream.socket : upstream).on('error', () => {}).destroy();
+          else resolve(upstream);
         },
         (error: unknown) => {
           signal.removeEventListener('abort', onAbort);

@@ -7,19 +7,19 @@ import { onClose, streamOf } from './end-stream.js';
 import { Flow } from './flow.js';
 import { Outlet } from './outlet.js';
 
-/** A back that lives this long, or answers anything, is a good one: its loss has the whole budget again. */
+/** An upstream that lives this long, or answers anything, is a good one: its loss has the whole budget again. */
 const PROVED_MS = 1_000;
 
-/** What a back causes. None of it before the turn it was made in is over. */
-export interface BackPort {
-  bytes(back: Back, chunk: Buffer): void;
+/** What an upstream causes. None of it before the turn it was made in is over. */
+export interface UpstreamPort {
+  bytes(upstream: Upstream, chunk: Buffer): void;
   /** Its write queue is empty again. */
-  drained(back: Back): void;
+  drained(upstream: Upstream): void;
   /** It ended, or broke. May come more than once. */
-  lost(back: Back): void;
+  lost(upstream: Upstream): void;
 }
 
-export class Back {
+export class Upstream {
   readonly stream: Duplex;
   readonly outlet: Outlet;
   readonly flow: Flow;
@@ -28,7 +28,7 @@ export class Back {
   #answered = false;
   #error: Error | null = null;
 
-  constructor(opened: Duplex | VerifiedPeer, port: BackPort) {
+  constructor(opened: Duplex | VerifiedPeer, port: UpstreamPort) {
     const stream = streamOf(opened);
     this.stream = stream;
     this.outlet = new Outlet(stream);

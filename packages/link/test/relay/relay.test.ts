@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
 import { encodeFrame, FrameFlag, HEADER_LENGTH, MAX_MESSAGE_LENGTH, StatusCode } from '@peerpod-tls/ttrpc';
 import { WHOLE_RESPONSE_BYTES } from '../../src/relay/response-side.js';
-import { Backs, bytesOf, dataFrame, requestFrame, responseFrame, statusOf } from '../support/frames.js';
+import { Upstreams, bytesOf, dataFrame, requestFrame, responseFrame, statusOf } from '../support/frames.js';
 import { rig } from '../support/relays.js';
 
 t.test('requests and responses of unknown methods arrive byte for byte at every cut', async t => {
@@ -25,46 +25,46 @@ t.test('requests and responses of unknown methods arrive byte for byte at every 
     responseFrame(5, bytesOf('y')),
   ]);
   for (let at = 1; at < up.length; at += 1) {
-    const { relay, front, backs } = rig(t);
-    front.write(up.subarray(0, at));
+    const { relay, downstream, upstreams } = rig(t);
+    downstream.write(up.subarray(0, at));
     await turn();
-    front.write(up.subarray(at));
-    const back = await backs.nth(1);
-    if (!(await back.byteCount(up.length)).equals(up)) t.fail(`requests cut at ${at}`);
+    downstream.write(up.subarray(at));
+    const upstream = await upstreams.nth(1);
+    if (!(await upstream.byteCount(up.length)).equals(up)) t.fail(`requests cut at ${at}`);
     const cut = at % down.length;
-    back.write(down.subarray(0, cut));
+    upstream.write(down.subarray(0, cut));
     await turn();
-    back.write(down.subarray(cut));
-    if (!(await front.byteCount(down.length)).equals(down)) t.fail(`responses cut at ${cut}`);
+    upstream.write(down.subarray(cut));
+    if (!(await downstream.byteCount(down.length)).equals(down)) t.fail(`responses cut at ${cut}`);
     relay.close();
     await relay.closed;
   }
   t.pass(`${up.length - 1} cuts`);
 });
 
-t.test('streaming frames pass both ways, and the stream ends with the back', async t => {
-  const { relay, front, backs, watcher } = rig(t);
+t.test('streaming frames pass both ways, and the stream ends with the upstream', async t => {
+  const { relay, downstream, upstreams, watcher } = rig(t);
   const open = requestFrame(1, { method: 'Chat', flags: FrameFlag.remoteOpen });
-  front.write(
+  downstream.write(
     open,
     dataFrame(1, bytesOf('a')),
     dataFrame(1, new Uint8Array(0), FrameFlag.remoteClosed | FrameFlag.noData),
   );
-  const back = await backs.nth(1);
+  const upstream = await upstreams.nth(1);
   t.same(
-    (await back.frameCount(3)).map(f => [f.type, f.flags]),
+    (await upstream.frameCount(3)).map(f => [f.type, f.flags]),
     [
       [1, 2],
       [3, 0],
       [3, 5],
     ],
   );
-  back.write(dataFrame(1, bytesOf('b')));
-  await front.frameCount(1);
+  upstream.write(dataFrame(1, bytesOf('b')));
+  await downstream.frameCount(1);
   t.equal(relay.inFlight().length, 1);
-  back.write(dataFrame(1, new Uint8Array(0), FrameFlag.remoteClosed | FrameFlag.noData));
+  upstream.write(dataFrame(1, new Uint8Array(0), FrameFlag.remoteClosed | FrameFlag.noData));
   t.same(
-    (await front.frameCount(2)).map(f => f.flags),
+    (await downstream.frameCount(2)).map(f => f.flags),
     [0, 5],
   );
   t.equal(relay.inFlight().length, 0);
@@ -72,20 +72,20 @@ t.test('streaming frames pass both ways, and the stream ends with the back', asy
 });
 
 t.test('an oversized request is answered on its stream and skipped, and the connection lives on', async t => {
-  const { front, backs, watcher } = rig(t);
+  const { downstream, upstreams, watcher } = rig(t);
   const header = Buffer.alloc(HEADER_LENGTH);
   header.writeUInt32BE(MAX_MESSAGE_LENGTH + 1, 0);
   header.writeUInt32BE(1, 4);
   header[8] = 1;
   const half = Buffer.alloc(MAX_MESSAGE_LENGTH / 2);
-  front.write(header, half, half, Buffer.alloc(1), requestFrame(3));
-  const back = await backs.nth(1);
+  downstream.write(header, half, half, Buffer.alloc(1), requestFrame(3));
+  const upstream = await upstreams.nth(1);
   t.same(
-    (await back.frameCount(1)).map(f => f.streamId),
+    (await upstream.frameCount(1)).map(f => f.streamId),
     [3],
-    'only the next call reaches the back',
+    'only the next call reaches the upstream',
   );
-  const [answer] = await front.frameCount(1);
+  const [answer] = await downstream.frameCount(1);
   t.equal(answer?.streamId, 1);
   t.match(answer && statusOf(answer), {
     code: StatusCode.resourceExhausted,
@@ -95,15 +95,15 @@ t.test('an oversized request is answered on its stream and skipped, and the conn
 });
 
 t.test('stream ids that are even or were used are answered InvalidArgument', async t => {
-  const { front, backs } = rig(t);
-  front.write(
+  const { downstream, upstreams } = rig(t);
+  downstream.write(
     requestFrame(2),
     requestFrame(5),
     requestFrame(5),
     requestFrame(3),
     dataFrame(99, bytesOf('z')),
   );
-  const answers = await front.frameCount(4);
+  const answers = await downstream.frameCount(4);
   t.same(
     answers.map(f => [f.streamId, statusOf(f).code]),
     [
@@ -113,31 +113,31 @@ t.test('stream ids that are even or were used are answered InvalidArgument', asy
       [99, 3],
     ],
   );
-  const back = await backs.nth(1);
+  const upstream = await upstreams.nth(1);
   t.same(
-    (await back.frameCount(1)).map(f => f.streamId),
+    (await upstream.frameCount(1)).map(f => f.streamId),
     [5],
   );
 });
 
 t.test('an answer nobody asked for is dropped and counted', async t => {
-  const { front, backs, watcher } = rig(t);
-  front.write(requestFrame(1));
-  const back = await backs.nth(1);
-  await back.frameCount(1);
-  back.write(
+  const { downstream, upstreams, watcher } = rig(t);
+  downstream.write(requestFrame(1));
+  const upstream = await upstreams.nth(1);
+  await upstream.frameCount(1);
+  upstream.write(
     responseFrame(7, bytesOf('who?')),
     dataFrame(9, bytesOf('?')),
     encodeFrame({ streamId: 1, type: 77 }, bytesOf('new')),
   );
-  back.write(responseFrame(1, bytesOf('mine')), responseFrame(1, bytesOf('twice')));
-  const frames = await front.frameCount(1);
+  upstream.write(responseFrame(1, bytesOf('mine')), responseFrame(1, bytesOf('twice')));
+  const frames = await downstream.frameCount(1);
   t.same(
     frames.map(f => f.streamId),
     [1],
   );
   await turn();
-  t.equal(front.frames.length, 1);
+  t.equal(downstream.frames.length, 1);
   t.same(watcher.errors, [
     'an answer nobody asked for',
     'an answer nobody asked for',
@@ -147,16 +147,16 @@ t.test('an answer nobody asked for is dropped and counted', async t => {
 });
 
 t.test('an oversized answer becomes a status on its stream', async t => {
-  const { front, backs } = rig(t);
-  front.write(requestFrame(1), requestFrame(3));
-  const back = await backs.nth(1);
-  await back.frameCount(2);
+  const { downstream, upstreams } = rig(t);
+  downstream.write(requestFrame(1), requestFrame(3));
+  const upstream = await upstreams.nth(1);
+  await upstream.frameCount(2);
   const header = Buffer.alloc(HEADER_LENGTH);
   header.writeUInt32BE(MAX_MESSAGE_LENGTH + 10, 0);
   header.writeUInt32BE(1, 4);
   header[8] = 2;
-  back.write(header, Buffer.alloc(MAX_MESSAGE_LENGTH + 10), responseFrame(3));
-  const frames = await front.frameCount(2);
+  upstream.write(header, Buffer.alloc(MAX_MESSAGE_LENGTH + 10), responseFrame(3));
+  const frames = await downstream.frameCount(2);
   t.same(
     frames.map(f => [f.streamId, statusOf(f).code]),
     [
@@ -167,157 +167,157 @@ t.test('an oversized answer becomes a status on its stream', async t => {
 });
 
 t.test('an answer of the relay waits for the end of the answer that is being written', async t => {
-  const { front, backs } = rig(t);
-  front.write(requestFrame(1));
-  const back = await backs.nth(1);
-  await back.frameCount(1);
+  const { downstream, upstreams } = rig(t);
+  downstream.write(requestFrame(1));
+  const upstream = await upstreams.nth(1);
+  await upstream.frameCount(1);
   const big = responseFrame(1, Buffer.alloc(WHOLE_RESPONSE_BYTES * 2, 3));
-  back.write(big.subarray(0, 100_000));
-  await front.byteCount(100_000);
-  front.write(requestFrame(2));
+  upstream.write(big.subarray(0, 100_000));
+  await downstream.byteCount(100_000);
+  downstream.write(requestFrame(2));
   await turn();
   await turn();
-  t.equal(front.length, 100_000, 'nothing in the middle of a frame');
-  back.write(big.subarray(100_000));
-  const frames = await front.frameCount(2);
+  t.equal(downstream.length, 100_000, 'nothing in the middle of a frame');
+  upstream.write(big.subarray(100_000));
+  const frames = await downstream.frameCount(2);
   t.same(
     frames.map(f => f.streamId),
     [1, 2],
   );
 });
 
-t.test('a front that piles up answers behind one that is under way is not read any more', async t => {
-  const { front, backs } = rig(t);
-  front.write(requestFrame(1));
-  const back = await backs.nth(1);
-  await back.frameCount(1);
+t.test('a downstream that piles up answers behind one that is under way is not read any more', async t => {
+  const { downstream, upstreams } = rig(t);
+  downstream.write(requestFrame(1));
+  const upstream = await upstreams.nth(1);
+  await upstream.frameCount(1);
   const big = responseFrame(1, Buffer.alloc(WHOLE_RESPONSE_BYTES * 2, 3));
-  back.write(big.subarray(0, 100_000));
-  await front.byteCount(100_000);
+  upstream.write(big.subarray(0, 100_000));
+  await downstream.byteCount(100_000);
   const wrong = Buffer.concat(Array.from({ length: 500 }, () => requestFrame(2)));
   for (let i = 0; i < 100; i++) {
-    front.write(wrong);
+    downstream.write(wrong);
     await turn();
   }
-  t.ok(front.stream.writableLength > wrong.length * 90, 'most of it stays with the sender');
-  back.write(big.subarray(100_000));
-  t.equal((await front.frameCount(1 + 500 * 100)).length, 50_001, 'and is answered once there is room');
+  t.ok(downstream.stream.writableLength > wrong.length * 90, 'most of it stays with the sender');
+  upstream.write(big.subarray(100_000));
+  t.equal((await downstream.frameCount(1 + 500 * 100)).length, 50_001, 'and is answered once there is room');
 });
 
-t.test('a TLS hello on a plain front ends the relay and says so', async t => {
-  const { relay, front, watcher } = rig(t);
-  front.write(Buffer.from('16030100c8010000c40303', 'hex'));
+t.test('a TLS hello on a plain downstream ends the relay and says so', async t => {
+  const { relay, downstream, watcher } = rig(t);
+  downstream.write(Buffer.from('16030100c8010000c40303', 'hex'));
   const reason = await relay.closed;
-  t.equal(reason.why, 'front-protocol');
+  t.equal(reason.why, 'downstream-protocol');
   t.same(watcher.errors, ['the peer speaks TLS to a plain ttrpc end']);
 });
 
-t.test('a TLS alert from the back ends the relay and says so', async t => {
-  const { relay, front, backs, watcher } = rig(t);
-  front.write(requestFrame(1));
-  const back = await backs.nth(1);
-  back.write(Buffer.from('1503010002022800000000', 'hex'));
-  t.equal((await relay.closed).why, 'back-protocol');
+t.test('a TLS alert from the upstream ends the relay and says so', async t => {
+  const { relay, downstream, upstreams, watcher } = rig(t);
+  downstream.write(requestFrame(1));
+  const upstream = await upstreams.nth(1);
+  upstream.write(Buffer.from('1503010002022800000000', 'hex'));
+  t.equal((await relay.closed).why, 'upstream-protocol');
   t.same(watcher.errors, ['the called side speaks TLS to a plain link']);
   t.same(watcher.losses, ['protocol']);
 });
 
 t.test('half a header and then the end closes both sides quietly', async t => {
-  const { relay, front, backs, watcher } = rig(t);
-  front.write(Buffer.from('00000001', 'hex'));
-  const back = await backs.nth(1);
-  front.stream.end();
-  t.equal((await relay.closed).why, 'front-closed');
-  await back.ended();
+  const { relay, downstream, upstreams, watcher } = rig(t);
+  downstream.write(Buffer.from('00000001', 'hex'));
+  const upstream = await upstreams.nth(1);
+  downstream.stream.end();
+  t.equal((await relay.closed).why, 'downstream-closed');
+  await upstream.ended();
   t.same(watcher.errors, ['the calling side hung up inside a frame']);
 });
 
-t.test('a front that hangs up closes the back, also while calls block', async t => {
-  const { relay, front, backs } = rig(t);
-  front.write(requestFrame(1, { service: 'grpc.AgentService', method: 'WaitProcess' }));
-  const back = await backs.nth(1);
-  await back.frameCount(1);
-  front.stream.destroy();
-  t.equal((await relay.closed).why, 'front-closed');
-  await back.ended();
+t.test('a downstream that hangs up closes the upstream, also while calls block', async t => {
+  const { relay, downstream, upstreams } = rig(t);
+  downstream.write(requestFrame(1, { service: 'grpc.AgentService', method: 'WaitProcess' }));
+  const upstream = await upstreams.nth(1);
+  await upstream.frameCount(1);
+  downstream.stream.destroy();
+  t.equal((await relay.closed).why, 'downstream-closed');
+  await upstream.ended();
 });
 
-t.test('a front that only stopped sending still gets its answers', async t => {
-  const { relay, front, backs, watcher } = rig(t);
-  front.write(requestFrame(1));
-  front.stream.end();
-  const back = await backs.nth(1);
-  await back.frameCount(1);
-  await back.ended();
-  back.write(responseFrame(1, bytesOf('late')));
-  back.stream.end();
-  t.equal((await front.frameCount(1)).length, 1);
-  t.equal((await relay.closed).why, 'front-closed');
+t.test('a downstream that only stopped sending still gets its answers', async t => {
+  const { relay, downstream, upstreams, watcher } = rig(t);
+  downstream.write(requestFrame(1));
+  downstream.stream.end();
+  const upstream = await upstreams.nth(1);
+  await upstream.frameCount(1);
+  await upstream.ended();
+  upstream.write(responseFrame(1, bytesOf('late')));
+  upstream.stream.end();
+  t.equal((await downstream.frameCount(1)).length, 1);
+  t.equal((await relay.closed).why, 'downstream-closed');
   t.same(watcher.losses, [], 'the end of a link that nobody needs is no loss');
 });
 
-t.test('a front that is gone while the back is being opened aborts the opening', async t => {
-  const backs = new Backs();
+t.test('a downstream that is gone while the upstream is being opened aborts the opening', async t => {
+  const upstreams = new Upstreams();
   let aborted = false;
-  backs.gate = (_attempt, signal) =>
+  upstreams.gate = (_attempt, signal) =>
     new Promise((_resolve, reject) =>
       signal.addEventListener('abort', () => {
         aborted = true;
         reject(new Error('aborted'));
       }),
     );
-  const { relay, front } = rig(t, { redial: null }, backs);
-  front.write(requestFrame(1));
+  const { relay, downstream } = rig(t, { redial: null }, upstreams);
+  downstream.write(requestFrame(1));
   await turn();
-  front.stream.destroy();
-  t.equal((await relay.closed).why, 'front-closed');
+  downstream.stream.destroy();
+  t.equal((await relay.closed).why, 'downstream-closed');
   t.equal(aborted, true);
 });
 
 t.test('a slow reader holds up the sender instead of filling memory', async t => {
-  const { front, backs } = rig(t);
-  front.write(requestFrame(1, { method: 'Sink', flags: FrameFlag.remoteOpen }));
-  const back = await backs.nth(1);
-  await back.frameCount(1);
-  back.stream.pause();
+  const { downstream, upstreams } = rig(t);
+  downstream.write(requestFrame(1, { method: 'Sink', flags: FrameFlag.remoteOpen }));
+  const upstream = await upstreams.nth(1);
+  await upstream.frameCount(1);
+  upstream.stream.pause();
   const piece = dataFrame(1, Buffer.alloc(256 * 1024));
   const count = (64 * 1024 * 1024) / (256 * 1024);
   let accepted = 0;
-  for (let i = 0; i < count && front.stream.writableLength < 1024 * 1024; i++) {
-    if (!front.stream.write(piece)) await turn();
+  for (let i = 0; i < count && downstream.stream.writableLength < 1024 * 1024; i++) {
+    if (!downstream.stream.write(piece)) await turn();
     accepted += piece.length;
   }
   t.ok(accepted < 8 * 1024 * 1024, `${accepted} bytes were taken from the sender`);
-  for (let i = Math.ceil(accepted / piece.length); i < count; i++) front.stream.write(piece);
-  const before = back.length;
-  back.stream.resume();
-  await back.byteCount(before + count * piece.length);
+  for (let i = Math.ceil(accepted / piece.length); i < count; i++) downstream.stream.write(piece);
+  const before = upstream.length;
+  upstream.stream.resume();
+  await upstream.byteCount(before + count * piece.length);
   t.pass('and all of it arrives once it is read');
 });
 
 t.test('draining answers new calls, waits for open ones, and leaves the ones that block', async t => {
-  const { relay, front, backs } = rig(t);
-  front.write(requestFrame(1), requestFrame(3, { service: 'grpc.AgentService', method: 'WaitProcess' }));
-  const back = await backs.nth(1);
-  await back.frameCount(2);
+  const { relay, downstream, upstreams } = rig(t);
+  downstream.write(requestFrame(1), requestFrame(3, { service: 'grpc.AgentService', method: 'WaitProcess' }));
+  const upstream = await upstreams.nth(1);
+  await upstream.frameCount(2);
   const drained = relay.drain(AbortSignal.timeout(10_000));
-  front.write(requestFrame(5));
-  const [refused] = await front.frameCount(1);
+  downstream.write(requestFrame(5));
+  const [refused] = await downstream.frameCount(1);
   t.match(refused && statusOf(refused), { code: StatusCode.unavailable, message: /shutting down/u });
   t.same(
     relay.inFlight().map(c => c.method),
     ['Do', 'WaitProcess'],
   );
-  back.write(responseFrame(1));
-  t.equal((await front.frameCount(2))[1]?.streamId, 1);
+  upstream.write(responseFrame(1));
+  t.equal((await downstream.frameCount(2))[1]?.streamId, 1);
   await drained;
   t.equal((await relay.closed).why, 'drained');
 });
 
 t.test('a drain ends at its signal whatever is open', async t => {
-  const { relay, front, backs } = rig(t);
-  front.write(requestFrame(1));
-  await (await backs.nth(1)).frameCount(1);
+  const { relay, downstream, upstreams } = rig(t);
+  downstream.write(requestFrame(1));
+  await (await upstreams.nth(1)).frameCount(1);
   const abort = new AbortController();
   const drained = relay.drain(abort.signal);
   abort.abort();

@@ -202,8 +202,8 @@ export class Far {
   }
 }
 
-/** Backs made on demand: a relay's `openBack` for tests, and the far end of each back it opened. */
-export class Backs {
+/** Upstreams made on demand: a relay's `openUpstream` for tests, and the far end of each upstream it opened. */
+export class Upstreams {
   readonly opened: Far[] = [];
   /** Set to make opening fail or wait. */
   gate: (attempt: number, signal: AbortSignal) => Promise<void> = () => Promise.resolve();
@@ -218,7 +218,7 @@ export class Backs {
     return near;
   };
 
-  /** The far end of the back opened as number `count`, from 1. */
+  /** The far end of the upstream opened as number `count`, from 1. */
   async nth(count: number): Promise<Far> {
     for (;;) {
       const far = this.opened[count - 1];

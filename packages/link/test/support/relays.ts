@@ -4,7 +4,7 @@ import type { Test } from 'tap';
 import type { LossCause } from '../../src/loss.js';
 import { startRelay } from '../../src/relay/relay.js';
 import type { Relay, RelayObserver, RelayOptions } from '../../src/relay/types.js';
-import { Backs, Far, streamPair } from './frames.js';
+import { Upstreams, Far, streamPair } from './frames.js';
 import { silentLog } from './tls.js';
 
 class Watcher implements RelayObserver {
@@ -28,7 +28,7 @@ class Watcher implements RelayObserver {
   redialled(_ms: number, replayed: number, failed: number): void {
     this.redials.push({ replayed, failed });
   }
-  backLost(cause: LossCause): void {
+  upstreamLost(cause: LossCause): void {
     this.losses.push(cause);
   }
   notRedialled(cause: LossCause): void {
@@ -41,19 +41,19 @@ class Watcher implements RelayObserver {
 
 export interface Rig {
   readonly relay: Relay;
-  readonly front: Far;
-  readonly backs: Backs;
+  readonly downstream: Far;
+  readonly upstreams: Upstreams;
   readonly watcher: Watcher;
 }
 
 /** A relay between two in-memory ends, with a redial budget unless told otherwise; closed when the test ends. */
-export function rig(t: Test, o: Partial<RelayOptions> = {}, backs = new Backs()): Rig {
+export function rig(t: Test, o: Partial<RelayOptions> = {}, upstreams = new Upstreams()): Rig {
   const [near, far] = streamPair();
   const watcher = new Watcher();
   const relay = startRelay({
-    front: near,
-    openBack: backs.open,
-    edits: [],
+    downstream: near,
+    openUpstream: upstreams.open,
+    rewrites: [],
     redial: { budgetMs: 20_000 },
     observer: watcher,
     log: silentLog,
@@ -63,5 +63,5 @@ export function rig(t: Test, o: Partial<RelayOptions> = {}, backs = new Backs())
     relay.close();
     await relay.closed;
   });
-  return { relay, front: new Far(far), backs, watcher };
+  return { relay, downstream: new Far(far), upstreams, watcher };
 }
