@@ -12,7 +12,7 @@ if [ "$$" -ne 1 ]; then
 fi
 
 SEED=/media/cidata/user-data
-AGENT_SOCKET=/run/kata-containers/agent.sock
+AGENT_SOCKET=/run/kata-agent/agent.sock
 PORT=${FORWARDER_PORT:-15150}
 
 power_off() {
@@ -43,13 +43,13 @@ keep() {
 }
 
 say "booting $(hostname)"
-mkdir -p /run/kata-containers
+mkdir -p -m 700 /run/kata-agent
 process-user-data provision-files -t 30 &
 wait "$!" || {
   say 'no usable user-data: nothing to serve'
   exit 1
 }
-# A copied-in letter has done its work and holds a private key. One that is mounted stays, for root alone.
+# User-data that was copied in has done its work and holds a private key. One that is mounted stays, for root alone.
 rm -f "$SEED" 2>/dev/null || :
 
 TLS_OPTIONS=
@@ -58,7 +58,7 @@ if [ -r /etc/default/agent-protocol-forwarder ]; then . /etc/default/agent-proto
 arguments="$TLS_OPTIONS $OPTIONS ${FORWARDER_OPTIONS:-}"
 unset FORWARDER_OPTIONS FORWARDER_PORT
 
-keep peerpod-dev-agent peerpod-dev-agent -socket "$AGENT_SOCKET" -root /
+keep peerpod-dev-agent peerpod-dev-agent -socket "$AGENT_SOCKET" -keep-socket -root /
 # The options are words without quotes, as systemd splits them; none of them is a pattern. There is no network
 # namespace to join: the container's is the pod's.
 set -f

@@ -57,7 +57,7 @@ async function build(options) {
     mkdirSync(tree);
     chmodSync(tree, 0o755);
     step('tar', ['-xpf', archive, '-C', tree, '--numeric-owner', '--exclude=./dev/*']);
-    layOver(tree, options, programs);
+    const overlay = layOver(tree, options, programs);
     mkdirSync(options.output, { recursive: true });
     const kernel = takeBoot(tree, options.output);
     const disk = options.format === 'raw' ? 'disk.img' : 'disk.qcow2';
@@ -65,7 +65,7 @@ async function build(options) {
     const partial = join(options.output, `${disk}.new`);
     makeDisk(tree, partial, { sizeMiB: options.sizeMiB, epoch, format: options.format });
     renameSync(partial, join(options.output, disk));
-    const manifest = await describe(options, tree, { disk, kernel, certificates, epoch });
+    const manifest = await describe(options, tree, { disk, kernel, certificates, overlay, epoch });
     writeFileSync(join(options.output, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
     return { disk, manifest };
   } finally {
@@ -87,7 +87,7 @@ function takeBoot(tree, output) {
   return version;
 }
 
-async function describe(options, tree, { disk, kernel, certificates, epoch }) {
+async function describe(options, tree, { disk, kernel, certificates, overlay, epoch }) {
   const listed = step('chroot', [tree, 'dpkg-query', '-W', '-f', '${Package} ${Version}\n']);
   const files = {};
   for (const name of [disk, 'vmlinuz', 'initrd.img']) {
@@ -106,6 +106,7 @@ async function describe(options, tree, { disk, kernel, certificates, epoch }) {
     node: step(options.node, ['--version']).trim(),
     forwarderOptions: options.forwarderOptions,
     certificates,
+    overlay,
     files,
     packages: Object.fromEntries(
       listed

@@ -11,11 +11,12 @@ export const HELP = `Usage: node scripts/build-podvm-image.mjs [options]
 Builds a pod VM image: disk.img (or disk.qcow2), vmlinuz, initrd.img and manifest.json.
 
   --output DIR        where they go (default bundle/podvm)
-  --flavour NAME      who reads the letter in the guest: process-user-data (default) or cloud-init
+  --flavour NAME      who reads the user-data in the guest: process-user-data (default) or cloud-init
   --agent FILE        a kata-agent binary for this architecture; left out, the development agent, which isolates nothing
   --node FILE         the Node to put in (default: the one that runs this)
   --files DIR         the guest's tree (default podvm-files)
   --certificates DIR  tls.crt, tls.key and ca.crt for manual TLS, instead of those in the tree's etc/certificates
+  --overlay DIR       a tree laid over the image last, for a pause bundle, guest components and the like; may be repeated
   --forwarder-options=TEXT  further flags for the forwarder, for example =-disable-tls (testing only)
   --programs DIR      single-file programs made by npm run bundle (default: made now)
   --format NAME       raw (default) or qcow2
@@ -54,6 +55,7 @@ export function readOptions(argv) {
         node: { ...text, default: process.execPath },
         files: { ...text, default: join(root, 'podvm-files') },
         certificates: text,
+        overlay: { ...text, multiple: true, default: [] },
         'forwarder-options': { ...text, default: '' },
         programs: text,
         format: { ...text, default: 'raw' },
@@ -80,6 +82,10 @@ export function readOptions(argv) {
   }
   if (!existsSync(join(values.files, 'etc/systemd/system/agent-protocol-forwarder.service')))
     throw new BuildError(`--files ${values.files} is not a guest's tree: it has no unit of the forwarder`);
+  for (const directory of values.overlay) {
+    if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true)
+      throw new BuildError(`--overlay ${directory} is not a directory`);
+  }
   requireTools(values.format === 'qcow2' ? { ...TOOLS, 'qemu-img': 'qemu-utils' } : TOOLS);
   if (process.getuid?.() !== 0)
     throw new BuildError('files in the image belong to root and to users of its own: build it as root');
@@ -90,6 +96,7 @@ export function readOptions(argv) {
     node: resolve(values.node),
     files: resolve(values.files),
     certificates: values.certificates === undefined ? null : resolve(values.certificates),
+    overlays: values.overlay.map(directory => resolve(directory)),
     forwarderOptions: values['forwarder-options'],
     programs: values.programs === undefined ? null : resolve(values.programs),
     format: values.format,

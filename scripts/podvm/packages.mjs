@@ -15,24 +15,24 @@ const COMMON = [
   'ca-certificates',
 ];
 
-/** Who reads the letter: the unit that ends with its files in place, and what of the tree is the other reader's. */
+/** Who reads the user-data: the unit that ends with its files in place, and what of the tree is the other reader's. */
 export const FLAVOURS = {
   'process-user-data': {
     packages: COMMON,
     reader: 'process-user-data.service',
     left: [
       'etc/cloud',
-      'etc/systemd/system/cloud-init-letter.service',
+      'etc/systemd/system/cloud-init-user-data.service',
       'etc/systemd/system/cloud-init.service.d',
-      'usr/local/lib/peerpod/take-letter',
+      'usr/local/lib/peerpod/take-user-data',
     ],
     masked: [],
   },
   'cloud-init': {
     packages: [...COMMON, 'cloud-init'],
-    reader: 'cloud-init-letter.service',
+    reader: 'cloud-init-user-data.service',
     left: ['etc/systemd/system/process-user-data.service', 'usr/local/lib/peerpod/provision'],
-    // Stages that have nothing to do here, and that would look for the data source after the letter was taken away.
+    // Stages that have nothing to do here, and that would look for the data source after the user-data was taken away.
     masked: ['cloud-config.service', 'cloud-final.service', 'cloud-init-hotplugd.socket'],
   },
 };

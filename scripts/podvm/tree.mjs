@@ -17,6 +17,7 @@ import {
 import { dirname, join } from 'node:path';
 import { FLAVOURS, MASKED_UNITS } from './packages.mjs';
 import { BuildError } from './options.mjs';
+import { layOverlay } from './overlay.mjs';
 import { step } from './step.mjs';
 
 const UNITS = 'etc/systemd/system';
@@ -32,6 +33,7 @@ const ENABLED = [
  * @param {string} tree root of the unpacked image
  * @param {ReturnType<typeof import('./options.mjs').readOptions> & {}} options
  * @param {string} programs directory with the single-file programs
+ * @returns {Record<string, string>} what the overlays put where
  */
 export function layOver(tree, options, programs) {
   copyGuestFiles(tree, options);
@@ -54,6 +56,7 @@ export function layOver(tree, options, programs) {
   link('/lib/systemd/system/multi-user.target', join(tree, UNITS, 'default.target'));
   configureForwarder(tree, options);
   tidy(tree);
+  return Object.assign({}, ...options.overlays.map(directory => layOverlay(tree, directory)));
 }
 
 function copyGuestFiles(tree, options) {

@@ -73,7 +73,7 @@ else {
     const provider = await world.provider(log, ['-docker-user-data=copy']);
     const made = await provider.createInstance(specOf('copy', letter.userData), ask('copy'));
     const script =
-      'while [ ! -e /run/kata-containers/agent.sock ]; do sleep 0.05; done; ls /media/cidata; grep " /run/peerpod " /proc/mounts';
+      'while [ ! -e /run/kata-agent/agent.sock ]; do sleep 0.05; done; ls /media/cidata; grep " /run/peerpod " /proc/mounts';
     const seen = await world.engine.docker('exec', made.id, 'sh', '-c', script);
     t.match(
       seen.stdout,
