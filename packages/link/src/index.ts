@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public names of @peerpod-tls/link.
-export { dialLink, type DialOptions } from './dial.js';
-export { dialUntilHealthy, type DialUntilHealthyOptions, type HealthyLink } from './dial-until-healthy.js';
+export { dialLink, type DialOptions } from './tls/dial.js';
+export {
+  dialUntilHealthy,
+  type DialUntilHealthyOptions,
+  type HealthyLink,
+} from './liveness/dial-until-healthy.js';
 export { isPermanent, LinkError, type LinkErrorCode, type LinkErrorDetail } from './errors.js';
-export { checkHealth, type HealthOptions } from './health.js';
+export { checkHealth, type HealthOptions } from './liveness/health.js';
 export type { VerifiedPeer, PeerInfo, PeerTls } from './tls/verify-peer.js';
-export { listenLink, type LinkListener, type ListenOptions } from './listen.js';
-export { LOSS_CAUSES, lossCause, type LossCause } from './loss.js';
+export { listenLink, type LinkListener, type ListenOptions } from './tls/listen.js';
+export { LOSS_CAUSES, lossCause, type LossCause } from './liveness/loss.js';
 export type { PeerRefusal, PeerRefusalRule } from './tls/refusal-log.js';
 export { startRelay } from './relay/relay.js';
 export type {

@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { isPermanent, LinkError, textOf } from '../errors.js';
 import type { VerifiedPeer } from '../tls/verify-peer.js';
-import { lossCause } from '../loss.js';
+import { lossCause } from '../liveness/loss.js';
 import { Upstream, type UpstreamPort } from './upstream.js';
 import { UpstreamOpener } from './upstream-opener.js';
 import { CallTable } from './call-table.js';

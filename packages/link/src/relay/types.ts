@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { RewriteResult } from '@peerpod-tls/agent-protocol/wire';
 import type { Logger } from 'pino';
 import type { VerifiedPeer } from '../tls/verify-peer.js';
-import type { LossCause } from '../loss.js';
+import type { LossCause } from '../liveness/loss.js';
 
 /** What a rewrite comes to: see agent-protocol. */
 export type RewriteOutcome = RewriteResult;

@@ -12,10 +12,10 @@ import {
   type TlsMaterial,
 } from '@peerpod-tls/certs';
 import type { Logger } from 'pino';
-import { linkErrorFrom } from '../node-error.js';
+import { linkErrorFrom } from './node-error.js';
 import { LinkError } from '../errors.js';
 import { atDate } from '../expiry.js';
-import { endWhenStalled } from '../stall.js';
+import { endWhenStalled } from '../liveness/stall.js';
 import { readCertificates, type SeenCertificate } from './reading.js';
 
 /** Both sides end a link at its expiry. The one whose clock is ahead is first, and the other reads a plain end. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A relay with both far ends in a test's hands, and a record of what its observer was told.
 import type { Test } from 'tap';
-import type { LossCause } from '../../src/loss.js';
+import type { LossCause } from '../../src/liveness/loss.js';
 import { startRelay } from '../../src/relay/relay.js';
 import type { Relay, RelayObserver, RelayOptions } from '../../src/relay/types.js';
 import { Upstreams, Far, streamPair } from './frames.js';

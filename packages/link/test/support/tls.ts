@@ -10,8 +10,8 @@ import {
 } from '@peerpod-tls/certs';
 import { pino, type Logger } from 'pino';
 import type { VerifiedPeer } from '../../src/tls/verify-peer.js';
-import { dialLink } from '../../src/dial.js';
-import { listenLink, type LinkListener, type ListenOptions } from '../../src/listen.js';
+import { dialLink } from '../../src/tls/dial.js';
+import { listenLink, type LinkListener, type ListenOptions } from '../../src/tls/listen.js';
 
 export const profile: TlsProfile = { minVersion: 'TLSv1.3' };
 export const day = 86_400_000;

@@ -5,7 +5,7 @@ import { connect as connectTls, createServer as createTlsServer, type TLSSocket 
 import { Authority, selfSignedClient, type IssuedCertificate, type TlsMaterial } from '@peerpod-tls/certs';
 import t, { type Test } from 'tap';
 import type { VerifiedPeer } from '../../src/tls/verify-peer.js';
-import type { LinkListener, ListenOptions } from '../../src/listen.js';
+import type { LinkListener, ListenOptions } from '../../src/tls/listen.js';
 import type { PeerRefusal } from '../../src/tls/refusal-log.js';
 import {
   day,

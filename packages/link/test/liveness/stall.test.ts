@@ -8,13 +8,19 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
-import type { LinkError } from '../src/errors.js';
-import type { VerifiedPeer } from '../src/tls/verify-peer.js';
-import { startRelay } from '../src/relay/relay.js';
-import { endWhenStalled, isStalled, silenceAfter, StallWatch, type Silence } from '../src/stall.js';
-import { tableKey, type TcpEntry } from '../src/tcp-table.js';
-import { streamPair } from './support/frames.js';
-import { dial, listen, makeWorld, recordingLog, silentLog } from './support/tls.js';
+import type { LinkError } from '../../src/errors.js';
+import type { VerifiedPeer } from '../../src/tls/verify-peer.js';
+import { startRelay } from '../../src/relay/relay.js';
+import {
+  endWhenStalled,
+  isStalled,
+  silenceAfter,
+  StallWatch,
+  type Silence,
+} from '../../src/liveness/stall.js';
+import { tableKey, type TcpEntry } from '../../src/liveness/tcp-table.js';
+import { streamPair } from '../support/frames.js';
+import { dial, listen, makeWorld, recordingLog, silentLog } from '../support/tls.js';
 
 const entry = (retransmits: number, probes = 0, unacknowledged = 100): TcpEntry => ({
   unacknowledged,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one place where the error codes of Node's sockets and of OpenSSL become ours. No sockets here, and no decision
 // about certificates: those are made in tls/verify-peer.ts.
-import { codeOf, LinkError, textOf, type LinkErrorCode } from './errors.js';
+import { codeOf, LinkError, textOf, type LinkErrorCode } from '../errors.js';
 
 /** What we were doing when the error came, for the words of it. */
 export interface ErrorScene {

@@ -3,16 +3,16 @@
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import t, { type Test } from 'tap';
-import { checkHealth } from '../src/health.js';
-import { dialUntilHealthy } from '../src/dial-until-healthy.js';
-import { dialLink } from '../src/dial.js';
-import type { LinkError } from '../src/errors.js';
-import type { VerifiedPeer } from '../src/tls/verify-peer.js';
-import { linkErrorFrom } from '../src/node-error.js';
-import { startRelay } from '../src/relay/relay.js';
-import { requestFrame } from './support/frames.js';
-import { dial, listen, makeWorld, material, profile, serverName, silentLog } from './support/tls.js';
-import { healthyAgent } from './support/agents.js';
+import { checkHealth } from '../../src/liveness/health.js';
+import { dialUntilHealthy } from '../../src/liveness/dial-until-healthy.js';
+import { dialLink } from '../../src/tls/dial.js';
+import type { LinkError } from '../../src/errors.js';
+import type { VerifiedPeer } from '../../src/tls/verify-peer.js';
+import { linkErrorFrom } from '../../src/tls/node-error.js';
+import { startRelay } from '../../src/relay/relay.js';
+import { requestFrame } from '../support/frames.js';
+import { dial, listen, makeWorld, material, profile, serverName, silentLog } from '../support/tls.js';
+import { healthyAgent } from '../support/agents.js';
 
 const world = await makeWorld();
 const never = new AbortController().signal;

@@ -3,9 +3,9 @@
 // connection only rise and the shim will begin at 1.
 import type { Duplex } from 'node:stream';
 import { healthServiceName } from '@peerpod-tls/agent-protocol/wire';
-import { codeOf, LinkError, textOf } from './errors.js';
-import type { VerifiedPeer } from './tls/verify-peer.js';
-import { closedWithoutAnswer } from './node-error.js';
+import { codeOf, LinkError, textOf } from '../errors.js';
+import type { VerifiedPeer } from '../tls/verify-peer.js';
+import { closedWithoutAnswer } from '../tls/node-error.js';
 
 export interface HealthOptions {
   /** How long the answer may take, in milliseconds. */

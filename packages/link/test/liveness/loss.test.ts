@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { LinkError } from '../src/errors.js';
-import type { VerifiedPeer } from '../src/tls/verify-peer.js';
-import { lossCause, LOSS_CAUSES } from '../src/loss.js';
-import { linkErrorFrom } from '../src/node-error.js';
-import { dial, expiringLeaf, listen, makeWorld, material, profile } from './support/tls.js';
+import { LinkError } from '../../src/errors.js';
+import type { VerifiedPeer } from '../../src/tls/verify-peer.js';
+import { lossCause, LOSS_CAUSES } from '../../src/liveness/loss.js';
+import { linkErrorFrom } from '../../src/tls/node-error.js';
+import { dial, expiringLeaf, listen, makeWorld, material, profile } from '../support/tls.js';
 
 const world = await makeWorld();
 

@@ -6,7 +6,14 @@ import { connect, createServer, type Socket } from 'node:net';
 import { endianness } from 'node:os';
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { addressBytes, lookUp, tableKey, TABLES, TableScanner, type TcpEntry } from '../src/tcp-table.js';
+import {
+  addressBytes,
+  lookUp,
+  tableKey,
+  TABLES,
+  TableScanner,
+  type TcpEntry,
+} from '../../src/liveness/tcp-table.js';
 
 const noTable = existsSync(TABLES.IPv4) && existsSync(TABLES.IPv6) ? false : 'the kernel keeps no such table';
 const littleEndian = endianness() === 'LE' ? false : 'the lines are of a little-endian machine';

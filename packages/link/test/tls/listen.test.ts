@@ -3,11 +3,11 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import type { VerifiedPeer } from '../src/tls/verify-peer.js';
-import type { LinkListener, ListenOptions } from '../src/listen.js';
-import type { PeerRefusal } from '../src/tls/refusal-log.js';
-import { requestFrame } from './support/frames.js';
-import { dial, listen, makeWorld, recordingLog } from './support/tls.js';
+import type { VerifiedPeer } from '../../src/tls/verify-peer.js';
+import type { LinkListener, ListenOptions } from '../../src/tls/listen.js';
+import type { PeerRefusal } from '../../src/tls/refusal-log.js';
+import { requestFrame } from '../support/frames.js';
+import { dial, listen, makeWorld, recordingLog } from '../support/tls.js';
 
 const world = await makeWorld();
 

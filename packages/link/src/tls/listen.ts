@@ -6,13 +6,13 @@ import { TLSSocket } from 'node:tls';
 import { explainRefusal, type Refusal } from '@peerpod-tls/certs';
 import type { Logger } from 'pino';
 import { KEEP_ALIVE_MS } from './dial.js';
-import { codeOf, LinkError, textOf } from './errors.js';
+import { codeOf, LinkError, textOf } from '../errors.js';
 import { classifyHello } from './hello.js';
-import { acceptPlain, certificateWords, hostPort, verifyTls, type VerifiedPeer } from './tls/verify-peer.js';
+import { acceptPlain, certificateWords, hostPort, verifyTls, type VerifiedPeer } from './verify-peer.js';
 import { linkErrorFrom } from './node-error.js';
 import { PeerCaps } from './peer-caps.js';
-import { RefusalLog, type PeerRefusal, type PeerRefusalRule } from './tls/refusal-log.js';
-import { contextOf, type ListenSecurity } from './tls/security.js';
+import { RefusalLog, type PeerRefusal, type PeerRefusalRule } from './refusal-log.js';
+import { contextOf, type ListenSecurity } from './security.js';
 
 export interface ListenOptions {
   readonly host: string;

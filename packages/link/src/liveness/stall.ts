@@ -5,7 +5,7 @@
 // sent and heard nothing since. A peer whose kernel acknowledges is never cut, however long its process is silent.
 import { Socket } from 'node:net';
 import type { Logger } from 'pino';
-import { codeOf, LinkError } from './errors.js';
+import { codeOf, LinkError } from '../errors.js';
 import { lookUp, tableKey, TABLES, type Family, type TcpEntry } from './tcp-table.js';
 
 export interface StallTiming {

@@ -3,10 +3,10 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import type { Logger } from 'pino';
-import { codeOf, LinkError } from './errors.js';
-import { acceptPlain, certificateWords, hostPort, verifyTls, type VerifiedPeer } from './tls/verify-peer.js';
+import { codeOf, LinkError } from '../errors.js';
+import { acceptPlain, certificateWords, hostPort, verifyTls, type VerifiedPeer } from './verify-peer.js';
 import { linkErrorFrom } from './node-error.js';
-import { contextOf, type LinkSecurity } from './tls/security.js';
+import { contextOf, type LinkSecurity } from './security.js';
 
 export interface DialOptions {
   readonly host: string;

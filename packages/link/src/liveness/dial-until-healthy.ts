@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dials until an agent answers through the link, a deadline is over, or a reason shows up that no waiting heals.
 import { setTimeout as sleep } from 'node:timers/promises';
-import { dialLink, type DialOptions } from './dial.js';
-import { isPermanent, LinkError, textOf } from './errors.js';
+import { dialLink, type DialOptions } from '../tls/dial.js';
+import { isPermanent, LinkError, textOf } from '../errors.js';
 import { checkHealth } from './health.js';
-import { certificateWords, hostPort, type PeerInfo } from './tls/verify-peer.js';
+import { certificateWords, hostPort, type PeerInfo } from '../tls/verify-peer.js';
 
 export interface DialUntilHealthyOptions extends DialOptions {
   /** For everything together, in milliseconds. */
