@@ -21,13 +21,7 @@ export { parseFlags, type HelpRequest } from './flags.js';
 export { createLogger, describeError, LOG_LEVELS, logLevelFlag, type LoggerOptions } from './log.js';
 export { nodeRefusal } from './node-version.js';
 export { nearest } from './nearest.js';
-export {
-  awaitReady,
-  openReadyChannel,
-  READY_FD,
-  type ReadyChannel,
-  type ReadyDetails,
-} from './ready-channel.js';
+export { awaitReady, READY_FD, type ReadyDetails } from './ready-channel.js';
 export { reportError } from './report-error.js';
 export { runServices, type RunOptions, type Service } from './run-services.js';
 export {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // apf.json, the forwarder's configuration: written byte for byte as upstream's adaptor does, read as upstream's
-// forwarder does. No files here, and no meaning: whether a pair fits or a suite exists is judged elsewhere.
+// forwarder does. No files here, and no meaning: whether a pair fits or a suite exists is decided elsewhere.
+import { checkShape, jsonObject, kindOf } from '@peerpod-tls/base/schema';
+import * as v from 'valibot';
 import { UserDataError } from './errors.js';
 import { firstJsonValue } from './first-json-value.js';
 import { leadsNowhere, NO_TUNNEL } from './pod-network.js';
@@ -23,6 +25,8 @@ export interface ApfConfig {
   readonly tlsMinVersion?: string | undefined;
   /** IANA names. */
   readonly tlsCipherSuites?: readonly string[] | undefined;
+  /** Id of the sandbox, for the log on the other end. Ours: upstream's forwarder leaves it alone. */
+  readonly sandboxId?: string | undefined;
 }
 
 export interface ParsedApf {
@@ -33,29 +37,24 @@ export interface ParsedApf {
   readonly trailingBytes: number;
 }
 
-/** Our name and the key in the file, in upstream's order. */
-const TEXT_KEYS = {
-  tlsServerKey: 'tls-server-key',
-  tlsServerCert: 'tls-server-cert',
-  tlsClientCa: 'tls-client-ca',
-  tlsMinVersion: 'tls-min-version',
-} as const;
+const SUITES = 'tls-cipher-suites';
+const SANDBOX = 'sandbox-id';
 
-type TextName = keyof typeof TEXT_KEYS;
-const TEXT_NAMES = [
-  'tlsServerKey',
-  'tlsServerCert',
-  'tlsClientCa',
-  'tlsMinVersion',
-] as const satisfies readonly TextName[];
-
-const KEYS: readonly string[] = [
-  'pod-network',
-  'pod-namespace',
-  'pod-name',
-  ...Object.values(TEXT_KEYS),
-  'tls-cipher-suites',
-];
+/** Null is nothing, as in Go. */
+const text = v.nullish(v.string(), '');
+/** The keys in upstream's order, ours last. */
+const shape = v.object({
+  'pod-network': v.nullish(jsonObject),
+  'pod-namespace': text,
+  'pod-name': text,
+  'tls-server-key': text,
+  'tls-server-cert': text,
+  'tls-client-ca': text,
+  'tls-min-version': text,
+  [SUITES]: v.nullish(v.array(v.nullable(v.string(), '')), []),
+  [SANDBOX]: text,
+});
+const KEYS: readonly string[] = Object.keys(shape.entries);
 
 /** Keys of a transport that upstream has removed; older adaptors may still send them, and they mean nothing. */
 const DEAD_KEYS: ReadonlySet<string> = new Set(['sc-pp-prv', 'sc-wn-pub']);
@@ -79,11 +78,15 @@ export function renderApf(config: ApfConfig): string {
     'pod-namespace': config.podNamespace,
     'pod-name': config.podName,
   };
-  for (const name of TEXT_NAMES) {
-    if (config[name] !== undefined && config[name] !== '') document[TEXT_KEYS[name]] = config[name];
-  }
-  const suites = config.tlsCipherSuites ?? [];
-  if (suites.length > 0) document['tls-cipher-suites'] = suites;
+  const put = (key: string, value: string | readonly string[] | undefined): void => {
+    if (value !== undefined && value.length > 0) document[key] = value;
+  };
+  put('tls-server-key', config.tlsServerKey);
+  put('tls-server-cert', config.tlsServerCert);
+  put('tls-client-ca', config.tlsClientCa);
+  put('tls-min-version', config.tlsMinVersion);
+  put(SUITES, config.tlsCipherSuites);
+  put(SANDBOX, config.sandboxId);
   const text = JSON.stringify(
     document,
     (_, value: unknown) => (typeof value === 'string' ? wellFormed(value) : value),
@@ -132,20 +135,29 @@ export function parseApf(text: string): ParsedApf {
     }
     found.set(known, member);
   }
-  const texts: { -readonly [K in TextName]?: string } = {};
-  for (const name of TEXT_NAMES) {
-    const text = readText(found, TEXT_KEYS[name]);
-    if (text !== '') texts[name] = text;
-  }
-  const suites = readSuites(found.get('tls-cipher-suites'));
-  const config: ApfConfig = {
-    podNetwork: readNetwork(found.get('pod-network')),
-    podNamespace: readText(found, 'pod-namespace'),
-    podName: readText(found, 'pod-name'),
-    ...texts,
-    ...(suites.length === 0 ? {} : { tlsCipherSuites: suites }),
+  const checked = checkShape(shape, Object.fromEntries(found));
+  if (checked.t === 'mismatch')
+    throw new UserDataError('ERR_USER_DATA_APF', `${checked.where} in apf.json ${checked.what}`);
+  return { config: configOf(checked.value), unknownKeys, trailingBytes };
+}
+
+/** Empty texts are left out, as when they are written. */
+function configOf(values: v.InferOutput<typeof shape>): ApfConfig {
+  const optional = Object.entries({
+    tlsServerKey: values['tls-server-key'],
+    tlsServerCert: values['tls-server-cert'],
+    tlsClientCa: values['tls-client-ca'],
+    tlsMinVersion: values['tls-min-version'],
+    tlsCipherSuites: values[SUITES],
+    sandboxId: values[SANDBOX],
+  }).filter(([, value]) => value.length > 0);
+  const network = values['pod-network'] ?? null;
+  return {
+    podNetwork: network === null || leadsNowhere(network) ? null : network,
+    podNamespace: values['pod-namespace'],
+    podName: values['pod-name'],
+    ...Object.fromEntries(optional),
   };
-  return { config, unknownKeys, trailingBytes };
 }
 
 function readFirstValue(text: string): { value: Readonly<Record<string, unknown>>; end: number } {
@@ -158,43 +170,6 @@ function readFirstValue(text: string): { value: Readonly<Record<string, unknown>
     throw new UserDataError('ERR_USER_DATA_APF', `apf.json holds ${kindOf(first.value)}, not an object`);
   }
   return { value: first.value, end: first.end };
-}
-
-/** A key that is missing or null is the empty text, as in Go. */
-function readText(found: ReadonlyMap<string, unknown>, key: string): string {
-  const value = found.get(key) ?? '';
-  if (typeof value !== 'string') throw wrongType(key, value, 'a text');
-  return value;
-}
-
-function readNetwork(value: unknown): unknown {
-  if (value === undefined || value === null) return null;
-  if (!isObject(value)) throw wrongType('pod-network', value, 'an object');
-  return leadsNowhere(value) ? null : value;
-}
-
-function readSuites(value: unknown): readonly string[] {
-  if (value === undefined || value === null) return [];
-  if (!Array.isArray(value)) throw wrongType('tls-cipher-suites', value, 'a list of texts');
-  return value.map((item: unknown, i) => {
-    if (item === null) return '';
-    if (typeof item !== 'string') throw wrongType(`tls-cipher-suites[${i}]`, item, 'a text');
-    return item;
-  });
-}
-
-function wrongType(key: string, value: unknown, wanted: string): UserDataError {
-  return new UserDataError('ERR_USER_DATA_APF', `${key} in apf.json is ${kindOf(value)}, not ${wanted}`);
-}
-
-function kindOf(value: unknown): string {
-  if (value === null) return 'null';
-  if (Array.isArray(value)) return 'a list';
-  return (
-    { string: 'a text', number: 'a number', boolean: 'a boolean', object: 'an object' }[
-      typeof value as string
-    ] ?? 'nothing'
-  );
 }
 
 function canonicalKey(key: string): string | undefined {

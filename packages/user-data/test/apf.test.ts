@@ -5,7 +5,7 @@ import t from 'tap';
 import { MAX_APF_BYTES, parseApf, renderApf } from '../src/apf.js';
 
 t.test(
-  'the text is upstream\u2019s: keys in order, four spaces, Go\u2019s escapes, empty values left out',
+  'the text is upstream\u2019s and the sandbox\u2019s id: keys in order, four spaces, Go\u2019s escapes, empty values left out',
   async t => {
     const text = renderApf({
       podNetwork: {
@@ -22,6 +22,7 @@ t.test(
       tlsClientCa: 'CA\n',
       tlsMinVersion: 'VersionTLS13',
       tlsCipherSuites: ['A', 'B'],
+      sandboxId: 's1',
     });
     t.equal(
       text,
@@ -47,7 +48,8 @@ t.test(
     "tls-cipher-suites": [
         "A",
         "B"
-    ]
+    ],
+    "sandbox-id": "s1"
 }`,
     );
     const empty = renderApf({
@@ -80,6 +82,7 @@ t.test('what is rendered is read back the same', async t => {
       podName: text,
       tlsServerKey: string({ minLength: 1, unit: 'grapheme' }),
       tlsCipherSuites: constant(['X']),
+      sandboxId: string({ minLength: 1, unit: 'grapheme' }),
     },
     { requiredKeys: ['podNetwork', 'podNamespace', 'podName'] },
   );
