@@ -2,17 +2,7 @@
 // Values from outside against a schema of valibot, refused in our words: where, what it is and what it should be, never
 // the value, which may be a secret and which valibot's own messages show. A subpath of its own, since what checks no
 // JSON should not load the library (6 ms, 2 MB).
-import {
-  check,
-  pipe,
-  record,
-  safeParse,
-  string,
-  unknown,
-  type BaseIssue,
-  type GenericSchema,
-  type InferOutput,
-} from 'valibot';
+import { custom, safeParse, type BaseIssue, type GenericSchema, type InferOutput } from 'valibot';
 
 export type Checked<T> = { readonly t: 'value'; readonly value: T } | Mismatch;
 
@@ -24,10 +14,10 @@ export interface Mismatch {
   readonly what: string;
 }
 
-/** An object of JSON with any keys. valibot's own `record` and `object` take a list for one. */
-export const jsonObject = pipe(
-  record(string(), unknown()),
-  check(value => !Array.isArray(value), 'is a list, not an object'),
+/** An object with any keys, as it is. valibot's own `record` and `object` take a list for one, and copy. */
+export const jsonObject = custom<Readonly<Record<string, unknown>>>(
+  value => typeof value === 'object' && value !== null && !Array.isArray(value),
+  'an object',
 );
 
 /** `value` as the schema says, or the first thing that is wrong with it. */
@@ -66,7 +56,7 @@ function describe(issue: BaseIssue<unknown>): string {
   // A rule with a message of ours says it; the library's own may show the value.
   if (issue.kind === 'validation')
     return issue.message.startsWith('Invalid ') ? 'does not have the form it should' : issue.message;
-  const wanted = KINDS[issue.expected ?? ''] ?? issue.expected;
+  const wanted = issue.type === 'custom' ? issue.message : (KINDS[issue.expected ?? ''] ?? issue.expected);
   return `is ${kindOf(issue.input)}${wanted === null ? '' : `, not ${wanted}`}`;
 }
 
