@@ -16,6 +16,7 @@ export type { KeyAlgorithm } from './issue/keys.js';
 export { checkMaterial, type MaterialInput, type TlsMaterial } from './verify/material.js';
 export type { SubjectName } from './encoding/names.js';
 export { certificatesIn, holdsPrivateKey, readPem, type Origin, type PemSource } from './encoding/pem.js';
+export type { OpensslRefusal } from './verify/openssl-refusal.js';
 export type { TlsRole } from './role.js';
 export { selfSignedClient, type SelfSignedOptions } from './issue/self-signed.js';
 export { parseTlsProfile, type TlsProfile, type TlsProfileInput, type TlsVersion } from './tls-profile.js';

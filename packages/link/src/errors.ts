@@ -13,6 +13,7 @@ import type { Refusal } from '@peerpod-tls/certs';
  * - `TTRPC_SILENT` the link stands and no call is answered · `AGENT_DOWN` an answer that says the agent does not serve
  * - `CLOSED` the link, or whoever asked for it, went away · `STALLED` it stood, and its network swallows packets
  * - `EXPIRED` it stood until the first of its certificates expired
+ * - `OWN_MATERIAL` OpenSSL would refuse what we were about to present
  * - `LISTEN` the address cannot be listened on · `UNVERIFIED` a network socket that nobody verified met a relay (a bug)
  */
 export type LinkErrorCode =
@@ -31,6 +32,7 @@ export type LinkErrorCode =
   | 'ERR_LINK_STALLED'
   | 'ERR_LINK_EXPIRED'
   | 'ERR_LINK_LISTEN'
+  | 'ERR_LINK_OWN_MATERIAL'
   | 'ERR_LINK_UNVERIFIED';
 
 /** Codes that a second try cannot heal: somebody has to change a certificate, a name or a flag first. */

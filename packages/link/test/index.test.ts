@@ -13,6 +13,7 @@ t.test('the package exports these names and no others', async t => {
     'isPermanent',
     'listenLink',
     'lossCause',
+    'proveMaterial',
     'startRelay',
   ]);
 });

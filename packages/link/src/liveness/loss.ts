@@ -40,6 +40,7 @@ const BY_CODE: Readonly<Record<LinkErrorCode, LossCause>> = {
   ERR_LINK_STALLED: 'stalled',
   ERR_LINK_EXPIRED: 'expired',
   ERR_LINK_LISTEN: 'other',
+  ERR_LINK_OWN_MATERIAL: 'other',
   ERR_LINK_UNVERIFIED: 'other',
 };
 

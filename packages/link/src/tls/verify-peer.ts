@@ -16,6 +16,7 @@ import { linkErrorFrom } from './node-error.js';
 import { LinkError } from '../errors.js';
 import { atDate } from '../expiry.js';
 import { endWhenStalled } from '../liveness/stall.js';
+import { verdictOf } from './openssl-verdict.js';
 import { readCertificates, type SeenCertificate } from './reading.js';
 
 /** Both sides end a link at its expiry. The one whose clock is ahead is first, and the other reads a plain end. */
@@ -197,7 +198,8 @@ function verifyLeaf(i: VerifyInput, leaf: X509Certificate | null): LeafVerificat
   if (reading.t === 'refused') return reading;
   // Our own reading found nothing wrong. OpenSSL's and the name check of Node's must agree with it, each time anew.
   const verdict = verdictOf(i.socket);
-  if (verdict !== null) return refuse('bad-signature', `OpenSSL refuses the certificate: ${verdict}`);
+  if (verdict !== null)
+    return refuse('bad-signature', `OpenSSL refuses the certificate: ${verdict.code}, ${verdict.text}`);
   if (name !== undefined && !hasName(leaf, name))
     return refuse('wrong-name', `the certificate is not for ${JSON.stringify(name)}`);
   return { t: 'passed', seen: reading.seen };
@@ -235,23 +237,4 @@ function hasName(leaf: X509Certificate, name: string): boolean {
   return isIP(name) === 0
     ? leaf.checkHost(name, { subject: 'never' }) !== undefined
     : leaf.checkIP(name) !== undefined;
-}
-
-/**
- * OpenSSL's verdict on the peer's chain: null when good. Node offers it as `authorized` on sockets that its own server
- * or `connect` made; a server socket made by hand has it only on the handle. Should a later Node move it, every peer is
- * refused, by name, rather than one let in.
- */
-function verdictOf(socket: TLSSocket): string | null {
-  const handle: unknown = Reflect.get(socket, 'ssl');
-  const verifyError: unknown =
-    typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'verifyError') : undefined;
-  if (typeof verifyError !== 'function') return 'this Node.js does not tell its verdict';
-  const verdict: unknown = Reflect.apply(verifyError, handle, []);
-  if (verdict === null || verdict === undefined) return null;
-  if (verdict instanceof Error) {
-    const code: unknown = Reflect.get(verdict, 'code');
-    return typeof code === 'string' ? `${code}, ${verdict.message}` : verdict.message;
-  }
-  return 'unknown verdict';
 }
