@@ -16,7 +16,6 @@ import { AdaptorError } from './errors.js';
 import { hypervisorServices } from './hypervisor/services.js';
 import {
   automaticIdentity,
-  clientFiles,
   disabledIdentity,
   LiveMaterial,
   manualIdentity,
@@ -177,19 +176,20 @@ export class Adaptor implements Service {
       }
       case 'manual': {
         const live = await LiveMaterial.open({
-          source: clientFiles(tls, tls.link),
-          prove: async () => {},
+          files: tls,
           log: this.#log,
           onReload: ok => metrics.reloaded(ok),
         });
         live.watch();
         this.#live = live;
         this.#own('certificate files', () => live.close());
-        identity = manualIdentity(live, tls.link);
+        identity = manualIdentity(() => live.current, tls.link);
         break;
       }
     }
     this.#log.info({ mode: identity.mode, ...identity.describe(), created }, 'identity ready');
+    for (const warning of this.#live?.current.warnings ?? [])
+      this.#log.warn({ warning }, 'certificates have a flaw');
     const stop = watchExpiries(identity, this.#log);
     this.#own('expiry watch', async () => stop());
     return identity;

@@ -1,49 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the command line to a subcommand and from its outcome to an exit code. Errors become words in report.ts.
-import { nearest, versionBlock } from '@peerpod-tls/daemon';
-import { type Command, ExitCode, type Io } from './command.js';
-import { entries, names, topHelp } from './help.js';
-import { report } from './report.js';
-import { styleFor } from './terminal/style.js';
-import { usageError } from './usage.js';
+// From the command line to a command and from its outcome to an exit code. Errors become words in report.ts.
+import { versionBlock } from '@peerpod-tls/daemon/version';
+import { ExitCode, type Io } from './io.js';
 
-const HELP_FLAGS: ReadonlySet<string> = new Set(['-h', '--h', '-help', '--help']);
-const VERSION_FLAGS: ReadonlySet<string> = new Set(['version', '-version', '--version', '-v']);
+const VERSION_WORDS: ReadonlySet<string> = new Set(['version', '-version', '--version', '-V', '-v']);
 
 /** Runs one command line and gives the exit code. Never rejects. */
 export async function main(argv: readonly string[], io: Io): Promise<number> {
+  const [first, ...rest] = argv;
+  // The version needs none of what the others load.
+  if (first !== undefined && VERSION_WORDS.has(first)) {
+    io.stdout.write(`${versionBlock('peerpod').trimEnd()}\n`);
+    return ExitCode.ok;
+  }
+  const { readCommandLine, topHelp } = await import('./command-line.js');
+  const { commands } = await import('./commands/index.js');
+  const { report } = await import('./report.js');
   let program = 'peerpod';
   try {
-    const [first, ...rest] = argv;
     if (first === undefined) {
-      io.stderr.write(topHelp(styleFor({ tty: io.stderr.isTTY === true, env: io.env }).bold));
+      io.stderr.write(topHelp(commands, io));
       return ExitCode.usage;
     }
-    if (VERSION_FLAGS.has(first)) {
-      io.stdout.write(`${versionBlock('peerpod').trimEnd()}\n`);
+    const line = first === 'help' ? [...rest, '--help'] : argv;
+    const asked = readCommandLine(commands, line, io, name => {
+      program = `peerpod ${name}`;
+    });
+    if (asked.t === 'text') {
+      io.stdout.write(asked.text);
       return ExitCode.ok;
     }
-    if (HELP_FLAGS.has(first) || (first === 'help' && rest.length === 0)) {
-      io.stdout.write(topHelp(styleFor({ tty: io.stdout.isTTY === true, env: io.env }).bold));
-      return ExitCode.ok;
-    }
-    const command = await select(first === 'help' ? (rest[0] ?? '') : first);
-    program = `peerpod ${command.name}`;
-    return await command.run(first === 'help' ? [...rest.slice(1), '-help'] : rest, io);
+    return await asked.run();
   } catch (error) {
     return report(io, program, error);
   }
-}
-
-async function select(word: string): Promise<Command> {
-  const entry = entries.find(e => e.name === word);
-  if (entry !== undefined) return entry.load();
-  const near = nearest(word, names);
-  const hint = near === undefined ? 'peerpod help lists the commands' : `did you mean peerpod ${near}?`;
-  throw word.startsWith('-')
-    ? usageError(
-        `the command comes before its flags, ${JSON.stringify(word)} does not`,
-        'peerpod <command> [flags]',
-      )
-    : usageError(`${JSON.stringify(word)} is no command of peerpod`, hint);
 }

@@ -32,11 +32,24 @@ export function parseFlags<const T extends Readonly<Record<string, Flag>>>(
   const words = readWords(spec, table);
   if (words.t === 'help') return { t: 'help', text: helpText(spec) };
 
-  const given = assemble(words.flags, table);
+  return { t: 'flags', ...flagValues(spec.flags, assemble(words.flags, table), spec.env), rest: words.rest };
+}
+
+/**
+ * The values of a table of flags, from the texts that a command line gave for each of them, the environment, and the
+ * defaults. For programs whose command line is cut up elsewhere.
+ *
+ * @throws UsageError (`ERR_USAGE`) naming the flag or the variable
+ */
+export function flagValues<const T extends Readonly<Record<string, Flag>>>(
+  flags: T,
+  given: ReadonlyMap<string, readonly string[]>,
+  env: NodeJS.ProcessEnv,
+): Pick<ParsedFlags<T>, 'values' | 'origin'> {
   const values: Record<string, unknown> = {};
   const origin: Record<string, FlagOrigin> = {};
-  for (const [name, flag] of table) {
-    const fromEnv = flag.env === undefined ? '' : (spec.env[flag.env] ?? '');
+  for (const [name, flag] of Object.entries<Flag>(flags)) {
+    const fromEnv = flag.env === undefined ? '' : (env[flag.env] ?? '');
     const raws: RawValue[] = [];
     if (fromEnv !== '') raws.push({ text: fromEnv, from: 'environment' });
     for (const text of given.get(name) ?? []) raws.push({ text, from: 'command-line' });
@@ -47,7 +60,7 @@ export function parseFlags<const T extends Readonly<Record<string, Flag>>>(
     else values[name] = read.length > 0 ? read.at(-1) : readDefault(name, flag);
   }
   // Both objects were filled from the keys of T with values of its flags' types, which the compiler cannot follow.
-  return { t: 'flags', values, origin, rest: words.rest } as unknown as ParsedFlags<T>;
+  return { values, origin } as unknown as Pick<ParsedFlags<T>, 'values' | 'origin'>;
 }
 
 type Words =

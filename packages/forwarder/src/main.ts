@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program: read the command line, make the log, run the forwarder until a signal ends it.
-import { deadline } from '@peerpod-tls/base';
 import { createLogger, joinHostPort, reportError, runServices, versionBlock } from '@peerpod-tls/daemon';
 import type { ReadyDetails, Service } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
@@ -67,7 +66,6 @@ class ForwarderService implements Service {
   }
 
   async close(): Promise<void> {
-    using signal = deadline(this.#options.drainMs);
-    await this.running?.close(signal);
+    await this.running?.close(AbortSignal.timeout(this.#options.drainMs));
   }
 }

@@ -10,7 +10,6 @@ import {
   type TlsMaterial,
 } from '@peerpod-tls/certs';
 import type { LinkSecurity } from '@peerpod-tls/link';
-import type { LiveMaterial, ReloadTrouble } from './live-material.js';
 import { MANUAL_SERVER_NAME, type LinkProfile } from './tls-mode.js';
 
 /** The TLS part of user-data; empty fields are left out of it. Holds a private key in automatic mode. */
@@ -50,8 +49,6 @@ export interface Identity {
   /** Makes what a new VM needs to be recognised and to recognise us. */
   issue(serverName: string): Promise<IssuedUserData>;
   expiries(): readonly Expiry[];
-  /** Why the files do not say what is in force; null while they do. */
-  trouble(): ReloadTrouble | null;
   /** Facts for the line 'identity ready'. */
   describe(): { readonly authority: LeafFacts | null; readonly client: LeafFacts | null };
 }
@@ -60,7 +57,7 @@ export function leafFacts(summary: CertificateSummary): LeafFacts {
   return {
     subject: summary.subject,
     fingerprint: summary.fingerprint,
-    notAfter: summary.notAfter,
+    notAfter: new Date(summary.notAfter).toISOString(),
   };
 }
 
@@ -71,7 +68,6 @@ export function disabledIdentity(): Identity {
     serverName: () => '',
     issue: async () => ({ tls: {}, leaf: null }),
     expiries: () => [],
-    trouble: () => null,
     describe: () => ({ authority: null, client: null }),
   };
 }
@@ -114,7 +110,6 @@ export function automaticIdentity({ authority, client, algorithm, link }: Automa
       };
     },
     expiries: () => [expiry('ca', authority.certificate), expiry('client', client.leaf)],
-    trouble: () => null,
     describe: () => ({
       authority: leafFacts(describeCertificate(authority.certificate)),
       client: leafFacts(describeCertificate(client.leaf)),
@@ -123,8 +118,7 @@ export function automaticIdentity({ authority, client, algorithm, link }: Automa
 }
 
 /** Users brought everything; a VM's image has its own pair, and user-data only carries the profile. */
-export function manualIdentity(live: Pick<LiveMaterial, 'current' | 'trouble'>, link: LinkProfile): Identity {
-  const material = (): TlsMaterial => live.current.material;
+export function manualIdentity(material: () => TlsMaterial, link: LinkProfile): Identity {
   return {
     mode: 'manual',
     security: { t: 'tls', material, profile: link.profile },
@@ -137,7 +131,6 @@ export function manualIdentity(live: Pick<LiveMaterial, 'current' | 'trouble'>, 
         ...anchors.map(anchor => expiry('bundle', anchor)),
       ];
     },
-    trouble: () => live.trouble,
     describe: () => ({ authority: null, client: leafFacts(describeCertificate(material().leaf)) }),
   };
 }

@@ -1,22 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The file names of manual TLS mode, and writing under them without destroying what is there.
+// Writing under the file names of manual TLS mode without destroying what is there.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeSecretFile } from '@peerpod-tls/base';
 import { type TlsRole } from '@peerpod-tls/certs';
 import { CliError } from '../errors.js';
-
-/** The names that the pod VM image and the adaptor's documentation use. */
-export const fileNames = {
-  authority: { cert: 'ca.crt', key: 'ca.key' },
-  server: { cert: 'tls.crt', key: 'tls.key' },
-  client: { cert: 'client.crt', key: 'client.key' },
-} as const;
-
-/** The name a server certificate must carry in manual mode: it is what the adaptor dials every pod VM as. */
-export const MANUAL_SERVER_NAME = 'podvm-server';
-
-export const keyTypes = ['ecdsa-p256', 'ecdsa-p384', 'ed25519', 'rsa-2048', 'rsa-3072', 'rsa-4096'] as const;
+import { fileNames } from './names.js';
 
 /** Where the two halves of a pair go; `key` is null when the key lives elsewhere, as with a signing request. */
 export interface PairPaths {

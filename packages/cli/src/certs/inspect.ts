@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `peerpod certs inspect`: shows certificates and what would be refused. The findings come from verify.ts.
 import { statSync } from 'node:fs';
-import { ExitCode, type Io, jsonFlag, readCommandLine } from '../command.js';
+import type { Line } from '../command.js';
+import { ExitCode, type Io } from '../io.js';
 import { CliError } from '../errors.js';
 import { count } from '../terminal/format.js';
 import type { Style } from '../terminal/style.js';
@@ -10,49 +11,15 @@ import { usageError } from '../usage.js';
 import { type Finding, type Report, type Subject, verify, subjectsIn } from './verify.js';
 import { certificateLines } from './show.js';
 
-const flags = {
-  key: {
-    type: 'string',
-    placeholder: 'FILE',
-    describe: 'private key that should belong to the first certificate of FILE',
-  },
-  ca: { type: 'string', placeholder: 'FILE', describe: 'certificates by which the peer would verify it' },
-  role: {
-    type: 'choice',
-    choices: ['server', 'client'],
-    describe: 'what it is for; left out: what its extended key usage says',
-  },
-  name: {
-    type: 'string',
-    placeholder: 'NAME',
-    describe: 'the name a client would dial, to be checked against a server certificate',
-  },
-  ...jsonFlag,
-} as const;
+export interface InspectValues {
+  readonly key: string | undefined;
+  readonly ca: string | undefined;
+  readonly role: 'server' | 'client' | undefined;
+  readonly name: string | undefined;
+  readonly json: boolean;
+}
 
-export async function inspect(argv: readonly string[], io: Io): Promise<number> {
-  const line = readCommandLine(
-    {
-      name: 'certs inspect',
-      usage: 'FILE|DIR... [flags]',
-      about:
-        'Shows the certificates in files, and why a program or a peer would refuse them; exit code 1 when it would.\n' +
-        'A directory is searched for the files of manual mode, which are then checked against each other.',
-      flags,
-      words: { min: 1, max: 1000, missing: 'certs inspect needs a file or a directory' },
-      examples: [
-        ['peerpod certs inspect pki', 'ca.crt, tls.crt and client.crt with their keys'],
-        [
-          'peerpod certs inspect tls.crt --key tls.key --ca ca.crt --name podvm-server',
-          'as an adaptor would verify it',
-        ],
-      ],
-    },
-    argv,
-    io,
-  );
-  if (line === null) return ExitCode.ok;
-  const { values, words } = line;
+export async function inspect({ values, words, out }: Line<InspectValues>, io: Io): Promise<number> {
   const now = new Date();
   const subjects = words.flatMap(word => subjectsFor(word, values));
   if (values.key !== undefined && subjects.length > 1) {
@@ -63,8 +30,7 @@ export async function inspect(argv: readonly string[], io: Io): Promise<number> 
   }
   const reports = subjects.map(subject => verify(subject, now));
   if (values.json) io.stdout.write(`${JSON.stringify({ files: reports }, null, 2)}\n`);
-  else
-    io.stdout.write(reports.map(report => reportText(report, line.out, now, io.stdout.columns)).join('\n'));
+  else io.stdout.write(reports.map(report => reportText(report, out, now, io.stdout.columns)).join('\n'));
   return reports.some(report => report.refused) ? ExitCode.failed : ExitCode.ok;
 }
 

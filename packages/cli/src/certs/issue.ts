@@ -3,70 +3,30 @@
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { Authority, type TlsRole, type SubjectName, describeCertificate, readPem } from '@peerpod-tls/certs';
-import { ExitCode, type Io, jsonFlag, readCommandLine } from '../command.js';
+import type { Line } from '../command.js';
+import { ExitCode, type Io } from '../io.js';
 import { usageError } from '../usage.js';
-import { MANUAL_SERVER_NAME, fileNames, keyTypes, pairPaths, refuseOverwrite, writePair } from './files.js';
+import { pairPaths, refuseOverwrite, writePair } from './files.js';
+import { MANUAL_SERVER_NAME, fileNames, type keyTypes } from './names.js';
 import { certificateLines } from './show.js';
-
-const flags = {
-  ca: {
-    type: 'string',
-    default: '.',
-    placeholder: 'DIR',
-    describe: `directory with ${fileNames.authority.cert} and ${fileNames.authority.key}`,
-  },
-  out: { type: 'string', placeholder: 'DIR', describe: 'directory for the result; left out: the one of -ca' },
-  name: {
-    type: 'list',
-    placeholder: 'NAME,...',
-    describe: `DNS names and addresses of the certificate; left out: ${MANUAL_SERVER_NAME} for a server, none for a client`,
-  },
-  'common-name': { type: 'string', placeholder: 'CN', describe: 'common name; left out: the first name' },
-  organization: {
-    type: 'string',
-    placeholder: 'O',
-    describe: 'organization; left out: the program the certificate is for',
-  },
-  'key-type': { type: 'choice', choices: keyTypes, default: 'ecdsa-p256', describe: 'kind of the new key' },
-  csr: {
-    type: 'string',
-    placeholder: 'FILE',
-    describe: 'certify the key of this signing request instead of making one',
-  },
-  days: {
-    type: 'integer',
-    default: 730,
-    min: 1,
-    max: 36_500,
-    describe: 'days it is valid, at most as long as the authority',
-  },
-  force: { type: 'boolean', default: false, describe: 'replace files that are there already' },
-  ...jsonFlag,
-} as const;
 
 const organizations = { server: 'agent-protocol-forwarder', client: 'cloud-api-adaptor' } as const;
 
-export async function issue(argv: readonly string[], io: Io): Promise<number> {
-  const line = readCommandLine(
-    {
-      name: 'certs issue',
-      usage: 'server|client [flags]',
-      about:
-        'Issues a certificate: tls.crt and tls.key for the pod VM (server), client.crt and client.key for the adaptor (client).',
-      flags,
-      words: { min: 1, max: 1, missing: 'certs issue needs to know what for: server or client' },
-      examples: [
-        ['peerpod certs issue server --ca pki --out pki', `tls.crt for ${MANUAL_SERVER_NAME}`],
-        ['peerpod certs issue client --ca pki --out pki', 'client.crt for cloud-api-adaptor'],
-        ['peerpod certs issue server --ca pki --name podvm-server,10.0.0.7 --days 90', 'several names'],
-      ],
-    },
-    argv,
-    io,
-  );
-  if (line === null) return ExitCode.ok;
-  const { values } = line;
-  const profile = profileOf(line.words[0] ?? '');
+export interface IssueValues {
+  readonly ca: string;
+  readonly out: string | undefined;
+  readonly name: readonly string[];
+  readonly 'common-name': string | undefined;
+  readonly organization: string | undefined;
+  readonly 'key-type': (typeof keyTypes)[number];
+  readonly csr: string | undefined;
+  readonly days: number;
+  readonly force: boolean;
+  readonly json: boolean;
+}
+
+export async function issue({ values, words, err }: Line<IssueValues>, io: Io): Promise<number> {
+  const profile = profileOf(words[0] ?? '');
   const out = values.out ?? values.ca;
   const paths = pairPaths(out, profile, values.csr === undefined);
   refuseOverwrite(paths, values.force, 'programs that use the old ones keep them until they reload');
@@ -94,7 +54,7 @@ export async function issue(argv: readonly string[], io: Io): Promise<number> {
       .map(path => `${path}\n`)
       .join(''),
   );
-  const text = certificateLines(summary, line.err, new Date(), io.stderr.columns).map(l => `  ${l}\n`);
+  const text = certificateLines(summary, err, new Date(), io.stderr.columns).map(l => `  ${l}\n`);
   io.stderr.write(text.join('') + nextStep(profile, out, values.ca));
   return ExitCode.ok;
 }

@@ -16,8 +16,8 @@ import {
   holdsPrivateKey,
   readPem,
 } from '@peerpod-tls/certs';
-import { codeOf, messageOf } from '../errors.js';
-import { MANUAL_SERVER_NAME, fileNames } from './files.js';
+import { codeOf, messageOf } from '@peerpod-tls/base';
+import { MANUAL_SERVER_NAME, fileNames } from './names.js';
 
 /** One file to look at, with what belongs to it. */
 export interface Subject {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the demo is asked to end: a signal or a closed output ends it in order, a second signal at once.
 import { constants } from 'node:os';
-import type { Io } from '../command.js';
-import { codeOf } from '../errors.js';
+import type { Io } from '../io.js';
+import { codeOf } from '@peerpod-tls/base';
 import type { Place } from './place.js';
 import { sweep } from './sweep.js';
 

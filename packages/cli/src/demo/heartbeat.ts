@@ -2,7 +2,7 @@
 // One Check through the whole path every second, as a shim makes every five, and what the round trips were like.
 import { healthService } from '@peerpod-tls/agent-protocol';
 import { type TtrpcClient, clientOf } from '@peerpod-tls/ttrpc';
-import { messageOf } from '../errors.js';
+import { messageOf } from '@peerpod-tls/base';
 
 const KEPT = 60;
 const TIMEOUT_MS = 30_000;

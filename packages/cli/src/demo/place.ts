@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The demo's private directory and the reaper beside it: made together, cleared together.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync } from 'node:fs';
+import { mkdtempSync, readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { CliError, codeOf, messageOf } from '../errors.js';
+import { codeOf, makeDirectory, messageOf } from '@peerpod-tls/base';
+import { CliError } from '../errors.js';
 import { reaperProgram } from './programs.js';
 import { sweep } from './sweep.js';
 
@@ -45,14 +46,14 @@ export class Place {
       });
     }
     try {
-      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      makeDirectory(dir, 0o700);
       if (readdirSync(dir).length > 0) {
         throw new CliError('ERR_CLI_EXISTS', `-keep-dir ${dir} is not empty`, {
           hint: 'take a new directory',
         });
       }
     } catch (error) {
-      if (codeOf(error)?.startsWith('ERR_CLI') === true) throw error;
+      if (codeOf(error).startsWith('ERR_CLI')) throw error;
       throw new CliError('ERR_CLI_BAD_INPUT', `-keep-dir ${dir} cannot be used: ${messageOf(error)}`, {
         cause: error,
       });

@@ -36,7 +36,7 @@ function inWorkspace(specifier: string, missing: string): string {
   try {
     return fileURLToPath(import.meta.resolve(specifier));
   } catch (error) {
-    throw new CliError('ERR_CLI_ADAPTOR_SILENT', missing, {
+    throw new CliError('ERR_CLI_NO_PROGRAM', missing, {
       hint: 'put the files of the bundle into one directory, or run peerpod from the workspace',
       cause: error,
     });

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The demo's story from the first process to the last: adaptor, pod VM, command, live view, and the end of all of it.
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Writable } from 'node:stream';
 import { type TtrpcClient } from '@peerpod-tls/ttrpc';
-import { ExitCode, type Io } from '../command.js';
-import { CliError, codeOf, messageOf } from '../errors.js';
+import { ExitCode, type Io } from '../io.js';
+import { anySignal, codeOf, deadline, messageOf, sleep } from '@peerpod-tls/base';
+import { CliError } from '../errors.js';
 import { Container } from '../shim/container.js';
 import { connectAgent, createVm, startVm, stopVm } from '../shim/pod.js';
 import { readSandboxes, takeSnapshot } from '../status/endpoint.js';
@@ -62,7 +62,7 @@ export class Show {
 
   constructor(options: ShowOptions) {
     this.#o = options;
-    this.#signal = AbortSignal.any([options.signal, this.#over.signal]);
+    this.#signal = anySignal(options.signal, this.#over.signal);
     this.#consoles = new VmConsoles(join(options.place.dir, 'vm'));
   }
 
@@ -102,7 +102,7 @@ export class Show {
   async #rootCause(failure: unknown): Promise<unknown> {
     const adaptor = this.#adaptor;
     if (adaptor === null || codeOf(failure) !== 'ERR_CLI_CALL_FAILED') return failure;
-    await Promise.race([adaptor.ended, sleep(DEATH_SHOWS_MS, undefined, { ref: false })]);
+    await Promise.race([adaptor.ended, sleep(DEATH_SHOWS_MS)]);
     return adaptor.running ? failure : adaptor.deathError();
   }
 
@@ -119,7 +119,7 @@ export class Show {
       adaptor.ended.then(async () => {
         throw await adaptor.deathError();
       }),
-      sleep(START_MS, undefined, { signal: this.#signal, ref: false }).then(() => {
+      sleep(START_MS, this.#signal).then(() => {
         throw new CliError(
           'ERR_CLI_ADAPTOR_SILENT',
           `cloud-api-adaptor did not start within ${span(START_MS)}`,
@@ -183,7 +183,7 @@ export class Show {
     for (let i = 0; i < 20; i++) {
       const found = this.#consoles.read().find(e => isRefusal(e) && e.text('remote').endsWith(`:${port}`));
       if (found !== undefined) return found.text('text');
-      await sleep(50, undefined, { signal: this.#signal });
+      await sleep(50, this.#signal);
     }
     return '';
   }
@@ -253,7 +253,7 @@ export class Show {
       const figures = { servingMs: performance.now() - began, heartbeat, summary, sandboxes, hints };
       stage.live(liveLines(figures, style, io.stdout.columns ?? 80), liveLine(figures), liveFields(figures));
       before = snapshot ?? before;
-      await sleep(BEAT_MS, undefined, { signal });
+      await sleep(BEAT_MS, signal);
     }
   }
 
@@ -279,7 +279,7 @@ export class Show {
     stage.waiting('stopping the pod VM and the adaptor');
     let trouble: string | null = null;
     if (adaptor.running && this.#status !== '') {
-      const signal = AbortSignal.timeout(STOP_MS);
+      using signal = deadline(STOP_MS);
       const rows = await readSandboxes(this.#status, signal).catch(() => [{ id: SANDBOX }]);
       const stops = rows.map(({ id }) => stopVm(adaptor.hypervisorSocket, id, signal));
       for (const result of await Promise.allSettled(stops)) {

@@ -2,91 +2,42 @@
 // `peerpod orphans`: instances of an adaptor that belong to no sandbox. Looking goes through the status endpoint, which
 // changes nothing; deleting through the hypervisor socket, which only the adaptor's own user can open.
 import { operatorService } from '@peerpod-tls/agent-protocol';
-import { nearest } from '@peerpod-tls/daemon';
 import { clientOf, type TypedClient } from '@peerpod-tls/ttrpc';
-import { type Command, ExitCode, type Io, jsonFlag, readCommandLine } from '../command.js';
-import { messageOf } from '../errors.js';
+import type { Line } from '../command.js';
+import { ExitCode, type Io } from '../io.js';
+import { messageOf } from '@peerpod-tls/base';
 import { report } from '../report.js';
 import { callError } from '../shim/call-error.js';
-import { socketFlag } from '../shim/flags.js';
 import { connectHypervisor } from '../shim/pod.js';
-import { DEFAULT_STATUS_ADDRESS, type OrphanList, type OrphanRow, readOrphans } from '../status/endpoint.js';
+import { type OrphanList, type OrphanRow, readOrphans } from '../status/endpoint.js';
 import { roughly } from '../terminal/format.js';
 import type { Style } from '../terminal/style.js';
 import { table } from '../terminal/table.js';
 import { printable } from '../terminal/text.js';
-import { usageError } from '../usage.js';
 
 /** A cloud may take minutes to delete a machine. */
 const DELETE_TIMEOUT_MS = 600_000;
 const LIST_TIMEOUT_MS = 60_000;
 
-const flags = {
-  address: {
-    type: 'string',
-    default: DEFAULT_STATUS_ADDRESS,
-    env: 'PEERPOD_STATUS_ADDRESS',
-    placeholder: 'host:port',
-    describe: 'status address of the adaptor',
-  },
-  ...socketFlag,
-  fresh: {
-    type: 'boolean',
-    default: false,
-    describe: 'let the adaptor look at the platform now, through -socket, instead of what it saw last',
-  },
-  quiet: { type: 'boolean', default: false, describe: 'print ids only' },
-  ...jsonFlag,
-} as const;
+export interface OrphansValues {
+  readonly address: string;
+  readonly socket: string;
+  readonly fresh: boolean;
+  readonly quiet: boolean;
+  readonly json: boolean;
+}
 
-export const orphans: Command = {
-  name: 'orphans',
-  summary: 'list instances that belong to no sandbox, and delete those you name',
-  async run(argv, io) {
-    const line = readCommandLine(
-      {
-        name: 'orphans',
-        usage: '[flags]\n       peerpod orphans delete ID... [flags]',
-        about:
-          'Lists the instances on the platform that the adaptor made and no sandbox accounts for, as after a lost state\n' +
-          'directory. Nothing is deleted but what delete names, and no instance of a sandbox ever is.',
-        flags,
-        words: { min: 0, max: 1000, missing: '' },
-        examples: [
-          ['peerpod orphans', 'what the adaptor saw when it last looked'],
-          ['peerpod orphans -fresh', 'what is there now'],
-          ['peerpod orphans delete 1f00c2aa93d1', 'delete one'],
-        ],
-      },
-      argv,
-      io,
-    );
-    if (line === null) return ExitCode.ok;
-    const [verb, ...ids] = line.words;
-    const { address, socket, fresh, quiet, json } = line.values;
-    switch (verb) {
-      case undefined:
-        return list(
-          fresh ? await searchNow(socket) : await readOrphans(address),
-          { quiet, json },
-          line.out,
-          io,
-        );
-      case 'delete':
-        if (ids.length === 0) {
-          throw usageError('orphans delete needs the id of an instance', 'peerpod orphans lists them');
-        }
-        return deleteAll(socket, ids, json, io);
-      default:
-        throw usageError(
-          `${JSON.stringify(verb)} is nothing that orphans does`,
-          nearest(verb, ['delete']) === undefined
-            ? 'leave it out to list, or say delete and an id'
-            : `did you mean peerpod orphans delete?`,
-        );
-    }
-  },
-};
+export async function orphans({ values, out }: Line<OrphansValues>, io: Io): Promise<number> {
+  const { address, socket, fresh, quiet, json } = values;
+  return list(fresh ? await searchNow(socket) : await readOrphans(address), { quiet, json }, out, io);
+}
+
+export async function deleteOrphans(
+  { values, words }: Line<{ readonly socket: string; readonly json: boolean }>,
+  io: Io,
+): Promise<number> {
+  return deleteAll(values.socket, words, values.json, io);
+}
 
 function list(
   found: OrphanList,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A failed call in words: which call, which status by name, what the far end said. Used for agent and hypervisor alike.
 import { StatusCode } from '@peerpod-tls/ttrpc';
-import { CliError, codeOf, messageOf } from '../errors.js';
+import { codeOf, messageOf } from '@peerpod-tls/base';
+import { CliError } from '../errors.js';
 
 /** A status number with its name, as gRPC writes it: `NotFound (5)`. */
 export function statusName(status: number): string {

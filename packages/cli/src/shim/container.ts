@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One container in a pod VM, with the calls a kata shim makes for it: create, start, carry its streams, wait, remove.
 import type { Readable, Writable } from 'node:stream';
+import { anySignal } from '@peerpod-tls/base';
 import { agentService } from '@peerpod-tls/agent-protocol';
 import { type TtrpcClient, type TypedClient, clientOf } from '@peerpod-tls/ttrpc';
 import { callError, statusOf } from './call-error.js';
@@ -85,7 +86,8 @@ export class Container {
   /** Carries the streams until both outputs have ended, waits for the process, and gives its exit code. */
   async finish(streams: ContainerStreams, signal: AbortSignal): Promise<number> {
     const stopInput = new AbortController();
-    const input = this.#writeInput(streams.stdin, AbortSignal.any([signal, stopInput.signal]));
+    using stopped = anySignal(signal, stopInput.signal);
+    const input = this.#writeInput(streams.stdin, stopped);
     const exit = this.#call('WaitProcess', () => this.#agent.WaitProcess(this.#process, { signal }));
     try {
       await Promise.all([

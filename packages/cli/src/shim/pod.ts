@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pod VM as a kata shim has it made and unmade: CreateVM, StartVM, StopVM. What happens inside the VM is container.ts.
 import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { hypervisorService } from '@peerpod-tls/agent-protocol';
 import { type TtrpcClient, type TypedClient, clientOf, connectUnix } from '@peerpod-tls/ttrpc';
-import { CliError, codeOf, messageOf } from '../errors.js';
+import { codeOf, messageOf, sleep } from '@peerpod-tls/base';
+import { CliError } from '../errors.js';
 import { callError, statusOf } from './call-error.js';
 
 /** What is asked for; empty texts leave the choice to the provider. */
@@ -25,6 +25,8 @@ const CREATE_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 120_000;
 /** The budget of the shims for reaching the agent's socket after StartVM. */
 const AGENT_DIAL_MS = 30_000;
+/** Between two tries to reach a socket that is not there yet. */
+const AGAIN_MS = 100;
 
 /** A sandbox id: the pod's name for the eye, and enough randomness to be nobody else's. */
 export function newSandboxId(name: string): string {
@@ -98,12 +100,34 @@ export async function connectHypervisor(socket: string): Promise<TtrpcClient> {
   try {
     return await connectUnix(socket, { timeoutMs: 5_000 });
   } catch (error) {
-    const why =
-      error instanceof Error && codeOf(error.cause) !== undefined ? codeOf(error.cause) : messageOf(error);
-    throw new CliError('ERR_CLI_HYPERVISOR_UNREACHABLE', `no adaptor at ${socket}: ${why}`, {
-      hint: 'start cloud-api-adaptor, or name its -socket; peerpod demo brings one of its own',
-      cause: error,
-    });
+    const cause = error instanceof Error ? codeOf(error.cause) : '';
+    throw new CliError(
+      'ERR_CLI_HYPERVISOR_UNREACHABLE',
+      `no adaptor at ${socket}: ${cause || messageOf(error)}`,
+      {
+        hint: 'start cloud-api-adaptor, or name its -socket; peerpod demo brings one of its own',
+        cause: error,
+      },
+    );
+  }
+}
+
+/** What a socket's connection fails with while its server is still starting. */
+const NOT_YET: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED']);
+
+/** Waits until something listens on the adaptor's socket, for the line after `cloud-api-adaptor ... &`. */
+export async function awaitHypervisor(socket: string, waitMs: number, signal: AbortSignal): Promise<void> {
+  const until = performance.now() + waitMs;
+  for (;;) {
+    try {
+      (await connectHypervisor(socket)).close();
+      return;
+    } catch (error) {
+      const unreachable =
+        error instanceof Error && error.cause instanceof Error ? codeOf(error.cause.cause) : '';
+      if (!NOT_YET.has(unreachable) || performance.now() >= until) throw error;
+      await sleep(AGAIN_MS, signal);
+    }
   }
 }
 
@@ -120,7 +144,7 @@ export async function connectAgent(path: string, signal: AbortSignal): Promise<T
           cause: error,
         });
       }
-      await sleep(100, undefined, { signal });
+      await sleep(AGAIN_MS, signal);
     }
   }
 }

@@ -1,101 +1,68 @@
 // SPDX-License-Identifier: Apache-2.0
 // `peerpod run`: a pod VM for one command, made, used and unmade the way a kata shim does it.
 import { Writable } from 'node:stream';
-import {
-  type Command,
-  type CommandLine,
-  ExitCode,
-  type Io,
-  type commonFlags,
-  jsonFlag,
-  readCommandLine,
-} from '../command.js';
+import type { Line } from '../command.js';
+import { ExitCode, type Io } from '../io.js';
 import { CliError, isBrokenPipe } from '../errors.js';
 import { report } from '../report.js';
 import { span } from '../terminal/format.js';
 import { usageError } from '../usage.js';
 import { Container, type ContainerStreams } from './container.js';
-import { socketFlag } from './flags.js';
 import { Interrupts } from './interrupts.js';
-import { type PodRequest, connectAgent, createVm, newSandboxId, startVm, stopVm } from './pod.js';
+import {
+  type PodRequest,
+  awaitHypervisor,
+  connectAgent,
+  createVm,
+  newSandboxId,
+  startVm,
+  stopVm,
+} from './pod.js';
 
 /** Exit code when peerpod itself failed, so that it is not taken for the command's; docker run does the same. */
 const OWN_FAILURE = 125;
 /** With -json the output is part of the result, so it has to fit into memory. */
 const LARGEST_CAPTURE = 16 * 1024 * 1024;
 
-const flags = {
-  ...socketFlag,
-  name: { type: 'string', default: 'peerpod-run', placeholder: 'POD', describe: 'pod name' },
-  namespace: { type: 'string', default: 'default', describe: 'pod namespace' },
-  id: { type: 'string', placeholder: 'ID', describe: 'sandbox id; left out: made from the pod name' },
-  env: {
-    type: 'list',
-    placeholder: 'NAME=VALUE,...',
-    describe: 'environment of the command; no comma in a value',
-  },
-  workdir: { type: 'string', default: '/', placeholder: 'DIR', describe: 'directory the command runs in' },
-  'machine-type': { type: 'string', describe: 'instance type, in words of the provider' },
-  image: { type: 'string', describe: 'VM image, in words of the provider' },
-  vcpus: { type: 'integer', min: 1, max: 1024, describe: 'processors of the VM' },
-  memory: { type: 'integer', min: 1, max: 16_777_216, placeholder: 'MiB', describe: 'memory of the VM' },
-  detach: {
-    type: 'boolean',
-    default: false,
-    describe: 'leave command and VM running, and print the sandbox id',
-  },
-  'no-stdin': { type: 'boolean', default: false, describe: 'give the command an empty standard input' },
-  quiet: { type: 'boolean', default: false, describe: 'say nothing about the pod VM on standard error' },
-  ...jsonFlag,
-} as const;
+export interface RunValues {
+  readonly socket: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly id: string | undefined;
+  readonly env: readonly string[];
+  readonly workdir: string;
+  readonly 'machine-type': string | undefined;
+  readonly image: string | undefined;
+  readonly wait: number;
+  readonly vcpus: number | undefined;
+  readonly memory: number | undefined;
+  readonly detach: boolean;
+  readonly 'no-stdin': boolean;
+  readonly quiet: boolean;
+  readonly json: boolean;
+}
 
-type Line = CommandLine<typeof flags & typeof commonFlags>;
-
-export const run: Command = {
-  name: 'run',
-  summary: 'create a pod VM, run a command in it, pass its streams and exit code on',
-  async run(argv, io) {
-    const line = readCommandLine(
-      {
-        name: 'run',
-        usage: '[flags] -- COMMAND [ARGUMENT...]',
-        about:
-          'Creates a pod VM through a running cloud-api-adaptor, runs COMMAND in it, and deletes the VM afterwards.\n' +
-          'Ctrl-C goes to the command; a second one deletes the VM. The exit code is that of the command, 128+n when\n' +
-          `signal n ended it, or ${OWN_FAILURE} when there was no command to have one.`,
-        flags,
-        tail: true,
-        examples: [
-          ["peerpod run -- sh -c 'uname -a'", 'one command in a VM of its own'],
-          ['tar c src | peerpod run --name build -- tar t', 'standard input passes too'],
-          ['id=$(peerpod run --detach -- sleep 600)', 'stays until peerpod stop $id'],
-        ],
-      },
-      argv,
-      io,
-    );
-    if (line === null) return ExitCode.ok;
-    const command = line.tail ?? [];
-    if (command.length === 0)
-      throw usageError('run needs a command', 'put it behind --, as in: peerpod run -- uname -a');
-    checkEnv(line.values.env);
-    const interrupts = new Interrupts(io.signals);
-    // An error event without a listener would end the process before the VM is deleted.
-    const ignore = () => {};
-    io.stdout.on('error', ignore);
-    try {
-      return await new Run(line, command, io, interrupts).run();
-    } catch (error) {
-      if (interrupts.signal.aborted) return 128 + (interrupts.last ?? 2);
-      if (isBrokenPipe(error)) return ExitCode.hangup;
-      report(io, 'peerpod run', error);
-      return OWN_FAILURE;
-    } finally {
-      interrupts.close();
-      io.stdout.off('error', ignore);
-    }
-  },
-};
+export async function run(line: Line<RunValues>, io: Io): Promise<number> {
+  const command = line.tail ?? [];
+  if (command.length === 0)
+    throw usageError('run needs a command', 'put it behind --, as in: peerpod run -- uname -a');
+  checkEnv(line.values.env);
+  const interrupts = new Interrupts(io.signals);
+  // An error event without a listener would end the process before the VM is deleted.
+  const ignore = () => {};
+  io.stdout.on('error', ignore);
+  try {
+    return await new Run(line, command, io, interrupts).run();
+  } catch (error) {
+    if (interrupts.signal.aborted) return 128 + (interrupts.last ?? 2);
+    if (isBrokenPipe(error)) return ExitCode.hangup;
+    report(io, 'peerpod run', error);
+    return OWN_FAILURE;
+  } finally {
+    interrupts.close();
+    io.stdout.off('error', ignore);
+  }
+}
 
 function checkEnv(env: readonly string[]): void {
   for (const entry of env) {
@@ -105,13 +72,13 @@ function checkEnv(env: readonly string[]): void {
 }
 
 class Run {
-  readonly #line: Line;
+  readonly #line: Line<RunValues>;
   readonly #command: readonly string[];
   readonly #io: Io;
   readonly #interrupts: Interrupts;
   readonly #request: PodRequest;
 
-  constructor(line: Line, command: readonly string[], io: Io, interrupts: Interrupts) {
+  constructor(line: Line<RunValues>, command: readonly string[], io: Io, interrupts: Interrupts) {
     const { values } = line;
     this.#line = line;
     this.#command = command;
@@ -131,6 +98,7 @@ class Run {
   async run(): Promise<number> {
     const { socket } = this.#line.values;
     const { id } = this.#request;
+    await awaitHypervisor(socket, this.#line.values.wait, this.#interrupts.signal);
     const began = performance.now();
     const agentSocket = await this.#create(socket);
     let keep = false;

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The adaptor's status endpoint as its reader sees it: readiness, metrics, sandboxes. What is printed is decided elsewhere.
 import { get } from 'node:http';
-import { CliError, codeOf, messageOf } from '../errors.js';
+import { codeOf, deadline, messageOf } from '@peerpod-tls/base';
+import { CliError } from '../errors.js';
 import { usageError } from '../usage.js';
 import { type Metrics, parseMetrics } from './prometheus.js';
-
-/** Where cloud-api-adaptor serves its status unless told otherwise. */
-export const DEFAULT_STATUS_ADDRESS = '127.0.0.1:8000';
 
 /** The page of a busy adaptor with a thousand sandboxes stays well below this. */
 const LARGEST_ANSWER = 16 * 1024 * 1024;
@@ -46,7 +44,7 @@ export function parseStatusAddress(text: string): { host: string; port: number }
   if (!found || !(port >= 1 && port <= 65_535)) {
     throw usageError(
       `-address ${JSON.stringify(text)} is not host:port`,
-      `for example -address ${DEFAULT_STATUS_ADDRESS}`,
+      'for example -address 127.0.0.1:8000',
     );
   }
   const host = found.groups?.['six'] ?? found.groups?.['host'] ?? '';
@@ -187,10 +185,9 @@ function fieldOf(value: unknown, name: string): unknown {
 
 function request(address: string, path: string, signal?: AbortSignal): Promise<Answer> {
   const { host, port } = parseStatusAddress(address);
-  const timeout = AbortSignal.timeout(TIMEOUT_MS);
-  const either = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+  const patience = deadline(TIMEOUT_MS, ...(signal === undefined ? [] : [signal]));
   return new Promise<Answer>((resolve, reject) => {
-    const asked = get({ host, port, path, signal: either, agent: false }, response => {
+    const asked = get({ host, port, path, signal: patience, agent: false }, response => {
       const chunks: Buffer[] = [];
       let size = 0;
       response.on('data', (chunk: Buffer) => {
@@ -204,17 +201,19 @@ function request(address: string, path: string, signal?: AbortSignal): Promise<A
       );
     });
     asked.on('error', reject);
-  }).catch((error: unknown) => {
-    signal?.throwIfAborted();
-    throw new CliError(
-      'ERR_CLI_STATUS_UNREACHABLE',
-      `no status from ${address}: ${wordsFor(error, timeout.aborted)}`,
-      {
-        hint: 'is cloud-api-adaptor running, and is this its -status-address (or PROBE_PORT)?',
-        cause: error,
-      },
-    );
-  });
+  })
+    .finally(() => patience[Symbol.dispose]())
+    .catch((error: unknown) => {
+      signal?.throwIfAborted();
+      throw new CliError(
+        'ERR_CLI_STATUS_UNREACHABLE',
+        `no status from ${address}: ${wordsFor(error, patience.aborted)}`,
+        {
+          hint: 'is cloud-api-adaptor running, and is this its -status-address (or PROBE_PORT)?',
+          cause: error,
+        },
+      );
+    });
 }
 
 function wordsFor(error: unknown, timedOut: boolean): string {

@@ -1,55 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 // `peerpod ps`: the sandboxes of an adaptor, one line each.
-import { type Command, ExitCode, commonFlags, jsonFlag, readCommandLine } from '../command.js';
+import type { Line } from '../command.js';
+import { ExitCode, type Io } from '../io.js';
 import { roughly } from '../terminal/format.js';
 import type { Style } from '../terminal/style.js';
 import { table } from '../terminal/table.js';
 import { printable } from '../terminal/text.js';
-import { DEFAULT_STATUS_ADDRESS, type SandboxRow, readSandboxes } from './endpoint.js';
+import { type SandboxRow, readSandboxes } from './endpoint.js';
 
-const flags = {
-  address: {
-    type: 'string',
-    default: DEFAULT_STATUS_ADDRESS,
-    env: 'PEERPOD_STATUS_ADDRESS',
-    placeholder: 'host:port',
-    describe: 'status address of the adaptor',
-  },
-  quiet: { type: 'boolean', default: false, describe: 'print ids only' },
-  ...jsonFlag,
-  ...commonFlags,
-} as const;
+export interface PsValues {
+  readonly address: string;
+  readonly quiet: boolean;
+  readonly json: boolean;
+}
 
-export const ps: Command = {
-  name: 'ps',
-  summary: 'list the sandboxes of an adaptor',
-  async run(argv, io) {
-    const line = readCommandLine(
-      {
-        name: 'ps',
-        usage: '[flags]',
-        about: 'Lists the sandboxes of a running cloud-api-adaptor, as its status endpoint tells them.',
-        flags,
-        examples: [
-          ['peerpod ps', 'the adaptor of this machine'],
-          ['peerpod stop $(peerpod ps --quiet)', 'stop every sandbox'],
-        ],
-      },
-      argv,
-      io,
-    );
-    if (line === null) return ExitCode.ok;
-    const rows = await readSandboxes(line.values.address);
-    if (line.values.json) io.stdout.write(`${JSON.stringify({ sandboxes: rows }, null, 2)}\n`);
-    else if (line.values.quiet) io.stdout.write(rows.map(row => `${printable(row.id)}\n`).join(''));
-    else if (rows.length === 0) io.stderr.write('no sandboxes\n');
-    else {
-      const width = io.stdout.isTTY === true ? io.stdout.columns : undefined;
-      io.stdout.write(`${sandboxTable(rows, line.out, new Date(), { width }).join('\n')}\n`);
-    }
-    return ExitCode.ok;
-  },
-};
+export async function ps({ values, out }: Line<PsValues>, io: Io): Promise<number> {
+  const rows = await readSandboxes(values.address);
+  if (values.json) io.stdout.write(`${JSON.stringify({ sandboxes: rows }, null, 2)}\n`);
+  else if (values.quiet) io.stdout.write(rows.map(row => `${printable(row.id)}\n`).join(''));
+  else if (rows.length === 0) io.stderr.write('no sandboxes\n');
+  else {
+    const width = io.stdout.isTTY === true ? io.stdout.columns : undefined;
+    io.stdout.write(`${sandboxTable(rows, out, new Date(), { width }).join('\n')}\n`);
+  }
+  return ExitCode.ok;
+}
 
 /** The table of sandboxes, with a heading; `sockets` false leaves the longest column out. */
 export function sandboxTable(

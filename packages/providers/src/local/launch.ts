@@ -5,7 +5,6 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 
-import { anySignal } from '@peerpod-tls/base';
 import { ProviderError } from '../errors.js';
 import type { VmPaths } from '../host/vm-directory.js';
 import { MARKER, startTime } from '../host/vm-processes.js';
@@ -47,8 +46,7 @@ export function startVm(paths: VmPaths, program: string): StartedVm {
 
 async function booted(child: ChildProcess, signal: AbortSignal): Promise<void> {
   const settled = new AbortController();
-  using either = anySignal(signal, settled.signal);
-  const waiting = { signal: either };
+  const waiting = { signal: AbortSignal.any([signal, settled.signal]) };
   try {
     await Promise.race([
       once(child, 'message', waiting),

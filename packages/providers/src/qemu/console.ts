@@ -3,7 +3,8 @@
 // since a guest talks on while no adaptor runs. What the lines mean is not its business.
 import { spawn } from 'node:child_process';
 import type { Writable } from 'node:stream';
-import { sleep } from '@peerpod-tls/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { ProviderError } from '../errors.js';
 import { lastLines } from '../host/last-lines.js';
 import { MARKER, processesOf } from '../host/vm-processes.js';

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ends a virtual machine: asked over its monitor first, then by signals. Its files and its record are not touched.
-import { deadline, sleep } from '@peerpod-tls/base';
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { endProcesses, isAlive } from '../host/vm-processes.js';
 import type { ProcessId } from '../host/vm-processes.js';
 import { connectQmp } from './qmp.js';
@@ -31,8 +32,7 @@ export async function stopQemu(
 async function quit(monitor: string, leader: ProcessId, signal: AbortSignal): Promise<void> {
   const end = performance.now() + QUIT_MS;
   try {
-    using late = deadline(QUIT_MS, signal);
-    const qmp = await connectQmp(monitor, late);
+    const qmp = await connectQmp(monitor, AbortSignal.any([signal, AbortSignal.timeout(QUIT_MS)]));
     await qmp.execute('quit').finally(() => qmp.close());
   } catch {
     signal.throwIfAborted();

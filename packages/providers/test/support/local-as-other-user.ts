@@ -6,9 +6,8 @@ import { healthService } from '@peerpod-tls/agent-protocol';
 import { createLogger, parseFlags } from '@peerpod-tls/daemon';
 import { clientOf, connectUnix } from '@peerpod-tls/ttrpc';
 
-import { ownerName } from '../../src/host/data-dir.js';
+import { defaultDataDir, ownerName } from '../../src/host/vm-directory.js';
 import { processesOf } from '../../src/host/vm-processes.js';
-import { defaultDataDir } from '../../src/local/flags.js';
 import { local } from '../../src/local/local.js';
 
 const [directory = '', port = ''] = process.argv.slice(2);
