@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // From sources to packages/*/dist: message code from the .proto files where they changed, then TypeScript. Bundles are
 // made by bundle.mjs.
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { must, root, tool } from './steps.mjs';
+import { commitName, must, root, tool } from './steps.mjs';
 
 const packages = join(root, 'packages');
 
@@ -32,3 +32,7 @@ for (const name of readdirSync(packages)) {
   must('npm', ['run', 'gen', '--silent', '-w', manifest.name]);
 }
 must(tool('tsc'), ['-b', ...process.argv.slice(2)]);
+// What a program that runs from dist says for its version.
+if (existsSync(join(packages, 'daemon', 'dist'))) {
+  writeFileSync(join(packages, 'daemon', 'dist', 'commit.txt'), `${commitName()}\n`);
+}

@@ -2,10 +2,9 @@
 // One file per program, so that a pod VM image needs the file and Node alone: bundle/<program>.mjs with a source map.
 // Not minified, because an uncaught error prints its source line into the log.
 import { build } from 'esbuild';
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { must, root } from './steps.mjs';
+import { commitName, must, root } from './steps.mjs';
 
 const programs = {
   'cloud-api-adaptor': 'packages/adaptor/dist/bin.js',
@@ -45,12 +44,6 @@ const dockerWithoutSsh = {
   },
 };
 
-/** Short name of the commit being bundled, for the version block; unknown outside a checkout. */
-function commit() {
-  const git = spawnSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' });
-  return git.status === 0 ? git.stdout.trim() : 'unknown';
-}
-
 const outcome = await build({
   absWorkingDir: root,
   entryPoints: Object.entries(programs).map(([out, entry]) => ({ out, in: entry })),
@@ -64,7 +57,7 @@ const outcome = await build({
   sourcesContent: false,
   metafile: true,
   plugins: [yargsParserAlone, dockerWithoutSsh],
-  define: { PEERPOD_COMMIT: JSON.stringify(commit()) },
+  define: { PEERPOD_COMMIT: JSON.stringify(commitName()) },
   logLevel: 'warning',
   banner: {
     // pino, node-forge and protobufjs are CommonJS and call require for Node's own modules.

@@ -80,7 +80,7 @@ const seams = {
   'node-forge': ['certs'],
   protobufjs: ['ttrpc', 'agent-protocol'],
   long: ['ttrpc', 'agent-protocol'],
-  yargs: ['daemon', 'cli'],
+  yargs: ['cli'],
   yaml: ['user-data'],
   'docker-modem': ['providers'],
   'prom-client': ['daemon', 'adaptor'],

@@ -7,6 +7,19 @@ import { join } from 'node:path';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 
+/**
+ * Short name of the commit that is being built, with `+` where files were changed since. PEERPOD_COMMIT says it where
+ * there is no checkout, as in an image build; `unknown` without either.
+ */
+export function commitName() {
+  if (process.env.PEERPOD_COMMIT) return process.env.PEERPOD_COMMIT;
+  const git = (...args) => spawnSync('git', args, { cwd: root, encoding: 'utf8' });
+  const head = git('rev-parse', '--short', 'HEAD');
+  if (head.status !== 0) return 'unknown';
+  const changed = git('status', '--porcelain', '--untracked-files=no').stdout.trim() !== '';
+  return head.stdout.trim() + (changed ? '+' : '');
+}
+
 /** Path of a program that came with a dev dependency. */
 export const tool = name => join(root, 'node_modules', '.bin', name);
 

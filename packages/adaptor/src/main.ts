@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // cloud-api-adaptor as a program: which provider, which options, then run until a signal. Grammar, streams and exit
 // codes are upstream's.
-import { createLogger, reportError, runServices, versionBlock, type Flag } from '@peerpod-tls/daemon';
+import {
+  createLogger,
+  isHelpRequest,
+  isVersionRequest,
+  reportError,
+  runServices,
+  versionBlock,
+  type Flag,
+} from '@peerpod-tls/daemon';
 import type { Writable } from 'node:stream';
 import { parseOptions, type ParsedOptions } from './options.js';
 import { providers } from '@peerpod-tls/providers';
@@ -19,18 +27,17 @@ export interface MainIo {
 /** Runs the program; resolves with its exit code. */
 export async function main(io: MainIo): Promise<number> {
   const [word, ...rest] = io.argv;
-  switch (word) {
-    case undefined:
-      io.stderr.write(help());
-      return 1;
-    case 'help':
-      io.stdout.write(help());
-      return 0;
-    case 'version':
-      io.stdout.write(versionBlock(PROGRAM));
-      return 0;
-    default:
-      break;
+  if (word === undefined) {
+    io.stderr.write(help());
+    return 1;
+  }
+  if (isHelpRequest(io.argv)) {
+    io.stdout.write(help());
+    return 0;
+  }
+  if (isVersionRequest(io.argv)) {
+    io.stdout.write(versionBlock(PROGRAM));
+    return 0;
   }
   if (word === '' || word.startsWith('-')) {
     io.stderr.write(`${PROGRAM}: Unknown option: ${JSON.stringify(word)}\n\n${help()}`);
@@ -71,7 +78,7 @@ async function runProvider<T extends Readonly<Record<string, Flag>>>(
 ): Promise<number> {
   const parsed = parseOptions(module, argv, io.env);
   if (parsed.t === 'help') {
-    io.stderr.write(parsed.text);
+    io.stdout.write(parsed.text);
     return 0;
   }
   // A banner that cannot be written, as on a full disk, stops no daemon.

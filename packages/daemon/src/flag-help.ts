@@ -26,6 +26,7 @@ export function helpText<T extends Readonly<Record<string, Flag>>>(spec: FlagSpe
   if ([...groups.values()].flat().some(([, flag]) => flag.env !== undefined)) {
     lines.push('A variable in [brackets] stands in for its flag; the command line wins. Empty means unset.');
   }
+  lines.push('"-help" (-h) prints this text, "-version" (-V) the version.');
   if (spec.epilogue !== undefined) lines.push('', spec.epilogue);
   return `${lines.join('\n')}\n`;
 }

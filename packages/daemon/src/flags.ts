@@ -2,16 +2,19 @@
 // Flags the way Go programs take them, checked before anything opens: one dash or two, `-f v` or `-f=v`, a boolean
 // bare or with `=`, default < environment < command line. The help text is in flag-help.ts, reading one value in
 // flag-value.ts.
-import { Parser } from 'yargs/helpers';
+//
+// By hand, because Go's grammar is none that a parser of this ecosystem can be told: yargs takes `-listen` for six
+// letters, lets a later flag be the value of an earlier one, goes on behind the first word, and knows negations,
+// plurals, configuration files and a prefix for the environment, each of which would be a second way to set a security
+// switch. With all of that off, only collecting repeated values was left to it.
 import { UsageError } from './errors.js';
 import { helpText } from './flag-help.js';
 import type { Flag, FlagOrigin, FlagSpec, ParsedFlags } from './flag-types.js';
 import { readDefault, readValue, type RawValue } from './flag-value.js';
 import { nearest } from './nearest.js';
+import { isVersionRequest, versionBlock } from './version.js';
 
-const MARK = ':';
-
-/** What {@link parseFlags} gives when the command line asks for help. */
+/** What {@link parseFlags} gives when the command line asks for a text instead of a run: the help, or the version. */
 export interface HelpRequest {
   readonly t: 'help';
   readonly text: string;
@@ -29,10 +32,13 @@ export function parseFlags<const T extends Readonly<Record<string, Flag>>>(
   spec: FlagSpec<T>,
 ): ParsedFlags<T> | HelpRequest {
   const table = new Map<string, Flag>(Object.entries(spec.flags));
-  const words = readWords(spec, table);
-  if (words.t === 'help') return { t: 'help', text: helpText(spec) };
+  const [program = ''] = spec.program.split(' ', 1);
+  if (isVersionRequest(spec.argv)) return { t: 'help', text: versionBlock(program) };
+  const read = readArguments(spec, table);
+  if (read.t === 'help') return { t: 'help', text: helpText(spec) };
+  if (read.t === 'version') return { t: 'help', text: versionBlock(program) };
 
-  return { t: 'flags', ...flagValues(spec.flags, assemble(words.flags, table), spec.env), rest: words.rest };
+  return { t: 'flags', ...flagValues(spec.flags, byName(read.flags), spec.env), rest: read.rest };
 }
 
 /**
@@ -54,28 +60,30 @@ export function flagValues<const T extends Readonly<Record<string, Flag>>>(
     if (fromEnv !== '') raws.push({ text: fromEnv, from: 'environment' });
     for (const text of given.get(name) ?? []) raws.push({ text, from: 'command-line' });
     // Every value is read, also one that is overridden: a wrong variable is a mistake to hear about now.
-    const read = raws.map(raw => readValue(name, flag, raw));
+    const all = raws.map(raw => readValue(name, flag, raw));
     origin[name] = raws.at(-1)?.from ?? 'default';
-    if (flag.type === 'list' && read.length > 0) values[name] = read.flat();
-    else values[name] = read.length > 0 ? read.at(-1) : readDefault(name, flag);
+    if (flag.type === 'list' && all.length > 0) values[name] = all.flat();
+    else values[name] = all.length > 0 ? all.at(-1) : readDefault(name, flag);
   }
   // Both objects were filled from the keys of T with values of its flags' types, which the compiler cannot follow.
   return { values, origin } as unknown as Pick<ParsedFlags<T>, 'values' | 'origin'>;
 }
 
-type Words =
+type Arguments =
   | { readonly t: 'help' }
+  | { readonly t: 'version' }
   | {
-      readonly t: 'words';
+      readonly t: 'arguments';
+      /** Names and texts, in the order in which they were given. */
       readonly flags: readonly (readonly [string, string])[];
       readonly rest: readonly string[];
     };
 
 /** Cuts the command line into flags with their values and the words after them, by Go's rules. */
-function readWords<T extends Readonly<Record<string, Flag>>>(
+function readArguments<T extends Readonly<Record<string, Flag>>>(
   spec: FlagSpec<T>,
   table: ReadonlyMap<string, Flag>,
-): Words {
+): Arguments {
   const aliases = new Map<string, string>();
   for (const [name, flag] of table) if (flag.alias !== undefined) aliases.set(flag.alias, name);
   const resolve = (name: string): string | undefined => (table.has(name) ? name : aliases.get(name));
@@ -95,6 +103,7 @@ function readWords<T extends Readonly<Record<string, Flag>>>(
     const name = resolve(typed);
     if (name === undefined) {
       if (typed === 'h' || typed === 'help') return { t: 'help' };
+      if (typed === 'V' || typed === 'version') return { t: 'version' };
       throw unknownFlag(spec.program, typed, [...table.keys()]);
     }
     i += 1;
@@ -109,7 +118,7 @@ function readWords<T extends Readonly<Record<string, Flag>>>(
   }
   const rest = argv.slice(i);
   checkRest(spec, rest, flags.at(-1), table);
-  return { t: 'words', flags, rest };
+  return { t: 'arguments', flags, rest };
 }
 
 function nextValue(
@@ -164,40 +173,9 @@ function checkRest<T extends Readonly<Record<string, Flag>>>(
   );
 }
 
-/**
- * Hands the cut-up flags to yargs' parser, which collects the values of each. Only its parser is used: the rest of
- * yargs knows the environment, configuration files, plurals and negations, and every one of those would be a second
- * way to set a security switch.
- */
-function assemble(
-  flags: readonly (readonly [string, string])[],
-  table: ReadonlyMap<string, Flag>,
-): ReadonlyMap<string, readonly string[]> {
-  const parsed = Parser.detailed(
-    // The mark before each value keeps yargs from taking off quotes that belong to it.
-    flags.map(([name, value]) => `--${name}=${MARK}${value}`),
-    {
-      string: [...table.keys()],
-      configuration: {
-        'boolean-negation': false,
-        'camel-case-expansion': false,
-        'dot-notation': false,
-        'duplicate-arguments-array': true,
-        'parse-numbers': false,
-        'short-option-groups': false,
-      },
-    },
-  );
-  if (parsed.error !== null) throw new UsageError(parsed.error.message);
-  const given = new Map<string, readonly string[]>();
-  for (const name of table.keys()) {
-    const value: unknown = parsed.argv[name];
-    if (Array.isArray(value)) given.set(name, value.map(unmark));
-    else if (typeof value === 'string') given.set(name, [unmark(value)]);
-  }
+/** The texts of each flag, in the order in which they were given. */
+function byName(flags: readonly (readonly [string, string])[]): ReadonlyMap<string, readonly string[]> {
+  const given = new Map<string, string[]>();
+  for (const [name, text] of flags) given.set(name, [...(given.get(name) ?? []), text]);
   return given;
-}
-
-function unmark(value: unknown): string {
-  return String(value).slice(MARK.length);
 }

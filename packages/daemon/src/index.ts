@@ -40,4 +40,4 @@ export {
   type UnixListener,
   type UnixListenOptions,
 } from './unix-socket.js';
-export { VERSION, versionBlock } from './version.js';
+export { isHelpRequest, isVersionRequest, VERSION, versionBlock } from './version.js';

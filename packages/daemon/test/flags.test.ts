@@ -242,6 +242,17 @@ t.test('help is asked for with one dash or two, short or long, and comes before 
   }
 });
 
+t.test(
+  'the version is asked for by flag or word, and is that of the program without its command',
+  async t => {
+    for (const argv of [['-V'], ['--version'], ['version'], ['-socket=/x', '-version']]) {
+      const result = parseFlags({ program: 'prog run', usage: 'prog run [flags]', flags, argv, env: {} });
+      t.match(result, { t: 'help', text: /^prog version \d/ }, argv.join(' '));
+    }
+    t.match(parse(['-socket', 'version']).values, { socket: 'version' }, 'a value is a value');
+  },
+);
+
 t.test('whatever the words, the answer is values, help or a UsageError', async t => {
   const word = oneof(
     constantFrom(...Object.keys(flags).flatMap(name => [`-${name}`, `--${name}`, `-${name}=`])),

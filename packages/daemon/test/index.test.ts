@@ -16,6 +16,8 @@ t.test('the public names are these', async t => {
     'describeError',
     'formatDuration',
     'helpText',
+    'isHelpRequest',
+    'isVersionRequest',
     'joinHostPort',
     'listenUnixSocket',
     'logLevelFlag',

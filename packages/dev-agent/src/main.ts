@@ -6,7 +6,6 @@ import {
   parseFlags,
   reportError,
   runServices,
-  versionBlock,
   type Flag,
 } from '@peerpod-tls/daemon';
 import { devAgentService } from './dev-agent.js';
@@ -39,7 +38,6 @@ const flags = {
     default: true,
     describe: 'take another sandbox when one was destroyed; kata-agent ends then',
   },
-  version: { type: 'boolean', describe: 'print the version and exit' },
   'log-level': logLevelFlag,
 } as const satisfies Record<string, Flag>;
 
@@ -64,10 +62,6 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
       return 0;
     }
     const { values } = parsed;
-    if (values.version) {
-      process.stdout.write(versionBlock(PROGRAM));
-      return 0;
-    }
     const log = createLogger({ name: PROGRAM, level: values['log-level'] });
     const service = devAgentService({
       socket: values.socket,

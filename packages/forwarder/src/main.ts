@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program: read the command line, make the log, run the forwarder until a signal ends it.
-import { createLogger, joinHostPort, reportError, runServices, versionBlock } from '@peerpod-tls/daemon';
+import { createLogger, joinHostPort, reportError, runServices } from '@peerpod-tls/daemon';
 import type { ReadyDetails, Service } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
 
@@ -18,7 +18,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
   try {
     const invocation = readOptions(argv, env);
     if (invocation.t === 'serve') return await serve(invocation.options, env);
-    process.stdout.write(invocation.t === 'help' ? invocation.text : versionBlock(PROGRAM));
+    process.stdout.write(invocation.text);
     return 0;
   } catch (error) {
     reportError(process.stderr, PROGRAM, error);

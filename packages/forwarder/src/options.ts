@@ -10,7 +10,6 @@ const TLS = 'TLS (anything left out comes from the configuration file)';
 const OURS = 'Beyond upstream';
 
 const flags = {
-  version: { type: 'boolean', describe: 'print the version and exit' },
   config: {
     type: 'string',
     default: '/run/peerpod/apf.json',
@@ -137,9 +136,7 @@ export interface ForwarderOptions {
 }
 
 export type Invocation =
-  | { readonly t: 'help'; readonly text: string }
-  | { readonly t: 'version' }
-  | { readonly t: 'serve'; readonly options: ForwarderOptions };
+  { readonly t: 'help'; readonly text: string } | { readonly t: 'serve'; readonly options: ForwarderOptions };
 
 /** @throws UsageError naming the flag */
 export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): Invocation {
@@ -152,7 +149,6 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): In
   });
   if (parsed.t === 'help') return parsed;
   const { values } = parsed;
-  if (values.version) return { t: 'version' };
   if (values['tls-skip-verify']) {
     throw new UsageError(
       '-tls-skip-verify is about checking a server, and the forwarder is the server: it would change nothing here',

@@ -91,6 +91,7 @@ async function run(argv: readonly string[], env: NodeJS.ProcessEnv, streams: Str
       return provision(rest, env, streams);
     case 'version':
     case '-v':
+    case '-V':
     case '-version':
     case '--version':
       noMore(command, rest);

@@ -33,7 +33,7 @@ t.test('without a command, and with help, it shows the commands and ends with 0'
 });
 
 t.test('version prints the block', async t => {
-  for (const word of ['version', '-v', '-version', '--version']) {
+  for (const word of ['version', '-v', '-V', '-version', '--version']) {
     t.match(await run(word), { code: 0, stdout: /^process-user-data version \d/ });
   }
 });
