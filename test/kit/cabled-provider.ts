@@ -65,6 +65,8 @@ export class CabledProvider implements Provider {
     this.deleted.push(id);
   }
 
+  async check(): Promise<void> {}
+
   async listInstances(): Promise<readonly Instance[]> {
     return [...this.#vms.values()].map(({ instance }) => instance);
   }

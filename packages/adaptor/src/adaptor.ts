@@ -16,6 +16,7 @@ import { AdaptorError } from './errors.js';
 import { hypervisorServices } from './hypervisor/services.js';
 import {
   automaticIdentity,
+  clientFiles,
   disabledIdentity,
   LiveMaterial,
   manualIdentity,
@@ -176,20 +177,19 @@ export class Adaptor implements Service {
       }
       case 'manual': {
         const live = await LiveMaterial.open({
-          files: tls,
+          source: clientFiles(tls, tls.link),
+          prove: async () => {},
           log: this.#log,
           onReload: ok => metrics.reloaded(ok),
         });
         live.watch();
         this.#live = live;
         this.#own('certificate files', () => live.close());
-        identity = manualIdentity(() => live.current, tls.link);
+        identity = manualIdentity(live, tls.link);
         break;
       }
     }
     this.#log.info({ mode: identity.mode, ...identity.describe(), created }, 'identity ready');
-    for (const warning of this.#live?.current.warnings ?? [])
-      this.#log.warn({ warning }, 'certificates have a flaw');
     const stop = watchExpiries(identity, this.#log);
     this.#own('expiry watch', async () => stop());
     return identity;

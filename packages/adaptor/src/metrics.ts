@@ -29,6 +29,7 @@ export class Metrics {
   readonly #startSeconds: Histogram<'result'>;
   readonly #deletions: Counter<'result'>;
   readonly #reloads: Counter<'result'>;
+  readonly #reloaded: Gauge;
   readonly #orphans: Gauge;
   readonly #setAside: Gauge;
 
@@ -103,6 +104,12 @@ export class Metrics {
       labelNames: ['result'],
       registers,
     });
+    this.#reloaded = new Gauge({
+      name: 'peerpod_certificate_last_reload_successful',
+      help: '1 while the certificates in force are those in the files, 0 after a reload that failed.',
+      registers,
+    });
+    this.#reloaded.set(1);
     this.#orphans = new Gauge({
       name: 'peerpod_orphan_instances',
       help: 'Instances on the platform that belong to no sandbox of this adaptor, as last looked at.',
@@ -158,6 +165,7 @@ export class Metrics {
 
   reloaded(ok: boolean): void {
     this.#reloads.inc({ result: ok ? 'ok' : 'refused' });
+    this.#reloaded.set(ok ? 1 : 0);
   }
 
   orphans(count: number): void {

@@ -33,6 +33,13 @@ export function readyCheck(phase: Phase, identity: Identity | null, now: Date = 
       reason: `the ${expired.kind} certificate ${expired.subject} expired at ${expired.notAfter.toISOString()}`,
     };
   }
+  const trouble = identity.trouble();
+  if (trouble !== null) {
+    return {
+      ok: false,
+      reason: `the certificates in force stay, since those of ${trouble.at.toISOString()} were refused: ${trouble.reason}`,
+    };
+  }
   return { ok: true, reason: 'ready' };
 }
 

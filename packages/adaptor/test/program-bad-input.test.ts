@@ -171,7 +171,7 @@ t.test('local: a machine disk that is full fails one pod; with room the next one
   writeFileSync(path.join(disk, 'filler'), Buffer.alloc(bavail * bsize));
   await t.rejects(
     start('full'),
-    status(StatusCode.resourceExhausted, /there is no room in \S+\/vms \(.*-data-dir\)/),
+    status(StatusCode.resourceExhausted, /there is no free space in \S+\/vms \(.*-data-dir\)/),
   );
   t.same(
     readdirSync(disk, { recursive: true, withFileTypes: true })

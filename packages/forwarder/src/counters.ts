@@ -10,6 +10,8 @@ export interface Gauges {
   links(): number;
   /** When the material in force ends; null when plain text is served. */
   expiresAt(): Date | null;
+  /** Null while the material in force is what the files say. */
+  trustTrouble(): string | null;
 }
 
 export class Counters {
@@ -24,6 +26,10 @@ export class Counters {
   readonly #calls: number[] = Array.from({ length: STATUS_CODES + 1 }, () => 0);
   readonly #bytes = { request: 0, response: 0 };
   #protocolErrors = 0;
+  readonly #reloads = new Map<string, number>([
+    ['ok', 0],
+    ['refused', 0],
+  ]);
 
   constructor() {
     this.observer = {
@@ -51,6 +57,10 @@ export class Counters {
 
   linkLost(cause: LossCause): void {
     add(this.#losses, cause, 1);
+  }
+
+  reloaded(ok: boolean): void {
+    add(this.#reloads, ok ? 'ok' : 'refused', 1);
   }
 
   /** `rule` is one of a closed set of words. */
@@ -108,6 +118,18 @@ export class Counters {
         [['', Math.round((expiresAt.getTime() - Date.now()) / 1000)]],
       );
     }
+    family(
+      'peerpod_forwarder_certificate_reloads_total',
+      'counter',
+      'Attempts to take other certificates, by result.',
+      labelled('result', this.#reloads),
+    );
+    family(
+      'peerpod_forwarder_certificate_last_reload_successful',
+      'gauge',
+      '1 while the certificates in force are those in the files, 0 after a reload that failed.',
+      [['', (this.#gauges?.trustTrouble() ?? null) === null ? 1 : 0]],
+    );
     family('process_resident_memory_bytes', 'gauge', 'Resident memory.', [['', process.memoryUsage.rss()]]);
     return Promise.resolve(`${lines.join('\n')}\n`);
   }

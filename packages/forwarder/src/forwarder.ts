@@ -1,27 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The forwarder as one object: it listens for adaptors, gives each judged link its own relay to the agent, swaps its
 // material on a reload and drains when closed. Flags, signals and the status endpoint are main.ts's.
-import { describeMaterial } from '@peerpod-tls/certs';
 import { listenLink, lossCause, startRelay } from '@peerpod-tls/link';
-import type {
-  CloseReason,
-  VerifiedPeer,
-  ListenSecurity,
-  LinkListener,
-  LossCause,
-  Relay,
-} from '@peerpod-tls/link';
+import type { CloseReason, VerifiedPeer, LinkListener, LossCause, Relay } from '@peerpod-tls/link';
 import type { Logger } from 'pino';
 
 import { checkAgentSocket } from './abstract-socket.js';
 import { agentBackend } from './agent-backend.js';
 import type { AgentBackend } from './agent-backend.js';
-import { readConfigurationFile } from './configuration-file.js';
 import { Counters } from './counters.js';
 import { forwarderRewrites } from './rewrites.js';
+import { openServing } from './live-serving.js';
+import type { LiveServing } from './live-serving.js';
 import type { ForwarderOptions, ListenAddress } from './options.js';
-import { decideServing } from '@peerpod-tls/trust';
-import type { Serving } from '@peerpod-tls/trust';
 
 export interface Forwarder {
   /** The address actually bound. */
@@ -32,6 +23,8 @@ export interface Forwarder {
   agentTrouble(): Promise<string | null>;
   /** When the material in force ends; null when plain text is served. */
   expiresAt(): Date | null;
+  /** Why the files do not say what is in force; null while they do. */
+  trustTrouble(): string | null;
   /**
    * Reads the files again; new links get the new material, open ones stay. A rejection leaves everything as it was.
    * @throws what starting would throw
@@ -55,8 +48,15 @@ export async function startForwarder(
   context: ForwarderContext,
 ): Promise<Forwarder> {
   await checkAgentSocket(options.agentSocket);
-  const running = new RunningForwarder(options, context, load(options, context.log));
-  await running.listen();
+  const counters = context.counters ?? new Counters();
+  const serving = await openServing(options, context.log, ok => counters.reloaded(ok));
+  const running = new RunningForwarder(options, context.log, counters, serving);
+  try {
+    await running.listen();
+  } catch (error) {
+    await serving.close();
+    throw error;
+  }
   return running;
 }
 
@@ -66,16 +66,20 @@ class RunningForwarder implements Forwarder {
   readonly #counters: Counters;
   readonly #agent: AgentBackend;
   readonly #relays = new Set<Relay>();
-  #serving: Serving;
+  readonly #serving: LiveServing;
   #listener: LinkListener | null = null;
 
-  constructor(options: ForwarderOptions, context: ForwarderContext, serving: Serving) {
+  constructor(options: ForwarderOptions, log: Logger, counters: Counters, serving: LiveServing) {
     const { agentSocket, agentTimeoutMs } = options;
     this.#options = options;
-    this.#log = context.log;
-    this.#counters = context.counters ?? new Counters();
-    this.#counters.watch({ links: () => this.links(), expiresAt: () => this.expiresAt() });
-    this.#agent = agentBackend({ agentSocket, timeoutMs: agentTimeoutMs, log: context.log });
+    this.#log = log;
+    this.#counters = counters;
+    counters.watch({
+      links: () => this.links(),
+      expiresAt: () => this.expiresAt(),
+      trustTrouble: () => this.trustTrouble(),
+    });
+    this.#agent = agentBackend({ agentSocket, timeoutMs: agentTimeoutMs, log });
     this.#serving = serving;
   }
 
@@ -88,7 +92,7 @@ class RunningForwarder implements Forwarder {
   async listen(): Promise<void> {
     this.#listener = await listenLink({
       ...this.#options.listen,
-      security: this.#security(),
+      security: this.#serving.security,
       maxPeers: this.#options.maxLinks,
       onPeer: peer => this.#serve(peer),
       onRefused: refusal => this.#counters.linkRefused(refusal.rule),
@@ -101,37 +105,25 @@ class RunningForwarder implements Forwarder {
   }
 
   expiresAt(): Date | null {
-    return this.#serving.t === 'plain' ? null : this.#serving.material.expiresAt;
+    return this.#serving.expiresAt();
   }
 
   agentTrouble(): Promise<string | null> {
     return this.#agent.trouble();
   }
 
-  async reload(): Promise<void> {
-    this.#serving = load(this.#options, this.#log);
+  trustTrouble(): string | null {
+    return this.#serving.trouble();
+  }
+
+  reload(): Promise<void> {
+    return this.#serving.reload();
   }
 
   async close(signal: AbortSignal): Promise<void> {
     await this.#listener?.close();
+    await this.#serving.close();
     await Promise.all([...this.#relays].map(relay => relay.drain(signal)));
-  }
-
-  /** Asked for each connection, so that a reload is one assignment. */
-  #security(): ListenSecurity {
-    const { t } = this.#serving;
-    if (t === 'plain') return { t };
-    const live = (): Exclude<Serving, { t: 'plain' }> => {
-      if (this.#serving.t === 'plain') throw new Error('internal error: TLS turned off while serving');
-      return this.#serving;
-    };
-    return {
-      t,
-      material: () => live().material,
-      get profile() {
-        return live().profile;
-      },
-    };
   }
 
   #serve(peer: VerifiedPeer): void {
@@ -172,38 +164,4 @@ function lossOf(peer: VerifiedPeer, { why }: CloseReason): LossCause | null {
   if (why === 'downstream-protocol') return 'protocol';
   const failure = peer.failure();
   return why === 'downstream-closed' && failure !== null ? lossCause(failure) : null;
-}
-
-/** Reads, checks and says what an operator should know. */
-function load(options: ForwarderOptions, log: Logger): Serving {
-  const file = readConfigurationFile(options.configFile);
-  const { serving, notes } = decideServing(options, file);
-  const { path, unknownKeys, exposedMode, config } = file;
-  if (unknownKeys.length > 0)
-    log.warn({ file: path, keys: unknownKeys }, 'unknown configuration keys ignored');
-  if (exposedMode !== null && !options.disableTls)
-    log.warn({ file: path, mode: exposedMode }, 'private key readable by others');
-  for (const note of notes) log.warn(note.fields, note.text);
-  if (hasTunnel(config.podNetwork)) log.warn({ file: path }, 'pod network of the configuration not set up');
-  log.info(
-    {
-      mode: serving.t,
-      ...(serving.t === 'plain'
-        ? {}
-        : { material: describeMaterial(serving.material), profile: serving.profile }),
-    },
-    'configuration loaded',
-  );
-  return serving;
-}
-
-/** Whether the adaptor expects a tunnel for the pod's own traffic, which this forwarder does not make. */
-function hasTunnel(podNetwork: unknown): boolean {
-  return (
-    typeof podNetwork === 'object' &&
-    podNetwork !== null &&
-    'tunnel-type' in podNetwork &&
-    typeof podNetwork['tunnel-type'] === 'string' &&
-    podNetwork['tunnel-type'] !== ''
-  );
 }

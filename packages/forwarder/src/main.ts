@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program: read the command line, make the log, run the forwarder until a signal ends it.
+import { deadline } from '@peerpod-tls/base';
 import { createLogger, joinHostPort, reportError, runServices } from '@peerpod-tls/daemon';
 import type { ReadyDetails, Service } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
@@ -66,6 +67,7 @@ class ForwarderService implements Service {
   }
 
   async close(): Promise<void> {
-    await this.running?.close(AbortSignal.timeout(this.#options.drainMs));
+    using signal = deadline(this.#options.drainMs);
+    await this.running?.close(signal);
   }
 }

@@ -37,13 +37,15 @@ export function statusService(
   };
 }
 
-/** Ready: a call that came now would find a listener, a certificate that is valid, and the agent. */
+/** Ready: a call that came now would find a listener, the certificates of the files, valid, and the agent. */
 async function ready(forwarder: Forwarder | null): Promise<CheckResult> {
   if (forwarder === null) return { ok: false, reason: 'not listening yet' };
   const expiresAt = forwarder.expiresAt();
   if (expiresAt !== null && expiresAt.getTime() <= Date.now()) {
     return { ok: false, reason: `the certificate expired at ${expiresAt.toISOString()}` };
   }
+  const trust = forwarder.trustTrouble();
+  if (trust !== null) return { ok: false, reason: trust };
   const trouble = await forwarder.agentTrouble();
   return trouble === null ? { ok: true, reason: 'listening, agent there' } : { ok: false, reason: trouble };
 }

@@ -1,34 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one error a provider throws. It may carry an instance, because a creation can fail after the platform made one.
+import { CodedError, type ErrorDetails } from '@peerpod-tls/base';
 import type { Instance } from './provider.js';
 
 export type ProviderErrorCode =
+  /** A flag, or what a pod asks for, is not what this provider can do. */
   | 'ERR_PROVIDER_CONFIG'
+  /** What every instance needs is not there now: an engine, a program, a directory. */
+  | 'ERR_PROVIDER_UNAVAILABLE'
   | 'ERR_PROVIDER_CREATE'
   | 'ERR_PROVIDER_DELETE'
   | 'ERR_PROVIDER_LIST'
-  | 'ERR_PROVIDER_LIMIT'
   | 'ERR_PROVIDER_DISK_FULL'
+  /** The caller gave up. */
   | 'ERR_PROVIDER_ABORTED';
 
-export interface ProviderErrorOptions {
-  readonly hint?: string | undefined;
-  readonly cause?: unknown;
+export interface ProviderErrorDetails extends ErrorDetails {
   /** What exists all the same and must be deleted by the caller. */
   readonly instance?: Instance | undefined;
 }
 
-export class ProviderError extends Error {
-  readonly code: ProviderErrorCode;
-  readonly hint: string | undefined;
+export class ProviderError extends CodedError<ProviderErrorCode> {
   readonly instance: Instance | undefined;
 
-  constructor(code: ProviderErrorCode, message: string, options: ProviderErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.name = 'ProviderError';
-    this.code = code;
-    this.hint = options.hint;
-    this.instance = options.instance;
+  constructor(code: ProviderErrorCode, message: string, details: ProviderErrorDetails = {}) {
+    super(code, message, details);
+    this.instance = details.instance;
   }
 }
 

@@ -3,22 +3,22 @@
 import type { Flag, FlagValues } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
 
-/** What the shim asked for, resolved; the same for every provider. */
+/** What a VM is to be, resolved; the same for every provider. */
 export interface InstanceSpec {
   readonly sandbox: string;
   /** Name the instance should carry, already cut to `limits.nameLength`. */
   readonly name: string;
   readonly podName: string;
   readonly podNamespace: string;
-  /** The letter, cloud-config text. Holds a private key: a provider keeps it in memory or in a 0600 file, never in a log. */
+  /** Cloud-config text. Holds a private key: a provider keeps it in memory or in a 0600 file, never in a log. */
   readonly userData: string;
   /** Empty: the provider's own default. */
   readonly instanceType: string;
   /** Empty: the provider's own default. */
   readonly image: string;
-  /** 0: no wish. */
+  /** 0: the provider's own default. */
   readonly vcpus: number;
-  /** Mebibytes; 0: no wish. */
+  /** Mebibytes; 0: the provider's own default. */
   readonly memoryMiB: number;
   readonly gpus: number;
 }
@@ -33,7 +33,7 @@ export interface Instance {
 }
 
 export interface ProviderLimits {
-  /** Largest letter the platform takes, in bytes before any encoding. */
+  /** Largest user-data the platform takes, in bytes before any encoding. */
   readonly userDataBytes: number;
   /** Longest instance name, in characters. */
   readonly nameLength: number;
@@ -51,9 +51,15 @@ export interface Provider {
   /** Checks the configuration against the platform; a rejection stops the adaptor at start. */
   verify?(signal: AbortSignal): Promise<void>;
   /**
+   * Whether an instance could be made now: what each of them needs is there and answers (an engine, a program, a
+   * directory with free space). It is asked every few seconds for `/readyz`, so it is quick and costs the platform next
+   * to nothing. Rejects with a `ProviderError` whose message is the reason, and with the signal's reason.
+   */
+  check(signal: AbortSignal): Promise<void>;
+  /**
    * Makes one instance and returns once its addresses are known. `token` names the request: a second call with the
-   * same token returns the same instance instead of making another. It settles soon after `signal` is aborted. A failure after the instance exists throws a
-   * `ProviderError` whose `instance` says what must be deleted.
+   * same token returns the same instance instead of making another. It settles soon after `signal` is aborted. A
+   * failure after the instance exists throws a `ProviderError` whose `instance` says what must be deleted.
    */
   createInstance(
     spec: InstanceSpec,

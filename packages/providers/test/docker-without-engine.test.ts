@@ -133,16 +133,20 @@ await t.test('an engine that is not there is named, with how to start it', async
     makeProvider(log, [`-docker-host=${host}`, `-data-dir=${directory}/letters`, '-docker-user-data=copy']);
   const absent = await provider(`unix://${directory}/none.sock`);
   await t.rejects(absent.verify?.(never) ?? Promise.resolve(), {
-    code: 'ERR_PROVIDER_CONFIG',
+    code: 'ERR_PROVIDER_UNAVAILABLE',
     message: /the socket does not exist/,
     hint: /systemctl start docker/,
   });
   await t.rejects(absent.createInstance(specOf('a', 'letter'), create), {
-    code: 'ERR_PROVIDER_CREATE',
+    code: 'ERR_PROVIDER_UNAVAILABLE',
     message: /podvm-a was not made: there is no Docker Engine at unix:/,
   });
-  await t.rejects(absent.listInstances(never), { code: 'ERR_PROVIDER_LIST' });
-  await t.rejects(absent.deleteInstance('0123456789abcdef', never), { code: 'ERR_PROVIDER_DELETE' });
+  await t.rejects(absent.check(never), {
+    code: 'ERR_PROVIDER_UNAVAILABLE',
+    message: /there is no Docker Engine/,
+  });
+  await t.rejects(absent.listInstances(never), { code: 'ERR_PROVIDER_UNAVAILABLE' });
+  await t.rejects(absent.deleteInstance('0123456789abcdef', never), { code: 'ERR_PROVIDER_UNAVAILABLE' });
   const closed = createTcp();
   await new Promise<void>(resolve => closed.listen(0, '127.0.0.1', resolve));
   const address = closed.address();
@@ -167,6 +171,28 @@ async function engine(
   const flags = [`-docker-host=unix://${directory}/d.sock`, `-data-dir=${directory}/letters`];
   return { flags, directory };
 }
+
+await t.test(
+  'an image or a network that is gone is the reason why no pod could start, until it is back',
+  async t => {
+    const gone = new Set<string>();
+    const { flags } = await engine(t, (request, response) => {
+      const part = request.url?.split('/')[1] ?? '';
+      response.writeHead(gone.has(part) ? 404 : 200).end('{"message":"no such thing"}');
+    });
+    const provider = await makeProvider(log, flags);
+    await t.resolves(provider.check(never));
+    for (const [part, message] of [
+      ['images', 'the engine has no image peerpod-pod-vm'],
+      ['networks', 'the engine has no network bridge'],
+    ] as const) {
+      gone.add(part);
+      await t.rejects(provider.check(never), { code: 'ERR_PROVIDER_UNAVAILABLE', message, hint: /docker/ });
+      gone.clear();
+      await t.resolves(provider.check(never));
+    }
+  },
+);
 
 await t.test('an engine that talks nonsense is refused, and nothing of the letter stays', async t => {
   for (const [says, message] of [

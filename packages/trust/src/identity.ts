@@ -10,6 +10,7 @@ import {
   type TlsMaterial,
 } from '@peerpod-tls/certs';
 import type { LinkSecurity } from '@peerpod-tls/link';
+import type { LiveMaterial, ReloadTrouble } from './live-material.js';
 import { MANUAL_SERVER_NAME, type LinkProfile } from './tls-mode.js';
 
 /** The TLS part of user-data; empty fields are left out of it. Holds a private key in automatic mode. */
@@ -49,6 +50,8 @@ export interface Identity {
   /** Makes what a new VM needs to be recognised and to recognise us. */
   issue(serverName: string): Promise<IssuedUserData>;
   expiries(): readonly Expiry[];
+  /** Why the files do not say what is in force; null while they do. */
+  trouble(): ReloadTrouble | null;
   /** Facts for the line 'identity ready'. */
   describe(): { readonly authority: LeafFacts | null; readonly client: LeafFacts | null };
 }
@@ -57,7 +60,7 @@ export function leafFacts(summary: CertificateSummary): LeafFacts {
   return {
     subject: summary.subject,
     fingerprint: summary.fingerprint,
-    notAfter: new Date(summary.notAfter).toISOString(),
+    notAfter: summary.notAfter,
   };
 }
 
@@ -68,6 +71,7 @@ export function disabledIdentity(): Identity {
     serverName: () => '',
     issue: async () => ({ tls: {}, leaf: null }),
     expiries: () => [],
+    trouble: () => null,
     describe: () => ({ authority: null, client: null }),
   };
 }
@@ -110,6 +114,7 @@ export function automaticIdentity({ authority, client, algorithm, link }: Automa
       };
     },
     expiries: () => [expiry('ca', authority.certificate), expiry('client', client.leaf)],
+    trouble: () => null,
     describe: () => ({
       authority: leafFacts(describeCertificate(authority.certificate)),
       client: leafFacts(describeCertificate(client.leaf)),
@@ -118,7 +123,8 @@ export function automaticIdentity({ authority, client, algorithm, link }: Automa
 }
 
 /** Users brought everything; a VM's image has its own pair, and user-data only carries the profile. */
-export function manualIdentity(material: () => TlsMaterial, link: LinkProfile): Identity {
+export function manualIdentity(live: Pick<LiveMaterial, 'current' | 'trouble'>, link: LinkProfile): Identity {
+  const material = (): TlsMaterial => live.current.material;
   return {
     mode: 'manual',
     security: { t: 'tls', material, profile: link.profile },
@@ -131,6 +137,7 @@ export function manualIdentity(material: () => TlsMaterial, link: LinkProfile): 
         ...anchors.map(anchor => expiry('bundle', anchor)),
       ];
     },
+    trouble: () => live.trouble,
     describe: () => ({ authority: null, client: leafFacts(describeCertificate(material().leaf)) }),
   };
 }

@@ -1,79 +1,108 @@
 // SPDX-License-Identifier: Apache-2.0
-// The certificates users bring, kept current: read again when their files change or when told to. New links get the new
-// material, open ones keep theirs, and material that does not pass its checks never replaces material that did.
+// What a daemon is secured by while it runs, kept current: read again when its files change or when told to. New links
+// get the new material, open ones keep theirs, and material that does not pass never replaces material that did. One
+// way for both daemons; which files these are is the source's affair (client-files.ts, serving.ts).
 import { createHash } from 'node:crypto';
 import { watch, type FSWatcher } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { codeOf, reasonOf } from '@peerpod-tls/base';
-import { checkMaterial, describeMaterial, readPem, type TlsMaterial } from '@peerpod-tls/certs';
+import { codeOf, readSmallFile, reasonOf } from '@peerpod-tls/base';
+import { describeMaterial, type TlsMaterial, type TlsProfile } from '@peerpod-tls/certs';
 import type { Logger } from 'pino';
+import { daysUntil } from './days.js';
+import { TrustError } from './errors.js';
 
-export interface MaterialFiles {
-  readonly caFile: string;
-  readonly certFile: string;
-  readonly keyFile: string;
+/** What is swapped as one: checked material, the profile it is used under, and what an operator should know of it. */
+export interface InForce {
+  readonly material: TlsMaterial;
+  readonly profile: TlsProfile;
+  /** Warnings, each as the constant text and the fields of a log line. */
+  readonly notes: readonly Note[];
 }
 
-export interface LiveMaterialOptions {
-  readonly files: MaterialFiles;
+export interface Note {
+  readonly text: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** Where material comes from. */
+export interface MaterialSource<T extends InForce = InForce> {
+  /** Every file that `read` reads. */
+  readonly files: readonly string[];
+  /** Reads, parses and checks them. @throws the error that names file and flag */
+  read(): T;
+}
+
+export interface LiveMaterialOptions<T extends InForce> {
+  readonly source: MaterialSource<T>;
+  /** Tries what was read before it is put in force. @throws what is wrong with it */
+  readonly prove: (next: T) => Promise<void>;
   readonly log: Logger;
   /** How long the files must be quiet before they are read, in milliseconds. Default 200: a rotation writes several. */
   readonly settleMs?: number;
   /** How often the files are compared without any event, in milliseconds. Default 60 000: some mounts send none. */
   readonly pollMs?: number;
-  /** Called after each attempt that found changed files. */
+  /** Called after each attempt to put other material in force. */
   readonly onReload?: (ok: boolean) => void;
 }
 
-const DAY_MS = 86_400_000;
+/** Why the last attempt to put other material in force failed. */
+export interface ReloadTrouble {
+  readonly at: Date;
+  readonly reason: string;
+}
+
 /** Certificates and keys are kilobytes; what is bigger is refused when it is read. */
 const MAX_FILE_BYTES = 1024 * 1024;
 
-export class LiveMaterial {
-  readonly #o: LiveMaterialOptions;
-  #current: TlsMaterial;
-  /** Contents the current decision was made on, good or bad: the same bad files are not complained about twice. */
+export class LiveMaterial<T extends InForce = InForce> {
+  readonly #o: LiveMaterialOptions<T>;
+  #current: T;
+  #trouble: ReloadTrouble | null = null;
+  /** Contents the current decision was made on, good or bad. */
   #seen: string;
   #watchers: FSWatcher[] = [];
   #settle: NodeJS.Timeout | null = null;
   #poll: NodeJS.Timeout | null = null;
-  #checking: Promise<void> = Promise.resolve();
+  /** One look at a time, in the order they were asked for. */
+  #looks: Promise<void> = Promise.resolve();
 
-  private constructor(o: LiveMaterialOptions, material: TlsMaterial, seen: string) {
+  private constructor(o: LiveMaterialOptions<T>, current: T, seen: string) {
     this.#o = o;
-    this.#current = material;
+    this.#current = current;
     this.#seen = seen;
   }
 
-  /** Reads and checks the files; throws the CertError that names the file and its flag. */
-  static async open(o: LiveMaterialOptions): Promise<LiveMaterial> {
+  /** Reads, checks and proves; throws the error that names the file and its flag. */
+  static async open<T extends InForce>(o: LiveMaterialOptions<T>): Promise<LiveMaterial<T>> {
     // Looked at before they are read: a change in between is then found again rather than missed.
-    const seen = await contents(o.files);
-    return new LiveMaterial(o, readMaterial(o.files), seen);
+    const seen = digestOf(o.source.files);
+    const first = await prepared(o);
+    for (const note of first.notes) o.log.warn(note.fields, note.text);
+    return new LiveMaterial(o, first, seen);
   }
 
-  get current(): TlsMaterial {
+  get current(): T {
     return this.#current;
+  }
+
+  /** Null while what is in force is what the files say. */
+  get trouble(): ReloadTrouble | null {
+    return this.#trouble;
   }
 
   /** Begins to watch. Directories are watched, since a rotation replaces the files, or a link beside them. */
   watch(): void {
-    const { caFile, certFile, keyFile } = this.#o.files;
-    for (const directory of new Set(
-      [caFile, certFile, keyFile].map(file => path.dirname(path.resolve(file))),
-    )) {
+    const { log, source, pollMs } = this.#o;
+    for (const directory of new Set(source.files.map(file => path.dirname(path.resolve(file))))) {
       try {
         const watcher = watch(directory, { persistent: false }, () => this.#touched());
-        watcher.on('error', err =>
-          this.#o.log.warn({ err, directory }, 'certificate directory no longer watched'),
-        );
+        watcher.on('error', err => log.warn({ err, directory }, 'certificate directory no longer watched'));
         this.#watchers.push(watcher);
       } catch (err) {
-        this.#o.log.warn({ err, directory }, 'certificate directory not watched, compared every minute only');
+        log.warn({ err, directory }, 'certificate directory not watched, compared every minute only');
       }
     }
-    this.#poll = setInterval(() => void this.check(), this.#o.pollMs ?? 60_000).unref();
+    this.#poll = setInterval(() => void this.check(), pollMs ?? 60_000).unref();
   }
 
   #touched(): void {
@@ -81,50 +110,61 @@ export class LiveMaterial {
     this.#settle = setTimeout(() => void this.check(), this.#o.settleMs ?? 200).unref();
   }
 
-  /** Reads the files if they changed since the last look. One look at a time; never rejects. */
+  /** Reads the files if they changed since the last look. Never rejects. */
   check(): Promise<void> {
-    this.#checking = this.#checking.then(() => this.#look());
-    return this.#checking;
-  }
-
-  async #look(): Promise<void> {
-    const now = await contents(this.#o.files);
-    if (now === this.#seen) return;
-    this.#seen = now;
-    try {
-      this.#swap();
-      this.#o.onReload?.(true);
-    } catch (err) {
-      this.#o.log.error(
-        { err, reason: reasonOf(err), currentDays: this.#daysLeft() },
-        'certificates not reloaded, the old ones stay in force',
-      );
-      this.#o.onReload?.(false);
-    }
+    return this.#inTurn(async () => {
+      const found = digestOf(this.#o.source.files);
+      if (found !== this.#seen) await this.#replace(found).catch(() => {});
+      else if (this.#trouble !== null) await this.#retry();
+    });
   }
 
   /** Reads the files now, changed or not. Rejects when they are bad; the old material is then still in force. */
-  async reload(): Promise<void> {
-    await this.#checking;
-    this.#seen = await contents(this.#o.files);
+  reload(): Promise<void> {
+    return this.#inTurn(() => this.#replace(digestOf(this.#o.source.files)));
+  }
+
+  #inTurn(look: () => Promise<void>): Promise<void> {
+    const done = this.#looks.then(look);
+    this.#looks = done.catch(() => {});
+    return done;
+  }
+
+  /** The same bad files are complained about once; what was only early, such as a certificate of tomorrow, passes later. */
+  async #retry(): Promise<void> {
+    const again = await prepared(this.#o).catch(() => null);
+    if (again !== null) await this.#replace(this.#seen).catch(() => {});
+  }
+
+  async #replace(found: string): Promise<void> {
+    const { log, onReload } = this.#o;
+    this.#seen = found;
     try {
-      this.#swap();
-      this.#o.onReload?.(true);
-    } catch (error) {
-      this.#o.onReload?.(false);
-      throw error;
+      const next = await prepared(this.#o);
+      for (const note of next.notes) log.warn(note.fields, note.text);
+      log.info(
+        { material: describeMaterial(next.material), days: daysUntil(next.material.expiresAt) },
+        'certificates reloaded',
+      );
+      onReload?.(true);
+      this.#trouble = null;
+      // Last, and it cannot fail: whatever went wrong before left the old in force.
+      this.#current = next;
+    } catch (cause) {
+      const { expiresAt } = this.#current.material;
+      const reason = reasonOf(cause);
+      this.#trouble = { at: new Date(), reason };
+      log.error(
+        { err: cause, reason, currentUntil: expiresAt, currentDays: daysUntil(expiresAt) },
+        'certificates not reloaded, the old ones stay in force',
+      );
+      onReload?.(false);
+      throw new TrustError(
+        'ERR_TRUST_NOT_RELOADED',
+        `the certificates in force stay, with ${daysUntil(expiresAt)} days left: ${reason}`,
+        { hint: hintOf(cause), cause },
+      );
     }
-  }
-
-  #swap(): void {
-    const next = readMaterial(this.#o.files);
-    this.#current = next;
-    for (const warning of next.warnings) this.#o.log.warn({ warning }, 'certificates have a flaw');
-    this.#o.log.info({ material: describeMaterial(next), days: this.#daysLeft() }, 'certificates reloaded');
-  }
-
-  #daysLeft(): number {
-    return Math.floor((this.#current.expiresAt.getTime() - Date.now()) / DAY_MS);
   }
 
   async close(): Promise<void> {
@@ -132,33 +172,33 @@ export class LiveMaterial {
     if (this.#poll !== null) clearInterval(this.#poll);
     for (const watcher of this.#watchers) watcher.close();
     this.#watchers = [];
-    await this.#checking;
+    await this.#looks;
   }
 }
 
-function readMaterial({ caFile, certFile, keyFile }: MaterialFiles): TlsMaterial {
-  return checkMaterial({
-    role: 'client',
-    cert: readPem(certFile, '-cert-file'),
-    key: readPem(keyFile, '-cert-key'),
-    anchors: readPem(caFile, '-ca-cert-file'),
-  });
+/** What the files say, read, parsed, checked and proved; nothing is in force by it. */
+async function prepared<T extends InForce>({ source, prove }: LiveMaterialOptions<T>): Promise<T> {
+  const next = source.read();
+  await prove(next);
+  return next;
 }
 
-/** What the three files hold, as a digest for comparing; a file that cannot be read counts by its error. */
-async function contents({ caFile, certFile, keyFile }: MaterialFiles): Promise<string> {
-  const parts = await Promise.all([caFile, certFile, keyFile].map(digestOf));
-  return parts.join(' ');
-}
-
-async function digestOf(file: string): Promise<string> {
-  try {
-    const found = await stat(file);
-    if (!found.isFile() || found.size > MAX_FILE_BYTES) return `odd:${found.mode}:${found.size}`;
-    return createHash('sha256')
-      .update(await readFile(file))
-      .digest('base64');
-  } catch (error) {
-    return `error:${codeOf(error)}`;
+/** What the files hold, as a digest for comparing; a file that cannot be read counts by its error. */
+function digestOf(files: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const file of files) {
+    try {
+      const { bytes } = readSmallFile(file, { maxBytes: MAX_FILE_BYTES });
+      hash.update(`\n${bytes.length}:`).update(bytes);
+    } catch (error) {
+      hash.update(`\n${codeOf(error)}`);
+    }
   }
+  return hash.digest('base64');
+}
+
+function hintOf(error: unknown): string | undefined {
+  return typeof error === 'object' && error !== null && 'hint' in error && typeof error.hint === 'string'
+    ? error.hint
+    : undefined;
 }

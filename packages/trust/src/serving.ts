@@ -6,24 +6,17 @@ import { statSync } from 'node:fs';
 import { checkMaterial, parseTlsProfile, readPem } from '@peerpod-tls/certs';
 import type { PemSource, TlsMaterial, TlsProfile } from '@peerpod-tls/certs';
 
+import { flawsOf } from './client-files.js';
 import { TrustError } from './errors.js';
+import type { InForce, Note } from './live-material.js';
 
-/** How the forwarder serves. `tls-any-client` and `plain` exist only behind a flag that says so. */
-export type Serving =
-  | { readonly t: 'tls'; readonly material: TlsMaterial; readonly profile: TlsProfile }
-  | { readonly t: 'tls-any-client'; readonly material: TlsMaterial; readonly profile: TlsProfile }
-  | { readonly t: 'plain' };
-
-export interface ServingDecision {
-  readonly serving: Serving;
-  /** What an operator should know though it stops nothing; constant text and fields for the log. */
-  readonly notes: readonly Note[];
+/** TLS as it is served; `tls-any-client` exists only behind a flag that says so. */
+export interface TlsServing extends InForce {
+  readonly t: 'tls' | 'tls-any-client';
 }
 
-export interface Note {
-  readonly text: string;
-  readonly fields: Readonly<Record<string, unknown>>;
-}
+/** How the forwarder serves, with what an operator should know though it stops nothing. */
+export type Serving = TlsServing | { readonly t: 'plain'; readonly notes: readonly Note[] };
 
 /** The forwarder's flags that decide; files undefined when not given. */
 export interface ServingFlags {
@@ -56,7 +49,7 @@ export function decideServing(
   flags: ServingFlags,
   file: ServingConfiguration,
   now: Date = new Date(),
-): ServingDecision {
+): Serving {
   const notes: Note[] = [];
   const ignored = tlsSettings(flags, file.config);
   if (flags.disableTls) {
@@ -64,7 +57,7 @@ export function decideServing(
       text: 'plain text served to anybody who can reach the port (-disable-tls)',
       fields: { ignored },
     });
-    return { serving: { t: 'plain' }, notes };
+    return { t: 'plain', notes };
   }
   const pair = serverPair(flags, file, notes);
   const anchors = clientAnchors(flags, file);
@@ -92,8 +85,11 @@ export function decideServing(
   });
   if (anchors === null)
     notes.push({ text: 'any client served without a certificate (-allow-any-client)', fields: {} });
+  notes.push(...flawsOf(material.warnings));
   return {
-    serving: { t: anchors === null ? 'tls-any-client' : 'tls', material, profile: profileOf(file, material) },
+    t: anchors === null ? 'tls-any-client' : 'tls',
+    material,
+    profile: profileOf(file, material),
     notes,
   };
 }

@@ -90,7 +90,7 @@ t.test('the disk under the pod VMs', { skip, timeout: 60_000 }, async t => {
     adaptor.hypervisor.StartVM({ id: 'full' }),
     status(
       8,
-      /pod VM \S+ was not made: there is no room in \S+ \(\d.* of 512 KiB free, -data-dir\): .*ENOSPC/,
+      /pod VM \S+ was not made: there is no free space in \S+ \(\d.* of 512 KiB free, -data-dir\): .*ENOSPC/,
     ),
   );
   t.notMatch(adaptor.program.stderr, /PRIVATE KEY/);

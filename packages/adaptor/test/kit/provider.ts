@@ -29,6 +29,8 @@ export class TestProvider implements Provider {
   failAfterCreate = 0;
   /** Creations that fail before. */
   failCreate = 0;
+  /** What `check` rejects with, while it is set. */
+  trouble: Error | null = null;
   /** Deletions that fail. */
   failDelete = 0;
   /** Awaited before an instance is made; a test holds a creation with it. */
@@ -84,6 +86,10 @@ export class TestProvider implements Provider {
     await this.vms.get(id)?.vm.shutdown();
     this.vms.delete(id);
     this.deleted.push(id);
+  }
+
+  async check(): Promise<void> {
+    if (this.trouble !== null) throw this.trouble;
   }
 
   async listInstances(): Promise<readonly Instance[]> {

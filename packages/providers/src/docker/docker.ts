@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The provider `docker`: a pod VM is a container on a Docker Engine, unprivileged unless asked for. Requests, the
 // container's shape, the letter's way in and the flags have files of their own.
+import { deadline, KeyedMutex } from '@peerpod-tls/base';
 import type { FlagValues } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
 
@@ -52,8 +53,8 @@ class DockerProvider implements Provider {
   readonly #engine: DockerEngine;
   readonly #log: Logger;
   readonly #letters: LetterDirectory | null;
-  /** The last creation asked for with each token: the next one with it waits. */
-  readonly #turns = new Map<string, Promise<unknown>>();
+  /** One creation at a time with each token. */
+  readonly #turns = new KeyedMutex();
 
   constructor(settings: DockerSettings, engine: DockerEngine, log: Logger) {
     this.#settings = settings;
@@ -62,17 +63,21 @@ class DockerProvider implements Provider {
     this.#letters = settings.letters === null ? null : new LetterDirectory(settings.letters);
   }
 
-  /** That the engine answers, that the image and the network are there, and that letters can be written. */
-  async verify(signal: AbortSignal): Promise<void> {
+  verify(signal: AbortSignal): Promise<void> {
+    return this.check(signal);
+  }
+
+  /** That the engine answers, that the image and the network are there, and that user-data can be written. */
+  async check(signal: AbortSignal): Promise<void> {
     const { image, network } = this.#settings;
     const look = async (path: string, missing: string, hint: string): Promise<void> => {
       try {
-        await this.#engine.call('GET', path, 'ERR_PROVIDER_CONFIG', { signal });
+        await this.#engine.call('GET', path, { signal });
       } catch (error) {
         if (error instanceof EngineRefusal && error.status === 404) {
-          throw new ProviderError('ERR_PROVIDER_CONFIG', missing, { hint, cause: error });
+          throw new ProviderError('ERR_PROVIDER_UNAVAILABLE', missing, { hint, cause: error });
         }
-        throw asProviderError('ERR_PROVIDER_CONFIG', 'the Docker Engine refused a look', error);
+        throw asProviderError('ERR_PROVIDER_UNAVAILABLE', 'the Docker Engine refused a look', error);
       }
     };
     await look('/version', 'this is no Docker Engine', 'check -docker-host');
@@ -85,7 +90,7 @@ class DockerProvider implements Provider {
     spec: InstanceSpec,
     { token, signal }: { readonly token: string; readonly signal: AbortSignal },
   ): Promise<Instance> {
-    return this.#inTurn(token, () => this.#create(spec, token, signal));
+    return this.#turns.run(token, () => this.#create(spec, token, signal));
   }
 
   async deleteInstance(id: string, signal: AbortSignal): Promise<void> {
@@ -93,7 +98,7 @@ class DockerProvider implements Provider {
     if (!ID.test(id)) return;
     const { owner } = this.#settings;
     try {
-      const answer = await this.#engine.call('GET', `/containers/${id}/json`, 'ERR_PROVIDER_DELETE', {
+      const answer = await this.#engine.call('GET', `/containers/${id}/json`, {
         signal,
       });
       if (textIn(answer, 'Config', 'Labels', LABEL.owner) !== owner) return;
@@ -119,7 +124,7 @@ class DockerProvider implements Provider {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled(this.#turns.values());
+    await this.#turns.idle();
   }
 
   async #create(spec: InstanceSpec, token: string, signal: AbortSignal): Promise<Instance> {
@@ -148,13 +153,13 @@ class DockerProvider implements Provider {
     const id = await this.#createContainer(spec.name, token, body);
     signal.throwIfAborted();
     if (letter === null) {
-      await this.#engine.call('PUT', `/containers/${id}/archive`, 'ERR_PROVIDER_CREATE', {
+      await this.#engine.call('PUT', `/containers/${id}/archive`, {
         query: { path: '/' },
         tar: letterArchive(spec.userData),
         signal,
       });
     }
-    await this.#engine.call('POST', `/containers/${id}/start`, 'ERR_PROVIDER_CREATE', {
+    await this.#engine.call('POST', `/containers/${id}/start`, {
       accept: [304],
       signal,
     });
@@ -180,10 +185,10 @@ class DockerProvider implements Provider {
   async #createContainer(name: string, token: string, body: Record<string, unknown>): Promise<string> {
     const create = async (as: string): Promise<string> =>
       textIn(
-        await this.#engine.call('POST', '/containers/create', 'ERR_PROVIDER_CREATE', {
+        await this.#engine.call('POST', '/containers/create', {
           query: { name: as },
           body,
-          signal: AbortSignal.timeout(UNDO_MS),
+          signal: deadline(UNDO_MS),
         }),
         'Id',
       );
@@ -202,7 +207,7 @@ class DockerProvider implements Provider {
     cause: unknown,
     caller: AbortSignal,
   ): Promise<ProviderError> {
-    const signal = AbortSignal.timeout(UNDO_MS);
+    const signal = deadline(UNDO_MS);
     let left: Instance | undefined;
     try {
       for (const instance of await this.#ofToken(token, 'ERR_PROVIDER_CREATE', signal)) {
@@ -229,7 +234,7 @@ class DockerProvider implements Provider {
   async #remove(id: string, signal: AbortSignal): Promise<void> {
     const query = { force: '1', v: '1' };
     try {
-      await this.#engine.call('DELETE', `/containers/${id}`, 'ERR_PROVIDER_DELETE', {
+      await this.#engine.call('DELETE', `/containers/${id}`, {
         query,
         accept: [404],
         signal,
@@ -237,7 +242,7 @@ class DockerProvider implements Provider {
     } catch (error) {
       if (!(error instanceof EngineRefusal) || error.status !== 409) throw error;
       // Somebody else is removing it already.
-      await this.#engine.call('POST', `/containers/${id}/wait`, 'ERR_PROVIDER_DELETE', {
+      await this.#engine.call('POST', `/containers/${id}/wait`, {
         query: { condition: 'removed' },
         accept: [404],
         signal,
@@ -251,7 +256,7 @@ class DockerProvider implements Provider {
     signal: AbortSignal,
   ): Promise<Inspected | null> {
     try {
-      const answer = await this.#engine.call('GET', `/containers/${id}/json`, code, { signal });
+      const answer = await this.#engine.call('GET', `/containers/${id}/json`, { signal });
       return inspected(answer, id, this.#settings.network);
     } catch (error) {
       if (error instanceof EngineRefusal && error.status === 404) return null;
@@ -270,7 +275,7 @@ class DockerProvider implements Provider {
   ): Promise<readonly Instance[]> {
     try {
       const query = { all: '1', filters: JSON.stringify({ label }) };
-      const answer = await this.#engine.call('GET', '/containers/json', code, { query, signal });
+      const answer = await this.#engine.call('GET', '/containers/json', { query, signal });
       if (!Array.isArray(answer)) throw new ProviderError(code, 'the engine answered with no list');
       return answer.flatMap(entry => instanceFromList(entry, this.#settings.network) ?? []);
     } catch (error) {
@@ -282,7 +287,7 @@ class DockerProvider implements Provider {
   async #console(id: string, signal: AbortSignal): Promise<string> {
     const query = { stdout: '1', stderr: '1', tail: CONSOLE_LINES };
     try {
-      const log = await this.#engine.call('GET', `/containers/${id}/logs`, 'ERR_PROVIDER_LIST', {
+      const log = await this.#engine.call('GET', `/containers/${id}/logs`, {
         query,
         signal,
       });
@@ -294,19 +299,7 @@ class DockerProvider implements Provider {
   }
 
   async #processors(signal: AbortSignal): Promise<number> {
-    return numberIn(await this.#engine.call('GET', '/info', 'ERR_PROVIDER_CREATE', { signal }), 'NCPU') ?? 0;
-  }
-
-  async #inTurn<T>(token: string, action: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(token) ?? Promise.resolve();
-    const turn = before.then(action, action);
-    const settled = turn.catch(() => {});
-    this.#turns.set(token, settled);
-    try {
-      return await turn;
-    } finally {
-      if (this.#turns.get(token) === settled) this.#turns.delete(token);
-    }
+    return numberIn(await this.#engine.call('GET', '/info', { signal }), 'NCPU') ?? 0;
   }
 }
 

@@ -4,10 +4,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { deadline, reasonOf } from '@peerpod-tls/base';
 import type DockerModem from 'docker-modem';
 
 import { ProviderError } from '../errors.js';
-import type { ProviderErrorCode } from '../errors.js';
 
 /** No request of ours makes the engine work longer; pulling an image, which would, is none of them. */
 const REQUEST_MS = 60_000;
@@ -56,15 +56,15 @@ export class DockerEngine {
   /**
    * One request. Resolves with the parsed JSON, or with a Buffer when the answer is none.
    *
-   * @throws EngineRefusal when the engine says no; ProviderError with `code` when there is no engine to say anything
+   * @throws EngineRefusal when the engine says no; ProviderError ERR_PROVIDER_UNAVAILABLE when there is no engine to say
+   * anything, ERR_PROVIDER_ABORTED
    */
   async call(
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: string,
-    code: ProviderErrorCode,
     { query, body, tar, accept = [], signal }: EngineRequest,
   ): Promise<unknown> {
-    const limit = AbortSignal.timeout(REQUEST_MS);
+    using limit = deadline(REQUEST_MS, signal);
     try {
       return await new Promise<unknown>((resolve, reject) => {
         this.#modem.dial(
@@ -75,24 +75,24 @@ export class DockerEngine {
             options: { ...(query === undefined ? {} : { _query: query }), _body: body ?? {} },
             ...(tar === undefined ? {} : { file: tar }),
             statusCodes: Object.fromEntries([200, 201, 204, ...accept].map(status => [status, true])),
-            abortSignal: AbortSignal.any([signal, limit]),
+            abortSignal: limit,
           },
           (error, result) => (error === null ? resolve(result) : reject(error)),
         );
       });
     } catch (error) {
-      throw this.#translate(error, code, signal, limit);
+      throw this.#translate(error, signal, limit);
     }
   }
 
-  #translate(error: unknown, code: ProviderErrorCode, caller: AbortSignal, limit: AbortSignal): Error {
+  #translate(error: unknown, caller: AbortSignal, limit: AbortSignal): Error {
     const status = numberIn(error, 'statusCode');
     if (status !== null) return new EngineRefusal(status, engineWords(error));
     if (caller.aborted)
       return new ProviderError('ERR_PROVIDER_ABORTED', 'the request was given up', { cause: error });
     if (limit.aborted) {
       return new ProviderError(
-        code,
+        'ERR_PROVIDER_UNAVAILABLE',
         `the Docker Engine at ${this.#host} did not answer within ${REQUEST_MS / 1000} s`,
         {
           hint: 'look at its log: journalctl -u docker',
@@ -101,7 +101,7 @@ export class DockerEngine {
       );
     }
     const [text, hint] = unreachable(this.#host, textIn(error, 'code'), reasonOf(error));
-    return new ProviderError(code, text, { hint, cause: error });
+    return new ProviderError('ERR_PROVIDER_UNAVAILABLE', text, { hint, cause: error });
   }
 }
 
@@ -234,8 +234,6 @@ function unreachable(host: string, code: string, text: string): readonly [string
       ];
   }
 }
-
-const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** The engine's own sentence, without the client's frame around it. */
 function engineWords(error: unknown): string {

@@ -7,7 +7,7 @@ import type { Flag, FlagValues } from '@peerpod-tls/daemon';
 import type { SharedMount } from './container.js';
 import type { EngineSettings } from './engine.js';
 import { ProviderError } from '../errors.js';
-import { ownerName } from '../host/vm-directory.js';
+import { checkDataDir, ownerName } from '../host/data-dir.js';
 import type { ProviderContext } from '../provider.js';
 
 export const flags = {
@@ -148,7 +148,7 @@ export function readSettings(
     mounts: values['docker-mount'].map(readMount),
     privileged: values['docker-privileged'],
     capabilities: values['docker-capabilities'].map(checkCapability),
-    forwarderOptions: values['forwarder-options'].map(checkWord),
+    forwarderOptions: values['forwarder-options'].map(checkOption),
     port: context.forwarderPort,
     warnings: [
       ...(values['docker-privileged']
@@ -173,18 +173,6 @@ function checkOwner(owner: string): string {
   );
 }
 
-function checkDataDir(given: string, podsDir: string): string {
-  const dataDir = resolve(given);
-  const pods = resolve(podsDir);
-  if (given.startsWith('/') && dataDir !== pods && !dataDir.startsWith(`${pods}/`)) return dataDir;
-  throw refuse(
-    given.startsWith('/')
-      ? `-data-dir ${given} lies in the pods directory ${podsDir}`
-      : `-data-dir is ${JSON.stringify(given)}, not an absolute path`,
-    'user-data holds private keys: give it a directory of its own, or leave -data-dir out',
-  );
-}
-
 function readMount(text: string): SharedMount {
   const [source = '', target = '', ...rest] = text.split(':');
   const inside = target === resolve('/', target) && target !== '/';
@@ -203,7 +191,7 @@ function checkCapability(name: string): string {
   throw refuse(`-docker-capabilities holds ${JSON.stringify(name)}`, 'give names as in NET_ADMIN');
 }
 
-function checkWord(option: string): string {
+function checkOption(option: string): string {
   if (option !== '' && !/[\s\p{Cc}]/u.test(option)) return option;
   throw refuse(
     `-forwarder-options holds ${JSON.stringify(option)}, and an option may hold no space`,

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command of a flag as a list of words, and the program in front of it. No shell is involved, so what only a shell
 // would understand is refused instead of being handed over as a strange argument.
-import { accessSync, constants, statSync } from 'node:fs';
-import { delimiter, join, resolve } from 'node:path';
 import { ProviderError } from '../errors.js';
+import { findProgram } from '../host/program.js';
 
 export interface Command {
   /** The flag it came from, for messages. */
@@ -94,28 +93,13 @@ export function readCommand(text: string, flag: string, env: NodeJS.ProcessEnv):
       hint: `give the path of a script, like ${flag} /etc/peerpod/${flag.slice(1).replace('-command', '')}.sh`,
     });
   }
-  const places = name.includes('/')
-    ? [resolve(name)]
-    : (env['PATH'] ?? '')
-        .split(delimiter)
-        .flatMap(directory => (directory === '' ? [] : [join(directory, name)]));
-  const found = places.find(isProgram);
-  if (found !== undefined) return { flag, program: found, args };
-  const there = places.find(place => statSync(place, { throwIfNoEntry: false })?.isFile() === true);
+  const found = findProgram(name, env['PATH']);
+  if (found.t === 'found') return { flag, program: found.path, args };
   throw new ProviderError(
     'ERR_PROVIDER_CONFIG',
-    there === undefined
-      ? `${flag}: there is no program ${JSON.stringify(name)}${name.includes('/') ? '' : ' in PATH'}`
-      : `${flag}: ${there} may not be executed`,
-    { hint: there === undefined ? 'give the path of a script' : `run: chmod +x ${there}` },
+    found.t === 'missing'
+      ? `${flag}: there is no program ${JSON.stringify(name)}${found.where}`
+      : `${flag}: ${found.path} may not be executed`,
+    { hint: found.t === 'missing' ? 'give the path of a script' : `run: chmod +x ${found.path}` },
   );
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The provider `exec`, where any script is a cloud: its flags, and what they mean. What it does is exec-provider.ts.
-import { join } from 'node:path';
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
 import type { Flag, FlagValues } from '@peerpod-tls/daemon';
 import { ProviderError } from '../errors.js';
 import { ExecProvider, type ExecSettings } from './provider.js';
-import { checkDataDir, defaultDataDir } from './table.js';
 import { readCommand, type Command } from './command-line.js';
-import { ownerName } from '../host/vm-directory.js';
+import { checkDataDir, ownerName } from '../host/data-dir.js';
 import type { ProviderContext, ProviderModule } from '../provider.js';
 
 const CREATE_MS = 600_000;
@@ -110,6 +110,7 @@ function readSettings(
     listMs: timeout ?? LIST_MS,
     userDataBytes: values['user-data-limit'],
     owner,
+    dataDir,
     home: join(dataDir, owner),
     env: {
       ...Object.fromEntries(passedOn),
@@ -118,4 +119,11 @@ function readSettings(
     },
     log: context.log,
   };
+}
+
+/** `/var/lib/peerpod-exec` for root: machines in a cloud outlive a reboot of this one. */
+function defaultDataDir(env: NodeJS.ProcessEnv, uid: number): string {
+  if (uid === 0) return '/var/lib/peerpod-exec';
+  const state = env['XDG_STATE_HOME'] ?? '';
+  return join(isAbsolute(state) ? state : join(homedir(), '.local/state'), 'peerpod-exec');
 }

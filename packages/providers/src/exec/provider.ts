@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The provider `exec` at work: which command runs when, and what its end means. The commands, judging their answers
 // and remembering instances have files of their own.
+import { deadline, KeyedMutex } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
 import { ProviderError } from '../errors.js';
 import { isId, parseCreateAnswer } from './answer.js';
@@ -9,14 +10,17 @@ import { ExecCommands, scriptFailure, type CommandSettings } from './commands.js
 import { howItEnded, lastWords, tailOf } from './failure.js';
 import { endStrayCommand, type Outcome } from './run.js';
 import { ExecTable, instanceOf, isUnfinishedId, keyOf, type ExecRecord } from './table.js';
+import { checkHome } from '../host/data-dir.js';
+import { findProgram } from '../host/program.js';
 import type { Instance, InstanceSpec, Provider } from '../provider.js';
-import { KeyedMutex } from '@peerpod-tls/base';
 
 /** For deleting what a creation that was given up left, in milliseconds; after it the adaptor tries again by itself. */
 const CLEANUP_MS = 60_000;
 
 export interface ExecSettings extends CommandSettings {
   readonly userDataBytes: number;
+  readonly dataDir: string;
+  /** Below the data directory; what this adaptor remembers. */
   readonly home: string;
   readonly log: Logger;
 }
@@ -32,13 +36,24 @@ export class ExecProvider implements Provider {
   constructor(settings: ExecSettings) {
     this.#settings = settings;
     this.#commands = new ExecCommands(settings);
-    this.#table = new ExecTable(settings.home, settings.log);
+    this.#table = new ExecTable(settings.dataDir, settings.home, settings.log);
     this.limits = { userDataBytes: settings.userDataBytes, nameLength: 63 };
   }
 
   async verify(signal: AbortSignal): Promise<void> {
     await this.#table.open();
     await this.#commands.list(signal);
+  }
+
+  /** That the table can be written to, and that the commands are there. None of them is run: that may cost money. */
+  async check(): Promise<void> {
+    const { dataDir, home, create, remove, list } = this.#settings;
+    await checkHome(dataDir, home);
+    for (const command of [create, remove, list]) {
+      if (command === null || findProgram(command.program).t === 'found') continue;
+      const text = `${command.program} (${command.flag}) is gone, or may not be executed any more`;
+      throw new ProviderError('ERR_PROVIDER_UNAVAILABLE', text, { hint: 'put it back, or give another' });
+    }
   }
 
   createInstance(
@@ -197,7 +212,8 @@ export class ExecProvider implements Provider {
     try {
       // Written again with the id, in case this is cut short as well; without it the token is what is left to go by.
       await this.#table.put(record).catch(() => undefined);
-      await this.#delete(record, AbortSignal.timeout(CLEANUP_MS));
+      using late = deadline(CLEANUP_MS);
+      await this.#delete(record, late);
     } catch (cause) {
       const text = `${why}; what it may have made is still to be deleted`;
       throw scriptFailure(code, text, outcome, spec.userData, { cause, instance: instanceOf(record) });

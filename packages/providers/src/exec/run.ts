@@ -2,7 +2,7 @@
 // Runs one command in a process group of its own: document in, bounded output out, an end in any case. What the output
 // means, and what follows from a failure, is decided elsewhere.
 import { spawn } from 'node:child_process';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { abortable, codeOf, deadline, sleep, startTimer } from '@peerpod-tls/base';
 import type { Command } from './command-line.js';
 import { isAlive, startTime, type ProcessId } from '../host/vm-processes.js';
 
@@ -82,7 +82,7 @@ export async function runCommand(o: RunOptions): Promise<Outcome> {
   });
   const closed = new Promise<void>(resolve => child.once('close', () => resolve()));
 
-  const timer = setTimeout(() => end({ t: 'timeout' }), o.timeoutMs);
+  const cancel = startTimer(o.timeoutMs, () => end({ t: 'timeout' }));
   const aborted = (): void => end({ t: 'aborted' });
   o.signal.addEventListener('abort', aborted, { once: true });
   let refusal: { readonly error: unknown } | null = null;
@@ -97,8 +97,10 @@ export async function runCommand(o: RunOptions): Promise<Outcome> {
     }
     const natural = await ended;
     await cut;
-    if (natural.t !== 'not-started')
-      await Promise.race([closed, sleep(LAST_WORDS_MS, undefined, { ref: false })]);
+    if (natural.t !== 'not-started') {
+      using late = deadline(LAST_WORDS_MS);
+      await abortable(closed, late).catch(() => {});
+    }
     if (refusal !== null) throw refusal.error;
     return {
       end: forced ?? natural,
@@ -106,7 +108,7 @@ export async function runCommand(o: RunOptions): Promise<Outcome> {
       stderr: stderr.toString(),
     };
   } finally {
-    clearTimeout(timer);
+    cancel();
     o.signal.removeEventListener('abort', aborted);
     child.stdin.destroy();
     child.stdout.destroy();
@@ -146,7 +148,7 @@ function send(group: number, signal: NodeJS.Signals | 0): boolean {
 }
 
 function startProblem(error: Error): string {
-  const code = 'code' in error ? String(error.code) : '';
+  const code = codeOf(error);
   if (code === 'ENOEXEC') return 'it is no program: a script begins with a line like #!/bin/sh';
   if (code === 'ENOENT') return 'it, or the interpreter in its first line, is not there';
   if (code === 'EACCES') return 'it, or the interpreter in its first line, may not be executed';

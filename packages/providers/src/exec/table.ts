@@ -2,11 +2,11 @@
 // What the adaptor remembers of instances that scripts made: one file each, named after the token. No secret is in it.
 import { createHash } from 'node:crypto';
 import { readFile, readdir, rename, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { isAbsolute, join, resolve } from 'node:path';
-import { makeSecretDirectory, sweepSecretDirectory, writeSecretFile } from '@peerpod-tls/base';
+import { join } from 'node:path';
+import { codeOf, sweepSecretDirectory, writeSecretFile } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
-import { ProviderError } from '../errors.js';
+import { makeHome } from '../host/data-dir.js';
+import { fullDiskOr } from '../host/free-space.js';
 import type { ProcessId } from '../host/vm-processes.js';
 import type { Instance } from '../provider.js';
 
@@ -52,56 +52,31 @@ export function isUnfinishedId(id: string): boolean {
   return id.startsWith(UNFINISHED);
 }
 
-/** `/var/lib/peerpod-exec` for root: machines in a cloud outlive a reboot of this one. */
-export function defaultDataDir(env: NodeJS.ProcessEnv, uid: number): string {
-  if (uid === 0) return '/var/lib/peerpod-exec';
-  const state = env['XDG_STATE_HOME'] ?? '';
-  return join(isAbsolute(state) ? state : join(homedir(), '.local/state'), 'peerpod-exec');
-}
-
-/** @throws ProviderError ERR_PROVIDER_CONFIG naming `-data-dir` */
-export function checkDataDir(dataDir: string, podsDir: string): string {
-  const pods = resolve(podsDir);
-  if (!isAbsolute(dataDir)) {
-    throw new ProviderError(
-      'ERR_PROVIDER_CONFIG',
-      `-data-dir is ${JSON.stringify(dataDir)}, not an absolute path`,
-      {
-        hint: 'leave it out for the default',
-      },
-    );
-  }
-  const path = resolve(dataDir);
-  if (path === pods || path.startsWith(`${pods}/`)) {
-    throw new ProviderError(
-      'ERR_PROVIDER_CONFIG',
-      `-data-dir ${dataDir} lies in the pods directory ${podsDir}`,
-      {
-        hint: 'the pods directory is emptied at a reboot and machines in a cloud are not: keep them elsewhere, or leave -data-dir out',
-      },
-    );
-  }
-  return path;
-}
-
 export class ExecTable {
+  readonly #dataDir: string;
   readonly #home: string;
   readonly #log: Logger;
 
-  /** @param home Directory of this adaptor's own; made when it is needed. */
-  constructor(home: string, log: Logger) {
+  /** @param home Directory of this adaptor's own, in the data directory; made when it is needed. */
+  constructor(dataDir: string, home: string, log: Logger) {
+    this.#dataDir = dataDir;
     this.#home = home;
     this.#log = log;
   }
 
-  /** Makes the directory and clears away what killed writers left. */
+  /** Makes the directory and clears away what killed writers left. @throws ProviderError */
   async open(): Promise<void> {
-    await makeSecretDirectory(this.#home);
+    await makeHome(this.#dataDir, this.#home);
     await sweepSecretDirectory(this.#home);
   }
 
+  /** @throws ProviderError ERR_PROVIDER_DISK_FULL; FileError */
   async put(record: ExecRecord): Promise<void> {
-    await writeSecretFile(this.#path(keyOf(record.token)), `${JSON.stringify(record)}\n`);
+    try {
+      await writeSecretFile(this.#path(keyOf(record.token)), `${JSON.stringify(record)}\n`);
+    } catch (error) {
+      throw await fullDiskOr(this.#dataDir, error);
+    }
   }
 
   async get(token: string): Promise<ExecRecord | null> {
@@ -183,8 +158,4 @@ function isCommand(value: unknown): value is ProcessId | null {
   const pid = at('pid');
   // 1 and below would address other groups than one of ours.
   return typeof pid === 'number' && Number.isSafeInteger(pid) && pid > 1 && typeof at('start') === 'string';
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What there is to say when the disk under the local pod VMs is full: where, how much is free, and the way out. Looks,
+// What there is to say when the disk under a provider's files is full: where, how much is free, and the way out. Looks,
 // changes nothing.
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-
+import { codeOf } from '@peerpod-tls/base';
 import { ProviderError } from '../errors.js';
 
-/** Room of a file system for the user of this program. */
-export interface Room {
+/** What the user of this program can still write to a file system. */
+export interface FreeSpace {
   readonly freeBytes: number;
   readonly totalBytes: number;
   /** Files that can still be made; null where the file system has no such limit. */
@@ -17,8 +17,8 @@ export interface Room {
 /** The smallest file takes a block of this many bytes on most file systems. */
 const ONE_BLOCK = 4096;
 
-/** Room at a path, or at the directory above it that there is; null when the system does not say. */
-export async function roomAt(path: string): Promise<Room | null> {
+/** Free space at a path, or at the directory above it that there is; null when the system does not say. */
+export async function freeSpaceAt(path: string): Promise<FreeSpace | null> {
   try {
     const { bsize, blocks, bfree, bavail, files, ffree } = await statfs(path);
     // Some of a file system may be kept for root.
@@ -30,7 +30,7 @@ export async function roomAt(path: string): Promise<Room | null> {
     };
   } catch (error) {
     const above = dirname(path);
-    return codeOf(error) === 'ENOENT' && above !== path ? roomAt(above) : null;
+    return codeOf(error) === 'ENOENT' && above !== path ? freeSpaceAt(above) : null;
   }
 }
 
@@ -45,42 +45,44 @@ export function usedUp(error: unknown): 'disk' | 'quota' | null {
 }
 
 /** No file can be written any more, so that whatever failed may have failed of it. */
-export function isFull(room: Room | null): boolean {
-  return room !== null && (room.freeBytes < ONE_BLOCK || room.freeFiles === 0);
+export function isFull(space: FreeSpace | null): boolean {
+  return space !== null && (space.freeBytes < ONE_BLOCK || space.freeFiles === 0);
 }
 
 /** What is missing below a directory, in words, with the flag that chooses another. */
-export function noRoom(dataDir: string, what: 'disk' | 'quota', room: Room | null): string {
-  return `there is no room in ${dataDir} (${[...figures(what, room), '-data-dir'].join(', ')})`;
+export function noFreeSpace(dataDir: string, what: 'disk' | 'quota', space: FreeSpace | null): string {
+  return `there is no free space in ${dataDir} (${[...figures(what, space), '-data-dir'].join(', ')})`;
 }
 
 export const WAY_OUT = 'free some space there, or give a -data-dir on another file system';
 
+/** A full disk as a provider's error. */
+export async function fullDisk(
+  dataDir: string,
+  what: 'disk' | 'quota',
+  cause?: unknown,
+): Promise<ProviderError> {
+  const message = noFreeSpace(dataDir, what, await freeSpaceAt(dataDir));
+  return new ProviderError('ERR_PROVIDER_DISK_FULL', message, { hint: WAY_OUT, cause });
+}
+
 /** What a full disk is thrown as; any other error comes back as it is. */
 export async function fullDiskOr(dataDir: string, error: unknown): Promise<unknown> {
   const what = usedUp(error);
-  if (what === null) return error;
-  return new ProviderError('ERR_PROVIDER_DISK_FULL', noRoom(dataDir, what, await roomAt(dataDir)), {
-    hint: WAY_OUT,
-    cause: error,
-  });
+  return what === null ? error : fullDisk(dataDir, what, error);
 }
 
-function figures(what: 'disk' | 'quota', room: Room | null): string[] {
-  // A quota's room is not the file system's.
+function figures(what: 'disk' | 'quota', space: FreeSpace | null): string[] {
+  // What a quota leaves is not what the file system has.
   if (what === 'quota') return [`the disk quota of user ${process.geteuid?.() ?? 'unknown'} is used up`];
-  if (room === null) return [];
-  const bytes = `${inWords(room.freeBytes)} of ${inWords(room.totalBytes)} free`;
-  return room.freeFiles === 0 ? [bytes, 'but no further file'] : [bytes];
+  if (space === null) return [];
+  const bytes = `${inUnits(space.freeBytes)} of ${inUnits(space.totalBytes)} free`;
+  return space.freeFiles === 0 ? [bytes, 'but no further file'] : [bytes];
 }
 
 /** Bytes in the largest binary unit that they fill, cut down to one decimal. */
-function inWords(bytes: number): string {
+function inUnits(bytes: number): string {
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
   const power = bytes < 1024 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
   return `${Math.floor((bytes * 10) / 1024 ** power) / 10} ${units[power]}`;
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

@@ -8,7 +8,7 @@ import { link, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
-import { makeSecretDirectory } from '@peerpod-tls/base';
+import { codeOf, makeSecretDirectory, reasonOf } from '@peerpod-tls/base';
 
 import { ProviderError } from '../errors.js';
 
@@ -74,10 +74,14 @@ export async function isFree(address: string, port: number): Promise<boolean> {
     return true;
   } catch (error) {
     if (codeOf(error) === 'EADDRINUSE') return false;
-    throw new ProviderError('ERR_PROVIDER_CONFIG', `cannot listen on ${address}:${port}: ${textOf(error)}`, {
-      hint: 'the local provider needs Linux, where all of 127.0.0.0/8 is the loopback, and a -forwarder-port this user may use',
-      cause: error,
-    });
+    throw new ProviderError(
+      'ERR_PROVIDER_CONFIG',
+      `cannot listen on ${address}:${port}: ${reasonOf(error)}`,
+      {
+        hint: 'the local provider needs Linux, where all of 127.0.0.0/8 is the loopback, and a -forwarder-port this user may use',
+        cause: error,
+      },
+    );
   } finally {
     server.close();
   }
@@ -88,7 +92,7 @@ async function reserve(file: string, directory: string): Promise<boolean> {
     // Written aside and then given its name: with a full disk, or a crash in between, no nameless reservation stays.
     const aside = `${file}.${randomUUID()}`;
     try {
-      await writeFile(aside, directory, { flag: 'wx', mode: 0o600 });
+      await writeFile(aside, directory, { flag: 'wx' });
       await link(aside, file);
       return true;
     } catch (error) {
@@ -110,12 +114,4 @@ async function holder(file: string): Promise<string> {
 
 async function namesIn(directory: string): Promise<string[]> {
   return readdir(directory).catch(() => []);
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

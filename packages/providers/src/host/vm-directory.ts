@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where local pod VMs live on disk: the data directory, one directory per VM, and the record that finds a VM again
-// after the adaptor restarted. No process is started or ended here.
+// One directory per VM of this machine, and the record that finds the VM again after the adaptor restarted. No process
+// is started or ended here.
 import { createHash } from 'node:crypto';
-import { realpathSync } from 'node:fs';
 import { mkdir, readFile, readdir, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
-
-import { makeSecretDirectory, writeSecretFile } from '@peerpod-tls/base';
-
+import { basename, dirname, join } from 'node:path';
+import { codeOf, writeSecretFile } from '@peerpod-tls/base';
 import { ProviderError } from '../errors.js';
+import { checkDataDir, ownerName } from './data-dir.js';
 import type { ProcessId } from './vm-processes.js';
-import { fullDiskOr } from './free-space.js';
 
 const RECORD_VERSION = 1;
 const ID = /^[0-9a-f]{12}$/;
@@ -43,41 +39,14 @@ export interface VmPaths {
   readonly agentSocket: string;
 }
 
-/** `/run/peerpod-local` for root, else below XDG_RUNTIME_DIR, else a directory of the user's own in the temporary one. */
-export function defaultDataDir(env: NodeJS.ProcessEnv, uid: number): string {
-  if (uid === 0) return '/run/peerpod-local';
-  const runtime = env['XDG_RUNTIME_DIR'] ?? '';
-  return runtime.startsWith('/') ? join(runtime, 'peerpod-local') : join(tmpdir(), `peerpod-${uid}`);
-}
-
 /**
- * Checks where the VMs may be kept: absolute, not under the pods directory (which other programs read and clean), and
- * short enough for the agent's socket in it.
+ * Checks where VMs may be kept: what `checkDataDir` says, and short enough for the sockets of one.
  *
  * @throws ProviderError ERR_PROVIDER_CONFIG naming `-data-dir`
  */
-export function checkDataDir(dataDir: string, podsDir: string): string {
-  const real = realOf(resolve(dataDir));
-  const pods = realOf(resolve(podsDir));
-  if (!dataDir.startsWith('/')) {
-    throw new ProviderError(
-      'ERR_PROVIDER_CONFIG',
-      `-data-dir is ${JSON.stringify(dataDir)}, not an absolute path`,
-      {
-        hint: 'leave it out for the default',
-      },
-    );
-  }
-  if (real === pods || real.startsWith(`${pods}/`)) {
-    throw new ProviderError(
-      'ERR_PROVIDER_CONFIG',
-      `-data-dir ${dataDir} lies in the pods directory ${podsDir}`,
-      {
-        hint: 'pod VMs hold private keys and are no pods of the shim: keep them elsewhere, or leave -data-dir out',
-      },
-    );
-  }
-  const longest = Buffer.byteLength(pathsOf(join(real, ownerName(pods)), '0'.repeat(12)).agentSocket);
+export function checkVmDataDir(dataDir: string, podsDir: string): string {
+  const real = checkDataDir(dataDir, podsDir);
+  const longest = Buffer.byteLength(pathsOf(join(real, ownerName(podsDir)), '0'.repeat(12)).agentSocket);
   if (longest > SOCKET_PATH_BYTES) {
     throw new ProviderError(
       'ERR_PROVIDER_CONFIG',
@@ -86,11 +55,6 @@ export function checkDataDir(dataDir: string, podsDir: string): string {
     );
   }
   return real;
-}
-
-/** Name of the directory for the VMs of one adaptor, told by its pods directory: two adaptors may share a data directory. */
-export function ownerName(podsDir: string): string {
-  return digest(realOf(resolve(podsDir)), 8);
 }
 
 /** The id of the VM that a token asks for. */
@@ -140,20 +104,6 @@ export async function idsIn(home: string): Promise<string[]> {
   return names.filter(isId).sort();
 }
 
-/**
- * Makes the data directory and, in it, the home of one adaptor's VMs.
- *
- * @throws ProviderError ERR_PROVIDER_DISK_FULL; CertError when one of them is no directory of ours
- */
-export async function makeHome(dataDir: string, home: string): Promise<void> {
-  try {
-    await makeSecretDirectory(dataDir);
-    await makeSecretDirectory(home);
-  } catch (error) {
-    throw await fullDiskOr(dataDir, error);
-  }
-}
-
 /** Makes a VM's directory and the mount points of its guest, all 0700. The directory must not exist yet. */
 export async function makeVmDirectory(paths: VmPaths): Promise<void> {
   await mkdir(paths.directory, { mode: 0o700 });
@@ -196,20 +146,6 @@ function isProcessId(value: unknown): value is ProcessId {
   );
 }
 
-/** The path with the links of its existing part resolved. */
-function realOf(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    const parent = dirname(path);
-    return parent === path ? path : join(realOf(parent), basename(path));
-  }
-}
-
 function digest(text: string, length: number): string {
   return createHash('sha256').update(text).digest('hex').slice(0, length);
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which processes belong to one local pod VM, and how to end them all, from /proc alone. Starts nothing, writes nothing.
+// Which processes belong to one VM of this machine, and how to end them all, from /proc alone. Starts nothing, writes nothing.
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { sleep } from '@peerpod-tls/base';
 
-/** Environment variable that every process of a local pod VM carries; its value is the VM's directory. */
+/** Environment variable that every process of a VM carries; its value is the VM's directory. */
 export const MARKER = 'PEERPOD_LOCAL_VM';
 
 /** A process, told apart from a later one with the same number by its start time in clock ticks since boot. */

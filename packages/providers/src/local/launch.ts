@@ -5,6 +5,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 
+import { anySignal } from '@peerpod-tls/base';
 import { ProviderError } from '../errors.js';
 import type { VmPaths } from '../host/vm-directory.js';
 import { MARKER, startTime } from '../host/vm-processes.js';
@@ -46,7 +47,8 @@ export function startVm(paths: VmPaths, program: string): StartedVm {
 
 async function booted(child: ChildProcess, signal: AbortSignal): Promise<void> {
   const settled = new AbortController();
-  const waiting = { signal: AbortSignal.any([signal, settled.signal]) };
+  using either = anySignal(signal, settled.signal);
+  const waiting = { signal: either };
   try {
     await Promise.race([
       once(child, 'message', waiting),

@@ -1,120 +1,67 @@
 // SPDX-License-Identifier: Apache-2.0
 // The provider `local`: a pod VM is a process group on its own loopback address, with a directory for its file system.
 // It shows the whole path on one machine and isolates nothing. Processes, addresses and records have files of their own.
-import { access, constants, rm } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-
-import { writeSecretFile } from '@peerpod-tls/base';
-import type { Flag, FlagValues } from '@peerpod-tls/daemon';
-import type { Logger } from 'pino';
-
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { deadline, KeyedMutex, reasonOf, writeSecretFile } from '@peerpod-tls/base';
+import type { FlagValues } from '@peerpod-tls/daemon';
 import { ProviderError } from '../errors.js';
-import { isFree, candidateAddress, releaseAddresses, reserveAddress } from '../host/loopback-address.js';
+import { checkHome, makeHome } from '../host/data-dir.js';
 import { lastLines } from '../host/last-lines.js';
+import { candidateAddress, isFree, releaseAddresses, reserveAddress } from '../host/loopback-address.js';
 import * as store from '../host/vm-directory.js';
 import type { VmPaths, VmRecord } from '../host/vm-directory.js';
-import { whyNotMade } from './why-not-made.js';
-import { startVm } from './launch.js';
 import { endProcesses, isAlive } from '../host/vm-processes.js';
-import { findPrograms } from './programs.js';
-import type { LocalPrograms } from './programs.js';
 import type { Instance, InstanceSpec, Provider, ProviderContext, ProviderModule } from '../provider.js';
+import { localFlags, readSettings, type LocalSettings } from './flags.js';
+import { startVm } from './launch.js';
+import { whyNotMade } from './why-not-made.js';
 
 /** Milliseconds for the guest's programs to end when asked, and again after they were killed. */
 const GRACE_MS = 2_000;
 const KILL_MS = 5_000;
 
-const flags = {
-  'data-dir': {
-    type: 'string',
-    env: 'LOCAL_DATA_DIR',
-    placeholder: 'DIR',
-    describe:
-      'where pod VMs live; without it /run/peerpod-local, or for others than root a directory of their own',
-  },
-  'local-programs-dir': {
-    type: 'string',
-    env: 'LOCAL_PROGRAMS_DIR',
-    placeholder: 'DIR',
-    describe:
-      'directory with the single-file programs of a pod VM, when they are not installed with the adaptor',
-  },
-  'forwarder-options': {
-    type: 'list',
-    env: 'LOCAL_FORWARDER_OPTIONS',
-    placeholder: 'FLAG,…',
-    describe: "further flags for each pod VM's forwarder, as a real image keeps them in /etc/default",
-  },
-  'boot-timeout': {
-    type: 'duration',
-    env: 'LOCAL_BOOT_TIMEOUT',
-    default: '30s',
-    describe: 'how long a pod VM may take to boot',
-  },
-} as const satisfies Record<string, Flag>;
-
-export const local: ProviderModule<typeof flags> = {
+export const local: ProviderModule<typeof localFlags> = {
   name: 'local',
   describe:
     'pod VMs as processes on loopback addresses of this machine; for trying and testing, isolates nothing',
-  flags,
-  create: async (values: FlagValues<typeof flags>, context: ProviderContext) =>
+  flags: localFlags,
+  create: async (values: FlagValues<typeof localFlags>, context: ProviderContext) =>
     new LocalProvider(readSettings(values, context)),
 };
-
-interface Settings {
-  readonly dataDir: string;
-  /** Below the data directory; holds the VMs of this adaptor. */
-  readonly home: string;
-  readonly port: number;
-  readonly programs: LocalPrograms;
-  readonly forwarderOptions: readonly string[];
-  readonly bootTimeoutMs: number;
-  readonly log: Logger;
-}
-
-function readSettings(values: FlagValues<typeof flags>, context: ProviderContext): Settings {
-  if (process.platform !== 'linux') {
-    throw new ProviderError(
-      'ERR_PROVIDER_CONFIG',
-      `the local provider needs Linux, this is ${process.platform}`,
-    );
-  }
-  const asked = values['data-dir'] ?? store.defaultDataDir(process.env, process.getuid?.() ?? 0);
-  const dataDir = store.checkDataDir(asked, context.podsDir);
-  const programsDir = values['local-programs-dir'];
-  return {
-    dataDir,
-    home: join(dataDir, store.ownerName(context.podsDir)),
-    port: context.forwarderPort,
-    programs: findPrograms(programsDir === undefined ? undefined : resolve(programsDir)),
-    forwarderOptions: values['forwarder-options'],
-    bootTimeoutMs: values['boot-timeout'],
-    log: context.log,
-  };
-}
 
 class LocalProvider implements Provider {
   readonly name = 'local';
   readonly limits = { userDataBytes: 1 << 20, nameLength: 63 };
-  readonly #settings: Settings;
-  /** The last thing asked for each VM: the next one on the same VM waits for it. */
-  readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #settings: LocalSettings;
+  /** One thing at a time for each VM. */
+  readonly #turns = new KeyedMutex();
 
-  constructor(settings: Settings) {
+  constructor(settings: LocalSettings) {
     this.#settings = settings;
   }
 
   async verify(): Promise<void> {
-    const { dataDir, home, port } = this.#settings;
+    const { home, port } = this.#settings;
     if (port === 0)
       throw new ProviderError(
         'ERR_PROVIDER_CONFIG',
         'the local provider needs a -forwarder-port other than 0',
       );
-    await store.makeHome(dataDir, home);
-    await access(home, constants.W_OK);
+    await this.check();
     await isFree(candidateAddress(home, 0), port);
+  }
+
+  /** That the data directory can be written to, and that the programs of a VM are there. */
+  async check(): Promise<void> {
+    const { dataDir, home, programs } = this.#settings;
+    await checkHome(dataDir, home);
+    const gone = Object.values(programs).find(path => !existsSync(path));
+    if (gone === undefined) return;
+    throw new ProviderError('ERR_PROVIDER_UNAVAILABLE', `${gone}, a program of a pod VM, is gone`, {
+      hint: 'install it again, or give -local-programs-dir, the directory that holds the single-file programs',
+    });
   }
 
   createInstance(
@@ -122,13 +69,13 @@ class LocalProvider implements Provider {
     options: { readonly token: string; readonly signal: AbortSignal },
   ): Promise<Instance> {
     const id = store.idOfToken(options.token);
-    return this.#inTurn(id, () => this.#create(id, spec, options.token, options.signal));
+    return this.#turns.run(id, () => this.#create(id, spec, options.token, options.signal));
   }
 
   deleteInstance(id: string, signal: AbortSignal): Promise<void> {
     // Not an id of ours: there is nothing to delete, and above all no path to make of it.
     if (!store.isId(id)) return Promise.resolve();
-    return this.#inTurn(id, () => this.#delete(id, signal));
+    return this.#turns.run(id, () => this.#delete(id, signal));
   }
 
   async listInstances(_signal: AbortSignal): Promise<readonly Instance[]> {
@@ -154,7 +101,7 @@ class LocalProvider implements Provider {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled(this.#turns.values());
+    await this.#turns.idle();
   }
 
   async #create(id: string, spec: InstanceSpec, token: string, signal: AbortSignal): Promise<Instance> {
@@ -189,7 +136,7 @@ class LocalProvider implements Provider {
     signal: AbortSignal,
   ): Promise<VmRecord> {
     const { dataDir, home, port, programs, forwarderOptions, bootTimeoutMs } = this.#settings;
-    await store.makeHome(dataDir, home);
+    await makeHome(dataDir, home);
     await store.makeVmDirectory(paths);
     const address = await reserveAddress(this.#reservations(), paths.directory, port, signal);
     const { name, sandbox } = spec;
@@ -223,7 +170,8 @@ class LocalProvider implements Provider {
     const vm = startVm(paths, programs.vm);
     const running = { ...record, leader: vm.leader };
     await store.writeRecord(paths, running);
-    await vm.booted(AbortSignal.any([signal, AbortSignal.timeout(bootTimeoutMs)]));
+    using late = deadline(bootTimeoutMs, signal);
+    await vm.booted(late);
     return running;
   }
 
@@ -234,7 +182,8 @@ class LocalProvider implements Provider {
     const started = ((await store.readRecord(paths))?.leader ?? null) !== null;
     const failing = { cause, givenUp: caller.aborted, started, console, dataDir, bootTimeoutMs };
     const { code, text, hint } = await whyNotMade(failing);
-    const left = await this.#delete(id, AbortSignal.timeout(GRACE_MS + KILL_MS)).then(
+    using late = deadline(GRACE_MS + KILL_MS);
+    const left = await this.#delete(id, late).then(
       () => undefined,
       () => ({ id, name: id, addresses: [] }),
     );
@@ -271,18 +220,6 @@ class LocalProvider implements Provider {
   #reservations(): string {
     return join(this.#settings.dataDir, 'addresses');
   }
-
-  async #inTurn<T>(id: string, action: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(id) ?? Promise.resolve();
-    const turn = before.then(action, action);
-    const settled = turn.catch(() => {});
-    this.#turns.set(id, settled);
-    try {
-      return await turn;
-    } finally {
-      if (this.#turns.get(id) === settled) this.#turns.delete(id);
-    }
-  }
 }
 
 /** @throws ProviderError ERR_PROVIDER_DELETE */
@@ -290,7 +227,7 @@ async function remove(directory: string): Promise<void> {
   try {
     await rm(directory, { recursive: true, force: true, maxRetries: 3, retryDelay: 50 });
   } catch (error) {
-    throw new ProviderError('ERR_PROVIDER_DELETE', `${directory} cannot be removed: ${String(error)}`, {
+    throw new ProviderError('ERR_PROVIDER_DELETE', `${directory} cannot be removed: ${reasonOf(error)}`, {
       hint: 'a container may have left files of another user or a mount in it; remove it by hand, the deletion is tried again',
       cause: error,
     });

@@ -4,8 +4,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
-
+import { sleep } from '@peerpod-tls/base';
 import { bootArguments, parseBoot } from './boot-plan.js';
 import type { BootPlan } from './boot-plan.js';
 import { ConsoleLog } from './console.js';

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Why a local pod VM was not made: from what was thrown, the VM's console and the disk it lives on. Looks, changes nothing.
+import { messageOf } from '@peerpod-tls/base';
 import { lastLines } from '../host/last-lines.js';
 import { condense, whyItEnded } from './console.js';
 import type { ProviderErrorCode } from '../errors.js';
-import { WAY_OUT, isFull, noRoom, roomAt, usedUp, type Room } from '../host/free-space.js';
+import { freeSpaceAt, isFull, noFreeSpace, usedUp, WAY_OUT, type FreeSpace } from '../host/free-space.js';
 
 export interface Failing {
   readonly cause: unknown;
@@ -33,12 +34,12 @@ export async function whyNotMade(o: Failing): Promise<Failure> {
   const ended = whyItEnded(lines);
   const reason = timedOut
     ? `it did not boot within ${o.bootTimeoutMs / 1000} s (-boot-timeout)`
-    : (ended ?? (o.cause instanceof Error ? o.cause.message : String(o.cause)));
+    : (ended ?? messageOf(o.cause));
   const thrown = usedUp(o.cause);
-  const room = await roomAt(o.dataDir);
-  const what = thrown ?? (o.started ? usedUpInGuest(ended, room) : null);
+  const space = await freeSpaceAt(o.dataDir);
+  const what = thrown ?? (o.started ? usedUpInGuest(ended, space) : null);
   if (what === null) return { code: 'ERR_PROVIDER_CREATE', text: reason, hint };
-  const missing = noRoom(o.dataDir, what, room);
+  const missing = noFreeSpace(o.dataDir, what, space);
   return {
     code: 'ERR_PROVIDER_DISK_FULL',
     text: thrown === null ? `${missing}, and ${reason}` : missing,
@@ -47,10 +48,10 @@ export async function whyNotMade(o: Failing): Promise<Failure> {
 }
 
 /**
- * A guest that meets a full disk ends in a way of its own. It may have tidied up since, so that there is room again; or
- * its console had no room either, so that it did not say why.
+ * A guest that meets a full disk ends in a way of its own. It may have tidied up since, so that there is free space again; or
+ * its console had none either, so that it did not say why.
  */
-function usedUpInGuest(ended: string | null, room: Room | null): 'disk' | 'quota' | null {
+function usedUpInGuest(ended: string | null, space: FreeSpace | null): 'disk' | 'quota' | null {
   if (ended?.includes('EDQUOT') === true) return 'quota';
-  return ended?.includes('ENOSPC') === true || isFull(room) ? 'disk' : null;
+  return ended?.includes('ENOSPC') === true || isFull(space) ? 'disk' : null;
 }

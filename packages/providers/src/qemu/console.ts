@@ -3,8 +3,7 @@
 // since a guest talks on while no adaptor runs. What the lines mean is not its business.
 import { spawn } from 'node:child_process';
 import type { Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
-
+import { sleep } from '@peerpod-tls/base';
 import { ProviderError } from '../errors.js';
 import { lastLines } from '../host/last-lines.js';
 import { MARKER, processesOf } from '../host/vm-processes.js';

@@ -5,8 +5,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import type { Writable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
-
+import { sleep } from '@peerpod-tls/base';
 import { ProviderError } from '../errors.js';
 import { lastLines } from '../host/last-lines.js';
 import { MARKER, isAlive, startTime } from '../host/vm-processes.js';
@@ -32,7 +31,7 @@ export function startQemu(files: QemuFiles, program: string, args: readonly stri
       detached: true,
       // The file of the guest's writes is made where the VM's other files are.
       env: { PATH: process.env['PATH'] ?? '', TMPDIR: files.directory, [MARKER]: files.directory },
-      // The fourth is where qemu-command.ts has the console.
+      // The fourth is where command.ts has the console.
       stdio: ['ignore', log, log, line],
     });
     child.on('error', () => {});
@@ -67,7 +66,7 @@ export async function machineRuns(files: QemuFiles, qemu: ProcessId, signal: Abo
       if (!isAlive(qemu)) throw await ended(files);
       if (error instanceof ProviderError) throw error;
     }
-    await sleep(POLL_MS, undefined, { signal });
+    await sleep(POLL_MS, signal);
   }
 }
 
@@ -90,7 +89,7 @@ export async function neighbourAddress(mac: string, qemu: ProcessId, signal: Abo
     if (found !== null) return found;
     if (!isAlive(qemu))
       throw new ProviderError('ERR_PROVIDER_CREATE', 'the machine ended before it had an address');
-    await sleep(POLL_MS * 10, undefined, { signal });
+    await sleep(POLL_MS * 10, signal);
   }
 }
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The provider `qemu`: a pod VM is a virtual machine of its own on this host, started from a base image that stays as
 // it is. The command line, the seed disk, the monitor and the records have files of their own.
-import { mkdir, rm } from 'node:fs/promises';
+import { access, constants, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-
-import { makeSecretDirectory, writeSecretFile } from '@peerpod-tls/base';
+import { deadline, KeyedMutex, messageOf, writeSecretFile } from '@peerpod-tls/base';
 import type { FlagValues } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
-
-import { ProviderError } from '../errors.js';
+import { ProviderError, type ProviderErrorCode } from '../errors.js';
+import { checkHome, makeHome, ownerName } from '../host/data-dir.js';
+import { fullDisk, fullDiskOr, usedUp } from '../host/free-space.js';
 import { candidateAddress, isFree, releaseAddresses, reserveAddress } from '../host/loopback-address.js';
+import { findProgram } from '../host/program.js';
 import * as store from '../host/vm-directory.js';
 import type { VmPaths, VmRecord } from '../host/vm-directory.js';
 import { isAlive } from '../host/vm-processes.js';
@@ -21,17 +22,14 @@ import type {
   ProviderContext,
   ProviderModule,
 } from '../provider.js';
-import { macOf, parseNetwork, qemuArguments } from './command.js';
-import type { QemuNetwork } from './command.js';
+import { Accelerator } from './accelerator.js';
+import { macOf, parseNetwork, qemuArguments, type QemuNetwork } from './command.js';
 import { consoleOf } from './console.js';
 import { qemuFlags } from './flags.js';
-import { findImage } from './image.js';
-import type { QemuImage } from './image.js';
-import { Accelerator } from './accelerator.js';
+import { findImage, type QemuImage } from './image.js';
 import { machineRuns, neighbourAddress, startQemu } from './launch.js';
 import { seedOf } from './seed.js';
 import { STOP_MS, stopQemu } from './stop.js';
-import { KeyedMutex } from '@peerpod-tls/base';
 
 export const qemu: ProviderModule<typeof qemuFlags> = {
   name: 'qemu',
@@ -73,16 +71,42 @@ class QemuProvider implements Provider {
     this.#network = network;
     this.#log = log;
     this.#port = forwarderPort;
-    this.#dataDir = store.checkDataDir(values['data-dir'], podsDir);
-    this.#home = join(this.#dataDir, store.ownerName(podsDir));
+    this.#dataDir = store.checkVmDataDir(values['data-dir'], podsDir);
+    this.#home = join(this.#dataDir, ownerName(podsDir));
     this.#accelerator = new Accelerator(values['qemu-accel'], values['qemu-program'], log);
   }
 
   async verify(signal: AbortSignal): Promise<void> {
-    await makeSecretDirectory(this.#dataDir);
-    await makeSecretDirectory(this.#home);
+    await this.check();
     if (this.#network.t === 'user') await isFree(candidateAddress(this.#home, 0), this.#port);
     await this.#accelerator.choose(signal);
+  }
+
+  /** That the data directory can be written to, and that qemu and the files of the image are there. */
+  async check(): Promise<void> {
+    await checkHome(this.#dataDir, this.#home);
+    const name = this.#values['qemu-program'];
+    const program = findProgram(name);
+    if (program.t !== 'found') {
+      const text =
+        program.t === 'missing'
+          ? `there is no program ${name}${program.where}`
+          : `${program.path} may not be executed`;
+      throw new ProviderError('ERR_PROVIDER_UNAVAILABLE', `${text} (-qemu-program)`, {
+        hint: 'on Debian: apt-get install qemu-system-x86',
+      });
+    }
+    const { path, kernel } = this.#image;
+    for (const file of [path, kernel?.path, kernel?.initrd]) {
+      if (typeof file !== 'string') continue;
+      await access(file, constants.R_OK).catch((cause: unknown) => {
+        const text = `${file}, a file of the base image, cannot be read: ${messageOf(cause)}`;
+        throw new ProviderError('ERR_PROVIDER_UNAVAILABLE', text, {
+          hint: 'put it back, or give another -qemu-image',
+          cause,
+        });
+      });
+    }
   }
 
   createInstance(
@@ -160,8 +184,7 @@ class QemuProvider implements Provider {
     signal: AbortSignal,
   ): Promise<VmRecord> {
     const acceleration = await this.#accelerator.choose(signal);
-    await makeSecretDirectory(this.#dataDir);
-    await makeSecretDirectory(this.#home);
+    await makeHome(this.#dataDir, this.#home);
     await mkdir(paths.directory, { mode: 0o700 });
     const { name, sandbox } = spec;
     const isUser = this.#network.t === 'user';
@@ -191,11 +214,11 @@ class QemuProvider implements Provider {
     );
     const leader = startQemu(paths, this.#values['qemu-program'], args);
     await store.writeRecord(paths, { ...record, leader });
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(this.#values['boot-timeout'])]);
-    await machineRuns(paths, leader, deadline);
+    using late = deadline(this.#values['boot-timeout'], signal);
+    await machineRuns(paths, leader, late);
     // qemu holds it open until the guest lets go of the disk; from here on it has no name, and no copy is kept.
     await rm(paths.disk);
-    const reached = isUser ? address : await neighbourAddress(macOf(id), leader, deadline);
+    const reached = isUser ? address : await neighbourAddress(macOf(id), leader, late);
     const running = { ...record, leader, address: reached };
     await store.writeRecord(paths, running);
     return running;
@@ -203,25 +226,40 @@ class QemuProvider implements Provider {
 
   async #failed(id: string, cause: unknown, caller: AbortSignal): Promise<ProviderError> {
     const { console: said } = await this.diagnose(id);
-    const timedOut = cause instanceof Error && cause.name === 'TimeoutError';
-    const text = caller.aborted
-      ? 'the request was given up'
-      : timedOut
-        ? `it had no address within ${this.#values['boot-timeout'] / 1000} s (-boot-timeout)`
-        : cause instanceof Error
-          ? cause.message
-          : String(cause);
-    const left = await this.#delete(id, AbortSignal.timeout(STOP_MS)).then(
+    const seen = said === '' ? undefined : `its console ended with:\n${said}`;
+    const { code, text, hint } = caller.aborted
+      ? { code: 'ERR_PROVIDER_ABORTED' as const, text: 'the request was given up', hint: seen }
+      : await this.#whyNotMade(cause, seen);
+    using late = deadline(STOP_MS);
+    const left = await this.#delete(id, late).then(
       () => undefined,
       () => ({ id, name: id, addresses: [] }),
     );
-    const config = cause instanceof ProviderError && cause.code === 'ERR_PROVIDER_CONFIG';
-    const code = caller.aborted ? 'ERR_PROVIDER_ABORTED' : config ? cause.code : 'ERR_PROVIDER_CREATE';
     return new ProviderError(code, `the virtual machine ${id} was not made: ${text}`, {
-      hint: said === '' ? undefined : `its console ended with:\n${said}`,
+      hint,
       cause,
       instance: left,
     });
+  }
+
+  async #whyNotMade(
+    cause: unknown,
+    seen: string | undefined,
+  ): Promise<{ code: ProviderErrorCode; text: string; hint: string | undefined }> {
+    if (cause instanceof Error && cause.name === 'TimeoutError') {
+      const text = `it had no address within ${this.#values['boot-timeout'] / 1000} s (-boot-timeout)`;
+      return { code: 'ERR_PROVIDER_CREATE', text, hint: seen };
+    }
+    // qemu writes a guest's changes there, too, and says itself that there is no space.
+    const said = /No space left on device|Disk quota exceeded/.test(`${messageOf(cause)}\n${seen ?? ''}`);
+    const why =
+      said && usedUp(cause) === null
+        ? await fullDisk(this.#dataDir, 'disk', cause)
+        : await fullDiskOr(this.#dataDir, cause);
+    if (!(why instanceof ProviderError))
+      return { code: 'ERR_PROVIDER_CREATE', text: messageOf(why), hint: seen };
+    const hint = [why.hint, seen].filter(part => part !== undefined).join('; ');
+    return { code: why.code, text: why.message, hint: hint === '' ? undefined : hint };
   }
 
   async #delete(id: string, signal: AbortSignal): Promise<void> {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ends a virtual machine: asked over its monitor first, then by signals. Its files and its record are not touched.
-import { setTimeout as sleep } from 'node:timers/promises';
-
+import { deadline, sleep } from '@peerpod-tls/base';
 import { endProcesses, isAlive } from '../host/vm-processes.js';
 import type { ProcessId } from '../host/vm-processes.js';
 import { connectQmp } from './qmp.js';
@@ -32,7 +31,8 @@ export async function stopQemu(
 async function quit(monitor: string, leader: ProcessId, signal: AbortSignal): Promise<void> {
   const end = performance.now() + QUIT_MS;
   try {
-    const qmp = await connectQmp(monitor, AbortSignal.any([signal, AbortSignal.timeout(QUIT_MS)]));
+    using late = deadline(QUIT_MS, signal);
+    const qmp = await connectQmp(monitor, late);
     await qmp.execute('quit').finally(() => qmp.close());
   } catch {
     signal.throwIfAborted();

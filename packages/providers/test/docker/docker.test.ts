@@ -188,7 +188,7 @@ else {
       const long = `${letter.userData}#${'x'.repeat(32_768)}\n`;
       await t.rejects(provider.createInstance(specOf('full', long), ask('full')), {
         code: 'ERR_PROVIDER_CREATE',
-        message: /user-data could not be written: there is no room/,
+        message: /user-data could not be written: there is no free space/,
         hint: /-docker-user-data=copy/,
       });
       t.same([...(await world.leftovers()), ...lettersIn(disk)], []);

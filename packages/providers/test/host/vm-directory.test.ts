@@ -4,19 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 
+import { checkDataDir, ownerName } from '../../src/host/data-dir.js';
 import {
-  checkDataDir,
-  defaultDataDir,
+  checkVmDataDir,
   idOfToken,
   idsIn,
   isId,
   makeVmDirectory,
-  ownerName,
   pathsOf,
   readRecord,
   writeRecord,
 } from '../../src/host/vm-directory.js';
 import type { VmRecord } from '../../src/host/vm-directory.js';
+import { defaultDataDir } from '../../src/local/flags.js';
 
 t.test('the default is /run for root and a place of their own for others', async t => {
   t.equal(defaultDataDir({ XDG_RUNTIME_DIR: '/run/user/0' }, 0), '/run/peerpod-local');
@@ -38,7 +38,7 @@ t.test('a data directory under the pods directory is refused, by a link too', as
   }
   t.equal(checkDataDir(join(tmpdir(), 'd'), pods), join(tmpdir(), 'd'));
   t.throws(() => checkDataDir('vms', pods), { code: 'ERR_PROVIDER_CONFIG', message: /not an absolute path/ });
-  t.throws(() => checkDataDir(`/${'d'.repeat(80)}`, pods), { message: /bytes too long/, hint: /shorter/ });
+  t.throws(() => checkVmDataDir(`/${'d'.repeat(80)}`, pods), { message: /bytes too long/, hint: /shorter/ });
 });
 
 t.test('ids are made of tokens and nothing else passes for one', async t => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 export interface SmallDisk {
-  /** Takes all room but for this many bytes, in whole blocks of the file system. */
+  /** Takes all free space but for this many bytes, in whole blocks of the file system. */
   fill(leave?: number): void;
   free(): void;
 }

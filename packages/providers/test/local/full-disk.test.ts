@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The local provider without room for its pod VMs, on a disk that is full for real where this process may mount one.
+// The local provider without free space for its pod VMs, on a disk that is full for real where this process may mount one.
 import { mkdirSync, readdirSync, statfsSync } from 'node:fs';
 import path from 'node:path';
 import { parseFlags } from '@peerpod-tls/daemon';
@@ -7,7 +7,7 @@ import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { isId } from '../../src/host/vm-directory.js';
 import { processesOf } from '../../src/host/vm-processes.js';
-import { isFull, noRoom, roomAt, usedUp } from '../../src/host/free-space.js';
+import { isFull, noFreeSpace, freeSpaceAt, usedUp } from '../../src/host/free-space.js';
 import { local } from '../../src/local/local.js';
 import type { Provider } from '../../src/provider.js';
 import { temporary } from '../../../../test/kit/log.js';
@@ -16,7 +16,7 @@ import { realLetter } from '../kit/user-data.js';
 import { noSmallDisk, smallDisk, type SmallDisk } from '../kit/small-disk.js';
 
 const { signal } = new AbortController();
-const NAME = 'podvm-room';
+const NAME = 'podvm-full';
 const { userData } = await realLetter(NAME);
 
 const failure = (code: string, cause?: unknown): Error =>
@@ -34,18 +34,24 @@ t.test('what was used up is told by the system error, however deep it lies', asy
 });
 
 t.test('the figures are those of the file system, and a quota has none', async t => {
-  const room = { freeBytes: 3 * 4096, totalBytes: 1.5 * 1024 ** 3, freeFiles: 7 };
-  t.equal(noRoom('/d', 'disk', room), 'there is no room in /d (12 KiB of 1.5 GiB free, -data-dir)');
-  t.match(noRoom('/d', 'disk', { ...room, freeBytes: 0 }), /\(0 bytes of 1\.5 GiB free, -data-dir\)/);
-  t.match(noRoom('/d', 'disk', { ...room, freeFiles: 0 }), /12 KiB of 1\.5 GiB free, but no further file,/);
-  t.match(noRoom('/d', 'quota', room), /\(the disk quota of user \d+ is used up, -data-dir\)/);
-  t.match(noRoom('/d', 'disk', null), /^there is no room in \/d \(-data-dir\)$/);
-  t.notOk(isFull(room));
-  t.ok(isFull({ ...room, freeBytes: 4095 }));
-  t.ok(isFull({ ...room, freeFiles: 0 }));
-  t.notOk(isFull({ ...room, freeFiles: null }), 'a file system that counts no files');
+  const space = { freeBytes: 3 * 4096, totalBytes: 1.5 * 1024 ** 3, freeFiles: 7 };
+  t.equal(
+    noFreeSpace('/d', 'disk', space),
+    'there is no free space in /d (12 KiB of 1.5 GiB free, -data-dir)',
+  );
+  t.match(noFreeSpace('/d', 'disk', { ...space, freeBytes: 0 }), /\(0 bytes of 1\.5 GiB free, -data-dir\)/);
+  t.match(
+    noFreeSpace('/d', 'disk', { ...space, freeFiles: 0 }),
+    /12 KiB of 1\.5 GiB free, but no further file,/,
+  );
+  t.match(noFreeSpace('/d', 'quota', space), /\(the disk quota of user \d+ is used up, -data-dir\)/);
+  t.match(noFreeSpace('/d', 'disk', null), /^there is no free space in \/d \(-data-dir\)$/);
+  t.notOk(isFull(space));
+  t.ok(isFull({ ...space, freeBytes: 4095 }));
+  t.ok(isFull({ ...space, freeFiles: 0 }));
+  t.notOk(isFull({ ...space, freeFiles: null }), 'a file system that counts no files');
   t.notOk(isFull(null));
-  const here = await roomAt(path.join(temporary(t), 'not/yet/there'));
+  const here = await freeSpaceAt(path.join(temporary(t), 'not/yet/there'));
   t.ok(
     here !== null && here.totalBytes > here.freeBytes,
     'a directory that is yet to be made lies in one that is',
@@ -99,22 +105,22 @@ t.test('a full disk is named with its free space and the flag, and nothing stays
   world.disk.fill();
   const full = {
     code: 'ERR_PROVIDER_DISK_FULL',
-    message: `there is no room in ${world.data} (0 bytes of 256 KiB free, -data-dir)`,
+    message: `there is no free space in ${world.data} (0 bytes of 256 KiB free, -data-dir)`,
     hint: /^free some space there, or give a -data-dir on another file system/,
   };
   await t.rejects(world.make(0), full);
   await world.provider.deleteInstance(before, signal);
-  t.same(world.leftovers(), [], 'one that runs can be deleted without room');
+  t.same(world.leftovers(), [], 'one that runs can be deleted without free space');
   world.disk.free();
   await t.resolves(
     world.provider.verify?.(signal) ?? Promise.reject(new Error('there is nothing to verify')),
   );
   const id = await world.make(0);
   await world.provider.deleteInstance(id, signal);
-  t.same(world.leftovers(), [], 'with room again the same request is served');
+  t.same(world.leftovers(), [], 'with free space again the same request is served');
 });
 
-t.test('wherever the room ends while a pod VM is made, the disk is what is blamed', { skip }, async t => {
+t.test('wherever the space ends while a pod VM is made, the disk is what is blamed', { skip }, async t => {
   const world = await worldOn(t, 'size=256k');
   const { bsize } = statfsSync(world.data);
   const causes = new Set<string>();
@@ -128,16 +134,16 @@ t.test('wherever the room ends while a pod VM is made, the disk is what is blame
       break;
     }
     t.match(outcome, { code: 'ERR_PROVIDER_DISK_FULL', message: /KiB free, .*-data-dir\)|0 bytes of/ });
-    t.same(world.leftovers(), [], `nothing stays with room for ${blocks} blocks`);
+    t.same(world.leftovers(), [], `nothing stays with space for ${blocks} blocks`);
     causes.add(/-data-dir\), and /.test(String(outcome)) ? 'the guest' : 'the provider');
   }
   t.same([...causes].sort(), ['the guest', 'the provider'], 'both met the end of the disk');
 });
 
-t.test('room without a file to put there is a full disk, too', { skip }, async t => {
+t.test('free space without a file to put there is a full disk, too', { skip }, async t => {
   const world = await worldOn(t, 'size=256k,nr_inodes=8');
   const message =
-    /there is no room in \S+ \(2\d\d(\.\d)? KiB of 256 KiB free, but no further file, -data-dir\)/;
+    /there is no free space in \S+ \(2\d\d(\.\d)? KiB of 256 KiB free, but no further file, -data-dir\)/;
   await t.rejects(world.make(0), { code: 'ERR_PROVIDER_DISK_FULL', message });
   t.same(world.leftovers(), []);
   const tiny = await worldOn(t, 'size=256k,nr_inodes=1');

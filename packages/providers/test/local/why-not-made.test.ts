@@ -40,12 +40,12 @@ t.test(
   async t => {
     t.match(await whyNotMade(failing('because: ENOSPC: no space left on device, write')), {
       code: 'ERR_PROVIDER_DISK_FULL',
-      text: /^there is no room in \S+ \(.* free, -data-dir\), and process-user-data exited with code 1; because: ENOSPC/,
+      text: /^there is no free space in \S+ \(.* free, -data-dir\), and process-user-data exited with code 1; because: ENOSPC/,
       hint: /^free some space there, .*; its console ended with:/,
     });
     t.match(await whyNotMade(failing('because: EDQUOT: disk quota exceeded, write')), {
       code: 'ERR_PROVIDER_DISK_FULL',
-      text: /^there is no room in \S+ \(the disk quota of user \d+ is used up, -data-dir\), and process-user-data/,
+      text: /^there is no free space in \S+ \(the disk quota of user \d+ is used up, -data-dir\), and process-user-data/,
     });
     t.match(
       await whyNotMade(failing('because: ENOSPC', { started: false })),
@@ -58,7 +58,7 @@ t.test(
 t.test('what the provider met itself goes before what the guest says', async t => {
   const cause = Object.assign(new Error('ENOSPC: no space left on device, mkdir'), { code: 'ENOSPC' });
   const { text } = await whyNotMade(failing('nothing', { cause, started: false }));
-  t.match(text, /^there is no room in \S+ \(.* free, -data-dir\)$/);
+  t.match(text, /^there is no free space in \S+ \(.* free, -data-dir\)$/);
 });
 
 t.test('time that is over, and a caller that gave up', async t => {

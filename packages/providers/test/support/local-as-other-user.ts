@@ -6,8 +6,9 @@ import { healthService } from '@peerpod-tls/agent-protocol';
 import { createLogger, parseFlags } from '@peerpod-tls/daemon';
 import { clientOf, connectUnix } from '@peerpod-tls/ttrpc';
 
-import { defaultDataDir, ownerName } from '../../src/host/vm-directory.js';
+import { ownerName } from '../../src/host/data-dir.js';
 import { processesOf } from '../../src/host/vm-processes.js';
+import { defaultDataDir } from '../../src/local/flags.js';
 import { local } from '../../src/local/local.js';
 
 const [directory = '', port = ''] = process.argv.slice(2);
