@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The adaptor put together: what starts after what, and what closes before what. No flags and no signals here.
-import { makeSecretDirectory, reasonOf } from '@peerpod-tls/base';
+import { hintOf, makeSecretDirectory, reasonOf } from '@peerpod-tls/base';
 import {
   listenUnixSocket,
   startStatusServer,
@@ -14,16 +14,7 @@ import type { SandboxDeps, SandboxSettings } from './sandboxes/deps.js';
 import { adaptorRewrites, type RewriteOptions } from '@peerpod-tls/proxy';
 import { AdaptorError } from './errors.js';
 import { hypervisorServices } from './hypervisor/services.js';
-import {
-  automaticIdentity,
-  clientFiles,
-  disabledIdentity,
-  LiveMaterial,
-  manualIdentity,
-  openIdentity,
-  watchExpiries,
-  type Identity,
-} from '@peerpod-tls/trust';
+import { openIdentity, type Identity, type OpenIdentity } from '@peerpod-tls/trust';
 import { Metrics } from './metrics.js';
 import { operatorServices } from './hypervisor/operator.js';
 import type { AdaptorOptions } from './options.js';
@@ -55,7 +46,7 @@ export class Adaptor implements Service {
   readonly #open: { readonly name: string; close(): Promise<void> }[] = [];
   #phase: Phase = 'starting';
   #identity: Identity | null = null;
-  #live: LiveMaterial | null = null;
+  #trust: OpenIdentity | null = null;
   #table: SandboxTable | null = null;
   #sandboxes: Sandboxes | null = null;
   #orphans: Orphans | null = null;
@@ -163,36 +154,15 @@ export class Adaptor implements Service {
 
   async #openIdentity(metrics: Metrics): Promise<Identity> {
     const { tls, stateDir } = this.#parts.options;
-    let created = false;
-    let identity: Identity;
-    switch (tls.t) {
-      case 'disabled':
-        identity = disabledIdentity();
-        break;
-      case 'automatic': {
-        const files = await openIdentity(stateDir, tls.algorithm);
-        created = files.created;
-        identity = automaticIdentity({ ...files, algorithm: tls.algorithm, link: tls.link });
-        break;
-      }
-      case 'manual': {
-        const live = await LiveMaterial.open({
-          source: clientFiles(tls, tls.link),
-          prove: async () => {},
-          log: this.#log,
-          onReload: ok => metrics.reloaded(ok),
-        });
-        live.watch();
-        this.#live = live;
-        this.#own('certificate files', () => live.close());
-        identity = manualIdentity(live, tls.link);
-        break;
-      }
-    }
-    this.#log.info({ mode: identity.mode, ...identity.describe(), created }, 'identity ready');
-    const stop = watchExpiries(identity, this.#log);
-    this.#own('expiry watch', async () => stop());
-    return identity;
+    const trust = await openIdentity({
+      tls,
+      stateDir,
+      log: this.#log,
+      onReload: ok => metrics.reloaded(ok),
+    });
+    this.#trust = trust;
+    this.#own('identity', () => trust.close());
+    return trust.identity;
   }
 
   async #openTable(metrics: Metrics): Promise<SandboxTable> {
@@ -249,7 +219,7 @@ export class Adaptor implements Service {
 
   /** SIGHUP: the certificates users bring are read again. The other modes have nothing to read. */
   async reload(): Promise<void> {
-    await this.#live?.reload();
+    await this.#trust?.reload();
   }
 
   /** Closes in reverse of opening and keeps going past a failure; VMs are left as they are. */
@@ -266,10 +236,4 @@ export class Adaptor implements Service {
     await this.#parts.provider.close().catch((error: unknown) => errors.push(error));
     if (errors.length > 0) throw new AggregateError(errors, 'the adaptor did not close cleanly');
   }
-}
-
-function hintOf(error: unknown): string | undefined {
-  return typeof error === 'object' && error !== null && 'hint' in error && typeof error.hint === 'string'
-    ? error.hint
-    : undefined;
 }

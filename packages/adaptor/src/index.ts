@@ -4,4 +4,3 @@ export { Adaptor, type AdaptorParts } from './adaptor.js';
 export { AdaptorError, type AdaptorErrorCode } from './errors.js';
 export { parseOptions, type AdaptorOptions, type ParsedOptions } from './options.js';
 export type { SandboxView } from './status.js';
-export { chooseTlsMode, type TlsMode, type TlsOptions } from '@peerpod-tls/trust';

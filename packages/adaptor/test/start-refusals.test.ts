@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import t, { type Test } from 'tap';
 import { Authority } from '@peerpod-tls/certs';
 import { Adaptor } from '../src/adaptor.js';
-import { openIdentity } from '../../trust/src/identity-files.js';
+import { openIdentityFiles } from '../../trust/src/identity-files.js';
 import { captureLog, optionsIn, PORT, startRig, temporary } from './kit/adaptor.js';
 import { flagsOf, manualSet, tomorrow, writeManual, yesterday } from '../../trust/test/kit/certificates.js';
 import { TestProvider } from './kit/provider.js';
@@ -166,7 +166,7 @@ t.test("a broken or expired identity is refused and never replaced behind anybod
   const directory = temporary(t);
   const state = path.join(directory, 'pods', '.state');
   mkdirSync(state, { recursive: true, mode: 0o700 });
-  await openIdentity(state, 'ecdsa-p256');
+  await openIdentityFiles(state, 'ecdsa-p256');
   const key = path.join(state, 'identity', 'ca.key');
   const before = readFileSync(key, 'utf8');
   writeFileSync(key, before.slice(0, 60));
@@ -180,7 +180,7 @@ t.test("a broken or expired identity is refused and never replaced behind anybod
   rmSync(key);
   await refuses(t, directory, [], { code: 'ERR_TRUST_IDENTITY', message: /ca\.key/ }, 'lost key');
   rmSync(path.join(state, 'identity'), { recursive: true });
-  await openIdentity(state, 'ecdsa-p256', new Date(Date.now() - 1824 * 86_400_000));
+  await openIdentityFiles(state, 'ecdsa-p256', new Date(Date.now() - 1824 * 86_400_000));
   const rig = await startRig(t, { directory });
   t.match(
     rig.log.lines().filter(line => line.msg === 'certificate expires soon'),
@@ -194,7 +194,7 @@ t.test('an expired identity is refused with the way out', async t => {
   const directory = temporary(t);
   const long = new Date(Date.now() - 1900 * 86_400_000);
   await t.rejects(
-    openIdentity(directory, 'ecdsa-p256', long).then(() => openIdentity(directory, 'ecdsa-p256')),
+    openIdentityFiles(directory, 'ecdsa-p256', long).then(() => openIdentityFiles(directory, 'ecdsa-p256')),
     {
       code: 'ERR_TRUST_IDENTITY_EXPIRED',
       message: /expired/,

@@ -41,6 +41,13 @@ export function codeOf(error: unknown): string {
     : '';
 }
 
+/** The way out that anything that was thrown brings with it, if it does. */
+export function hintOf(error: unknown): string | undefined {
+  return typeof error === 'object' && error !== null && 'hint' in error && typeof error.hint === 'string'
+    ? error.hint
+    : undefined;
+}
+
 /** The words of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

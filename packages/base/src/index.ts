@@ -8,6 +8,7 @@ export {
   CodedError,
   codeOf,
   FileError,
+  hintOf,
   messageOf,
   reasonOf,
   type ErrorDetails,

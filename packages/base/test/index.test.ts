@@ -14,6 +14,7 @@ t.test('the public names are these', async t => {
     'atDate',
     'codeOf',
     'deadline',
+    'hintOf',
     'makeDirectory',
     'makeSecretDirectory',
     'messageOf',

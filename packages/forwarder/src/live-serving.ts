@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the forwarder serves with, from its flags and its configuration file: read, logged, and read again on a reload.
 // What the settings mean for TLS is decided in package trust.
-import { describeMaterial } from '@peerpod-tls/certs';
+import { describeCertificate, describeMaterial } from '@peerpod-tls/certs';
+import type { CertificateSummary } from '@peerpod-tls/certs';
 import type { ListenSecurity } from '@peerpod-tls/link';
-import { decideServing, LiveMaterial } from '@peerpod-tls/trust';
-import type { MaterialSource, Note, TlsServing } from '@peerpod-tls/trust';
+import { decideServing, LiveMaterial, watchExpiries } from '@peerpod-tls/trust';
+import type { Expiry, MaterialSource, Note, TlsServing } from '@peerpod-tls/trust';
 import type { Logger } from 'pino';
 
 import { readConfigurationFile } from './configuration-file.js';
@@ -34,7 +35,8 @@ export async function openServing(
 ): Promise<LiveServing> {
   const file = readConfigurationFile(options.configFile);
   if (options.disableTls) return plainServing(options, file, log);
-  const live = await LiveMaterial.open({ source: sourceOf(options), prove: async () => {}, log, onReload });
+  const live = await LiveMaterial.open({ source: sourceOf(options), log, onReload });
+  const expiries = watchExpiries(() => expiriesOf(live.current), log);
   live.watch();
   const { t, material, profile } = live.current;
   log.info({ mode: t, material: describeMaterial(material), profile }, 'configuration loaded');
@@ -51,9 +53,28 @@ export async function openServing(
       live.trouble === null
         ? null
         : `the certificates in force stay, since those of ${live.trouble.at.toISOString()} were refused: ${live.trouble.reason}`,
-    reload: () => live.reload(),
-    close: () => live.close(),
+    async reload() {
+      await live.reload();
+      expiries.look();
+    },
+    async close() {
+      expiries.close();
+      await live.close();
+    },
   };
+}
+
+function expiriesOf({ material }: TlsServing): Expiry[] {
+  const { leaf, anchors, expiresAt } = material;
+  const of = (kind: Expiry['kind'], { subject, notAfter }: CertificateSummary): Expiry => ({
+    kind,
+    subject,
+    notAfter: new Date(notAfter),
+  });
+  return [
+    { ...of('server', describeCertificate(leaf)), notAfter: expiresAt },
+    ...anchors.map(anchor => of('bundle', describeCertificate(anchor))),
+  ];
 }
 
 function plainServing(options: ForwarderOptions, file: ConfigurationFile, log: Logger): LiveServing {

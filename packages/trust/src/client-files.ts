@@ -23,7 +23,12 @@ export function clientFiles(
         key: readPem(keyFile, '-cert-key'),
         anchors: readPem(caFile, '-ca-cert-file'),
       });
-      return { material, profile, notes: flawsOf(material.warnings) };
+      return {
+        material,
+        profile,
+        origin: `the certificate in ${certFile} (-cert-file)`,
+        notes: flawsOf(material.warnings),
+      };
     },
   };
 }

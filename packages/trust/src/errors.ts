@@ -10,6 +10,7 @@ export type TrustErrorCode =
   | 'ERR_TRUST_NO_CLIENT_ANCHOR'
   | 'ERR_TRUST_CONTRADICTION'
   | 'ERR_TRUST_HALF_PAIR'
-  | 'ERR_TRUST_NOT_RELOADED';
+  | 'ERR_TRUST_NOT_RELOADED'
+  | 'ERR_TRUST_UNUSABLE';
 
 export class TrustError extends CodedError<TrustErrorCode> {}

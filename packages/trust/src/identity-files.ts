@@ -29,7 +29,7 @@ export interface IdentityFiles {
  *
  * @throws TrustError `ERR_TRUST_IDENTITY` (unreadable, mixed up) or `ERR_TRUST_IDENTITY_EXPIRED`
  */
-export async function openIdentity(
+export async function openIdentityFiles(
   stateDir: string,
   algorithm: KeyAlgorithm,
   now: Date = new Date(),

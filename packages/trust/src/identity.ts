@@ -10,6 +10,7 @@ import {
   type TlsMaterial,
 } from '@peerpod-tls/certs';
 import type { LinkSecurity } from '@peerpod-tls/link';
+import type { Expiry } from './expiry-watch.js';
 import type { LiveMaterial, ReloadTrouble } from './live-material.js';
 import { MANUAL_SERVER_NAME, type LinkProfile } from './tls-mode.js';
 
@@ -33,13 +34,6 @@ export interface LeafFacts {
   readonly subject: string;
   readonly fingerprint: string;
   readonly notAfter: string;
-}
-
-/** One certificate whose end is near or not: for metrics and warnings. */
-export interface Expiry {
-  readonly kind: 'ca' | 'client' | 'bundle';
-  readonly subject: string;
-  readonly notAfter: Date;
 }
 
 export interface Identity {

@@ -5,16 +5,19 @@
 import { createHash } from 'node:crypto';
 import { watch, type FSWatcher } from 'node:fs';
 import path from 'node:path';
-import { codeOf, readSmallFile, reasonOf } from '@peerpod-tls/base';
+import { codeOf, hintOf, readSmallFile, reasonOf } from '@peerpod-tls/base';
 import { describeMaterial, type TlsMaterial, type TlsProfile } from '@peerpod-tls/certs';
 import type { Logger } from 'pino';
 import { daysUntil } from './days.js';
 import { TrustError } from './errors.js';
+import { proveInForce } from './prove.js';
 
 /** What is swapped as one: checked material, the profile it is used under, and what an operator should know of it. */
 export interface InForce {
   readonly material: TlsMaterial;
   readonly profile: TlsProfile;
+  /** Where it is from, file and flag, for the words of a refusal. */
+  readonly origin: string;
   /** Warnings, each as the constant text and the fields of a log line. */
   readonly notes: readonly Note[];
 }
@@ -34,8 +37,6 @@ export interface MaterialSource<T extends InForce = InForce> {
 
 export interface LiveMaterialOptions<T extends InForce> {
   readonly source: MaterialSource<T>;
-  /** Tries what was read before it is put in force. @throws what is wrong with it */
-  readonly prove: (next: T) => Promise<void>;
   readonly log: Logger;
   /** How long the files must be quiet before they are read, in milliseconds. Default 200: a rotation writes several. */
   readonly settleMs?: number;
@@ -177,9 +178,9 @@ export class LiveMaterial<T extends InForce = InForce> {
 }
 
 /** What the files say, read, parsed, checked and proved; nothing is in force by it. */
-async function prepared<T extends InForce>({ source, prove }: LiveMaterialOptions<T>): Promise<T> {
+async function prepared<T extends InForce>({ source }: LiveMaterialOptions<T>): Promise<T> {
   const next = source.read();
-  await prove(next);
+  await proveInForce(next);
   return next;
 }
 
@@ -195,10 +196,4 @@ function digestOf(files: readonly string[]): string {
     }
   }
   return hash.digest('base64');
-}
-
-function hintOf(error: unknown): string | undefined {
-  return typeof error === 'object' && error !== null && 'hint' in error && typeof error.hint === 'string'
-    ? error.hint
-    : undefined;
 }

@@ -3,7 +3,7 @@
 import { renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync, mkdirSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
-import { Authority } from '@peerpod-tls/certs';
+import { Authority, checkMaterial, readPem } from '@peerpod-tls/certs';
 import { clientFiles } from '../src/client-files.js';
 import { LiveMaterial, type MaterialSource } from '../src/live-material.js';
 import { captureLog, temporary } from '../../../test/kit/log.js';
@@ -16,8 +16,6 @@ const sourceOf = ({ ca, cert, key }: ManualFiles): MaterialSource =>
 
 const leafOf = (live: LiveMaterial): string => live.current.material.leaf.fingerprint256;
 
-async function accept(): Promise<void> {}
-
 t.test('replaced files are taken when they fit together, and only then', async t => {
   const directory = temporary(t);
   const first = await manualSet(directory);
@@ -25,7 +23,6 @@ t.test('replaced files are taken when they fit together, and only then', async t
   const reloads: boolean[] = [];
   const live = await LiveMaterial.open({
     source: sourceOf(first.files),
-    prove: accept,
     log: log.log,
     onReload: ok => reloads.push(ok),
   });
@@ -60,37 +57,53 @@ t.test('replaced files are taken when they fit together, and only then', async t
 });
 
 t.test(
-  'what does not prove itself never comes into force, and is tried again while it lies there',
+  'what OpenSSL will not have never comes into force, and is tried again while it lies there',
   async t => {
     const directory = temporary(t);
-    const first = await manualSet(directory);
+    const authority = await Authority.create();
+    const issued = await authority.issue('server', { names: ['podvm-server'] });
+    const file = path.join(directory, 'tls.crt');
+    writeFileSync(file, issued.certPem);
+    let ciphers = 'ECDHE-ECDSA-AES128-GCM-SHA256';
+    const source: MaterialSource = {
+      files: [file],
+      read: () => ({
+        material: checkMaterial({
+          role: 'server',
+          cert: readPem(file, '-cert-file'),
+          key: { pem: issued.keyPem, file: 'tls.key', flag: '-cert-key' },
+          anchors: { pem: authority.certPem, file: 'ca.crt', flag: '-ca-cert-file' },
+        }),
+        profile: { minVersion: 'TLSv1.2', ciphers },
+        origin: `the certificate in ${file} (-cert-file)`,
+        notes: [],
+      }),
+    };
     const log = captureLog();
     const reloads: boolean[] = [];
-    let refusal: Error | null = null;
-    const live = await LiveMaterial.open({
-      source: sourceOf(first.files),
-      prove: async () => {
-        if (refusal !== null) throw refusal;
-      },
-      log: log.log,
-      onReload: ok => reloads.push(ok),
-    });
+    const live = await LiveMaterial.open({ source, log: log.log, onReload: ok => reloads.push(ok) });
     const old = live.current;
-    const next = await first.authority.issue('client', {});
-    writeManual(directory, first.ca, next.certPem, next.keyPem);
-    refusal = new Error('OpenSSL will not have it');
+    // Suites that the key cannot serve: every check of ours passes, and every handshake of TLS 1.2 would fail.
+    ciphers = 'ECDHE-RSA-AES128-GCM-SHA256';
     await t.rejects(live.reload(), {
       code: 'ERR_TRUST_NOT_RELOADED',
-      message: /certificates in force stay, with 729 days left: OpenSSL will not have it/,
+      message:
+        /certificates in force stay, with 729 days left: .*tls\.crt \(-cert-file\) cannot be put in force/,
+      cause: { code: 'ERR_TRUST_UNUSABLE', cause: { code: 'ERR_LINK_OWN_MATERIAL' } },
     });
     t.equal(live.current, old);
-    t.match(live.trouble, { reason: /OpenSSL/, at: Date });
+    t.match(live.trouble, { reason: /tls\.crt/, at: Date });
     await live.check();
     t.equal(live.current, old);
     t.strictSame(reloads, [false], 'tried again in silence');
-    refusal = null;
+    await t.rejects(
+      LiveMaterial.open({ source, log: log.log }),
+      { code: 'ERR_TRUST_UNUSABLE' },
+      'nor at start',
+    );
+    ciphers = 'ECDHE-ECDSA-AES128-GCM-SHA256';
     await live.check();
-    t.equal(leafOf(live), next.certificate.fingerprint256);
+    t.not(live.current, old);
     t.equal(live.trouble, null);
     t.strictSame(reloads, [false, true]);
     await live.close();
@@ -116,7 +129,7 @@ t.test('a rotation by one link, as Kubernetes does it, is noticed without being 
     cert: path.join(directory, 'client.crt'),
     key: path.join(directory, 'client.key'),
   });
-  const live = await LiveMaterial.open({ source, prove: accept, log: log.log, settleMs: 20 });
+  const live = await LiveMaterial.open({ source, log: log.log, settleMs: 20 });
   live.watch();
   const two = await put('..two');
   symlinkSync('..two', path.join(directory, '..tmp'));
@@ -137,7 +150,6 @@ t.test('without any event the files are compared from time to time', async t => 
   const at = (name: string): string => path.join(seen, name);
   const live = await LiveMaterial.open({
     source: sourceOf({ ca: at('ca.crt'), cert: at('client.crt'), key: at('client.key') }),
-    prove: accept,
     log: log.log,
     pollMs: 20,
   });
