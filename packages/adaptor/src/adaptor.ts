@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The adaptor put together: what starts after what, and what closes before what. No flags and no signals here.
-import { hintOf, makeSecretDirectory, reasonOf } from '@peerpod-tls/base';
+import { deadline, hintOf, makeSecretDirectory, reasonOf } from '@peerpod-tls/base';
 import {
   listenUnixSocket,
   startStatusServer,
@@ -11,7 +11,7 @@ import {
 import { TtrpcServer } from '@peerpod-tls/ttrpc';
 import type { Logger } from 'pino';
 import type { SandboxDeps, SandboxSettings } from './sandboxes/deps.js';
-import { adaptorRewrites, type RewriteOptions } from '@peerpod-tls/proxy';
+import { InProcessDataPlane, type DataPlane } from '@peerpod-tls/proxy';
 import { AdaptorError } from './errors.js';
 import { hypervisorServices } from './hypervisor/services.js';
 import { openIdentity, type Identity, type OpenIdentity } from '@peerpod-tls/trust';
@@ -32,7 +32,6 @@ export interface AdaptorParts {
   readonly log: Logger;
   /** What a test shortens: deadlines and pauses of deletions, the redial budget. */
   readonly timing?: Pick<SandboxSettings, 'deletionMs' | 'deletionRetryMs' | 'redialBudgetMs'>;
-  readonly rewrites?: RewriteOptions;
 }
 
 const PROVIDER_CHECK_MS = 60_000;
@@ -48,7 +47,7 @@ export class Adaptor implements Service {
   #identity: Identity | null = null;
   #trust: OpenIdentity | null = null;
   #table: SandboxTable | null = null;
-  #sandboxes: Sandboxes | null = null;
+  #dataPlane: DataPlane | null = null;
   #orphans: Orphans | null = null;
   #statusAddress = '';
 
@@ -67,7 +66,9 @@ export class Adaptor implements Service {
     const metrics = new Metrics({
       sandboxes: () => this.#table?.values() ?? [],
       expiries: () => this.#identity?.expiries() ?? [],
-      openLinks: () => this.#sandboxes?.openLinks ?? 0,
+      connections: async () =>
+        ((await this.#dataPlane?.views()) ?? []).reduce((sum, { connections }) => sum + connections, 0),
+      callFigures: async () => (await this.#dataPlane?.figures()) ?? '',
     });
     if (options.verifyProvider) await this.#verifyProvider(signal);
     await this.#openState();
@@ -77,8 +78,7 @@ export class Adaptor implements Service {
     signal.throwIfAborted();
     const deps = this.#depsOf(table, this.#identity, metrics);
     const sandboxes = new Sandboxes(deps);
-    this.#sandboxes = sandboxes;
-    this.#own('sandboxes', () => sandboxes.close(AbortSignal.timeout(this.#drainMs())));
+    this.#own('sandboxes', () => sandboxes.close(deadline(this.#drainMs())));
     await sandboxes.resume();
     signal.throwIfAborted();
     const orphans = new Orphans(deps);
@@ -104,7 +104,8 @@ export class Adaptor implements Service {
 
   async #verifyProvider(signal: AbortSignal): Promise<void> {
     const { provider } = this.#parts;
-    await provider.verify?.(AbortSignal.any([signal, AbortSignal.timeout(PROVIDER_CHECK_MS)]));
+    using within = deadline(PROVIDER_CHECK_MS, signal);
+    await provider.verify?.(within);
     this.#log.info(
       { provider: provider.name, checked: provider.verify !== undefined },
       'provider configuration checked',
@@ -177,7 +178,13 @@ export class Adaptor implements Service {
   }
 
   #depsOf(table: SandboxTable, identity: Identity, metrics: Metrics): SandboxDeps {
-    const { options, provider, timing, rewrites } = this.#parts;
+    const { options, provider, timing } = this.#parts;
+    const dataPlane = new InProcessDataPlane({
+      security: material => (material === identity.mode ? identity.security : null),
+      onEvent: event => metrics.proxyEvent(event),
+      log: this.#log,
+    });
+    this.#dataPlane = dataPlane;
     return {
       settings: {
         podsDir: options.podsDir,
@@ -190,7 +197,7 @@ export class Adaptor implements Service {
       table,
       provider,
       identity,
-      rewrites: adaptorRewrites(rewrites),
+      dataPlane,
       metrics,
       log: this.#log,
     };
@@ -210,7 +217,7 @@ export class Adaptor implements Service {
       this.#phase = 'stopping';
       await listener.close();
       // Calls in flight end with the sandboxes, which are closed right after this; the server only stops taking more.
-      this.#draining = server.drain(AbortSignal.timeout(this.#drainMs()));
+      this.#draining = server.drain(deadline(this.#drainMs()));
       this.#draining.catch((err: unknown) => this.#log.debug({ err }, 'hypervisor connections not drained'));
     });
   }

@@ -2,28 +2,30 @@
 // What the adaptor counts, for Prometheus. Labels come from closed sets only: a caller's words never become a label.
 import { Counter, createRegistry, Gauge, Histogram, type Registry } from '@peerpod-tls/daemon/metrics';
 import type { MetricsSource } from '@peerpod-tls/daemon';
-import { LOSS_CAUSES, type RelayObserver } from '@peerpod-tls/link';
-import { CallStats } from '@peerpod-tls/proxy';
+import { LOSS_CAUSES } from '@peerpod-tls/link';
 import type { Expiry } from '@peerpod-tls/trust';
-import { REFUSAL_RULES } from '@peerpod-tls/proxy';
+import { REFUSAL_RULES, type ProxyEvent } from '@peerpod-tls/proxy';
 import { SANDBOX_STATES, type Sandbox } from './sandboxes/sandbox.js';
 
 /** What is asked for at the moment somebody reads the metrics. */
 export interface MetricSources {
   sandboxes(): Iterable<Sandbox>;
   expiries(): readonly Expiry[];
-  openLinks(): number;
+  connections(): Promise<number>;
+  /** Figures of calls, as text; empty before there is a data plane. */
+  callFigures(): Promise<string>;
 }
 
 export class Metrics {
   readonly #registry: Registry;
-  readonly #calls = new CallStats();
+  readonly #sources: MetricSources;
   readonly #losses: Counter<'cause'>;
   readonly #redials: Counter<'result'>;
   readonly #redialFailures: Counter<'cause'>;
   readonly #redialSeconds: Histogram;
   readonly #replayed: Counter<'outcome'>;
   readonly #refusals: Counter<'rule'>;
+  readonly #handshakeSeconds: Histogram;
   readonly #protocolErrors: Counter;
   readonly #issued: Counter;
   readonly #startSeconds: Histogram<'result'>;
@@ -37,6 +39,7 @@ export class Metrics {
     const registry = createRegistry('cloud-api-adaptor');
     const registers = [registry];
     this.#registry = registry;
+    this.#sources = sources;
     this.#losses = new Counter({
       name: 'peerpod_link_losses_total',
       help: 'Links to pod VMs that stood and were lost while their shim was there, by cause.',
@@ -73,6 +76,12 @@ export class Metrics {
       name: 'peerpod_refusals_total',
       help: 'Links that were not made because one side refused the other, by rule.',
       labelNames: ['rule'],
+      registers,
+    });
+    this.#handshakeSeconds = new Histogram({
+      name: 'peerpod_handshake_duration_seconds',
+      help: 'TLS handshakes with pod VMs that succeeded.',
+      buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
       registers,
     });
     this.#protocolErrors = new Counter({
@@ -126,29 +135,38 @@ export class Metrics {
   /** What the status server sends for `/metrics`. */
   get source(): MetricsSource {
     const { contentType } = this.#registry;
-    return { contentType, metrics: async () => `${await this.#registry.metrics()}${this.#calls.text()}` };
+    return {
+      contentType,
+      metrics: async () => `${await this.#registry.metrics()}${await this.#sources.callFigures()}`,
+    };
   }
 
-  /** What every relay tells. */
-  readonly observer: RelayObserver = {
-    callEnded: (service, method, status, ms) => this.#calls.callEnded(service, method, status, ms),
-    bytes: (direction, count) => this.#calls.bytes(direction, count),
-    upstreamLost: cause => this.#losses.inc({ cause }),
-    notRedialled: cause => {
-      this.#redials.inc({ result: 'failed' });
-      this.#redialFailures.inc({ cause });
-    },
-    redialled: (ms, replayed, failed) => {
-      this.#redials.inc({ result: 'ok' });
-      this.#redialSeconds.observe(ms / 1000);
-      this.#replayed.inc({ outcome: 'replayed' }, replayed);
-      this.#replayed.inc({ outcome: 'unavailable' }, failed);
-    },
-    protocolError: () => this.#protocolErrors.inc(),
-  };
-
-  refused(rule: string): void {
-    this.#refusals.inc({ rule: REFUSAL_RULES.includes(rule) ? rule : 'other' });
+  /** What the data plane tells. */
+  proxyEvent(event: ProxyEvent): void {
+    switch (event.t) {
+      case 'handshake':
+        this.#handshakeSeconds.observe(event.ms / 1000);
+        return;
+      case 'refused':
+        this.#refusals.inc({ rule: REFUSAL_RULES.includes(event.rule) ? event.rule : 'other' });
+        return;
+      case 'lost':
+        this.#losses.inc({ cause: event.cause });
+        return;
+      case 'not-redialled':
+        this.#redials.inc({ result: 'failed' });
+        this.#redialFailures.inc({ cause: event.cause });
+        return;
+      case 'redialled':
+        this.#redials.inc({ result: 'ok' });
+        this.#redialSeconds.observe(event.ms / 1000);
+        this.#replayed.inc({ outcome: 'replayed' }, event.replayed);
+        this.#replayed.inc({ outcome: 'unavailable' }, event.unavailable);
+        return;
+      case 'protocol-error':
+        this.#protocolErrors.inc();
+        return;
+    }
   }
 
   issued(): void {
@@ -183,8 +201,8 @@ function registerReadings(registry: Registry, sources: MetricSources): void {
       name: 'peerpod_links',
       help: 'Connections of shims that are being relayed to a pod VM.',
       registers: [],
-      collect() {
-        this.set(sources.openLinks());
+      async collect() {
+        this.set(await sources.connections());
       },
     }),
   );

@@ -71,8 +71,8 @@ export function sandboxViews(
     const instance = instanceOf(sandbox);
     return {
       id: sandbox.id,
-      pod: sandbox.wish.pod,
-      namespace: sandbox.wish.namespace,
+      pod: sandbox.spec.pod,
+      namespace: sandbox.spec.namespace,
       state: sandbox.state.t,
       instance: instance?.id ?? '',
       name: instance?.name ?? sandbox.instanceName,

@@ -5,3 +5,13 @@ import { CodedError } from '@peerpod-tls/base';
 export type ProxyErrorCode = 'ERR_PROXY_TLS_MODE';
 
 export class ProxyError extends CodedError<ProxyErrorCode> {}
+
+/** Permanent, as links understand it: a redial cannot heal it. */
+export function materialNotHeld(sandbox: string): ProxyError {
+  const error = new ProxyError(
+    'ERR_PROXY_TLS_MODE',
+    `sandbox ${sandbox} was made in another TLS mode than this adaptor runs in`,
+    { hint: 'start the adaptor with the TLS options it had, or stop the sandbox' },
+  );
+  return Object.assign(error, { permanent: true });
+}

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public names of @peerpod-tls/proxy.
-export { CallStats } from './call-stats.js';
+export type { DataPlane } from './data-plane.js';
 export { ProxyError, type ProxyErrorCode } from './errors.js';
-export { REFUSAL_RULES, refusalRule } from './refusal-rule.js';
-export { adaptorRewrites, type RewriteOptions } from './rewrites.js';
-export { SandboxProxy, type ProxyOptions } from './sandbox-proxy.js';
+export { InProcessDataPlane, type InProcessOptions } from './in-process.js';
+export { REFUSAL_RULES } from './refusal-rule.js';
+export {
+  DIRECT_VOLUMES,
+  REDIAL_BUDGET_MS,
+  type AgentAnswer,
+  type ProxyEvent,
+  type ProxySpec,
+  type ProxyView,
+} from './spec.js';

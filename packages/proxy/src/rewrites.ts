@@ -6,6 +6,7 @@ import path from 'node:path';
 import { viewCreateContainer, withAnnotations, type CreateContainerView } from '@peerpod-tls/agent-protocol';
 import type { Rewrite } from '@peerpod-tls/link';
 import { StatusCode } from '@peerpod-tls/ttrpc';
+import type { ProxySpec } from './spec.js';
 
 /** Annotation that tells the forwarder which bind-mount sources to wait for. */
 export const TARGET_PATH = 'io.confidentialcontainers.org.peerpodvolumes.target_path';
@@ -13,12 +14,10 @@ const DEFAULT_GPUS = 'io.katacontainers.config.hypervisor.default_gpus';
 const CDI = 'cdi.k8s.io/peer-pods';
 const CDI_ALL_GPUS = 'nvidia.com/gpu=all';
 
-/** Where the CSI driver leaves one directory per volume that a VM mounts by itself. */
-const DIRECT_VOLUMES = '/run/kata-containers/shared/direct-volumes';
 const CSI = '/volumes/kubernetes.io~csi/';
 
 /** One rule: the annotations a container gets, from what its request says. */
-export type AnnotationRule = (view: CreateContainerView) => Promise<readonly (readonly [string, string])[]>;
+type AnnotationRule = (view: CreateContainerView) => Promise<readonly (readonly [string, string])[]>;
 
 /** A pod that asked for GPUs gets all of its VM's, through the container device interface. */
 const gpuRule: AnnotationRule = async view =>
@@ -45,16 +44,9 @@ async function isDirectVolume(directVolumes: string, source: string): Promise<bo
   }
 }
 
-export interface RewriteOptions {
-  /** Default `/run/kata-containers/shared/direct-volumes`. */
-  readonly directVolumes?: string;
-  /** Rules after the built-in ones; a later rule overrides what an earlier one set. */
-  readonly rules?: readonly AnnotationRule[];
-}
-
 /** The rewrites of every relay of an adaptor. */
-export function adaptorRewrites(o: RewriteOptions = {}): readonly Rewrite[] {
-  const rules = [gpuRule, targetPathRule(o.directVolumes ?? DIRECT_VOLUMES), ...(o.rules ?? [])];
+export function adaptorRewrites(o: ProxySpec['rewrites']): readonly Rewrite[] {
+  const rules = [gpuRule, targetPathRule(o.directVolumes)];
   return [
     {
       service: 'grpc.AgentService',

@@ -4,8 +4,7 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
 import { grpc } from '@peerpod-tls/agent-protocol';
-import { adaptorRewrites, TARGET_PATH, type AnnotationRule } from '../src/rewrites.js';
-import { temporary } from '../../adaptor/test/kit/adaptor.js';
+import { adaptorRewrites, TARGET_PATH } from '../src/rewrites.js';
 
 const CSI = '/var/lib/kubelet/pods/1/volumes/kubernetes.io~csi';
 const context = {
@@ -17,7 +16,7 @@ const context = {
 
 async function annotationsOf(
   oci: { Annotations?: Record<string, string>; Mounts?: { source: string }[] },
-  o: Parameters<typeof adaptorRewrites>[0] = {},
+  o = { directVolumes: '/nowhere' },
 ): Promise<Record<string, string> | string> {
   const [rewrite] = adaptorRewrites(o);
   const message = Buffer.from(grpc.CreateContainerRequest.encode({ containerId: 'c', OCI: oci }).finish());
@@ -28,14 +27,11 @@ async function annotationsOf(
 
 t.test('a request that needs nothing passes as it came', async t => {
   t.equal(await annotationsOf({ Annotations: { a: 'b' } }), 'same');
-  t.equal(
-    await annotationsOf({ Mounts: [{ source: `${CSI}/v/mount` }] }, { directVolumes: '/nowhere' }),
-    'same',
-  );
+  t.equal(await annotationsOf({ Mounts: [{ source: `${CSI}/v/mount` }] }), 'same');
 });
 
 t.test('CSI volumes that the VM mounts are named once each, without the stray comma', async t => {
-  const directVolumes = temporary(t);
+  const directVolumes = t.testdir({});
   const volumes = [`${CSI}/one/mount`, `${CSI}/twö?/mount`];
   for (const volume of volumes) {
     mkdirSync(
@@ -56,13 +52,13 @@ t.test('CSI volumes that the VM mounts are named once each, without the stray co
   );
 });
 
-t.test('another rule is another entry, and comes after the built-in ones', async t => {
-  const rule: AnnotationRule = async view => [['volumes', String(view.mounts.length)]];
-  t.strictSame(await annotationsOf({ Mounts: [{ source: 'a' }] }, { rules: [rule] }), { volumes: '1' });
+t.test("a pod that asked for GPUs gets all of its VM's", async t => {
+  const Annotations = { 'io.katacontainers.config.hypervisor.default_gpus': '1' };
+  t.match(await annotationsOf({ Annotations }), { 'cdi.k8s.io/peer-pods': 'nvidia.com/gpu=all' });
 });
 
 t.test('what cannot be read is refused with a status', async t => {
-  const [rewrite] = adaptorRewrites();
+  const [rewrite] = adaptorRewrites({ directVolumes: '/nowhere' });
   t.match(await rewrite?.apply(Buffer.from('ffffff', 'hex'), context), { t: 'refused', status: 3 });
   t.match(await rewrite?.apply(Buffer.alloc(0), context), { t: 'refused', status: 3, reason: /OCI/ });
 });

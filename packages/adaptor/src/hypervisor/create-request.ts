@@ -1,23 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What CreateVM's annotations mean. Pure: text in, a checked wish out; it makes nothing and touches no path.
+// What CreateVM's annotations mean. Pure: text in, a checked spec out; it makes nothing and touches no path.
 import { AdaptorError } from '../errors.js';
+import type { SandboxSpec } from '../sandboxes/sandbox.js';
 
 const POD_NAME = 'io.kubernetes.cri.sandbox-name';
 const POD_NAMESPACE = 'io.kubernetes.cri.sandbox-namespace';
 const HYPERVISOR = 'io.katacontainers.config.hypervisor.';
-
-/** What the shim wants of the VM, as read from the nine annotations both shims send. */
-export interface SandboxWish {
-  readonly pod: string;
-  readonly namespace: string;
-  readonly instanceType: string;
-  readonly image: string;
-  readonly vcpus: number;
-  readonly memoryMiB: number;
-  readonly gpus: number;
-  /** Initdata as the decoded TOML text the shim hands over; empty: none. */
-  readonly initdata: string;
-}
 
 /** Longest path the kernel takes (PATH_MAX). */
 const MAX_PATH = 4096;
@@ -34,7 +22,7 @@ export function checkNamespacePath(given: string): string {
 const MAX_NAME = 253;
 
 /** Reads the annotations; throws `ERR_ADAPTOR_REQUEST` naming the annotation that is missing or unusable. */
-export function readSandboxWish(annotations: Readonly<Record<string, string>>): SandboxWish {
+export function readSandboxSpec(annotations: Readonly<Record<string, string>>): SandboxSpec {
   const read = (key: string): string => (Object.hasOwn(annotations, key) ? (annotations[key] ?? '') : '');
   return {
     pod: requireName(POD_NAME, podNameOf(read(POD_NAME))),

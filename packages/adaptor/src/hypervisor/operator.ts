@@ -3,9 +3,9 @@
 // stop sandboxes too; the status server, which anybody may reach, changes nothing.
 import { operatorService } from '@peerpod-tls/agent-protocol';
 import { implement, type Implementation } from '@peerpod-tls/ttrpc';
+import { abortable } from '@peerpod-tls/base';
 import type { Orphans } from '../sandboxes/orphans.js';
 import { statusOf } from './status-of.js';
-import { withCaller } from '../sandboxes/with-caller.js';
 
 export function operatorServices(orphans: Orphans): readonly Implementation[] {
   return [
@@ -28,7 +28,7 @@ export function operatorServices(orphans: Orphans): readonly Implementation[] {
       },
       DeleteOrphan: async (request, { signal }) => {
         try {
-          await withCaller(orphans.delete(request.id), signal);
+          await abortable(orphans.delete(request.id), signal);
           return {};
         } catch (error) {
           throw statusOf(error);

@@ -3,7 +3,7 @@
 // sandboxes, errors become statuses; nothing is decided here.
 import { hypervisorService, podVmInfoService } from '@peerpod-tls/agent-protocol';
 import { implement, StatusCode, StatusError, type Implementation } from '@peerpod-tls/ttrpc';
-import { checkNamespacePath, readSandboxWish } from './create-request.js';
+import { checkNamespacePath, readSandboxSpec } from './create-request.js';
 import type { SandboxTable } from '../sandboxes/sandbox-table.js';
 import { instanceOf } from '../sandboxes/sandbox.js';
 import type { Sandboxes } from '../sandboxes/sandboxes.js';
@@ -20,7 +20,7 @@ export function hypervisorServices(sandboxes: Sandboxes, table: SandboxTable): r
         return answered(async () => ({
           agentSocketPath: await sandboxes.create(
             id,
-            readSandboxWish(annotations),
+            readSandboxSpec(annotations),
             checkNamespacePath(networkNamespacePath),
           ),
         }));
@@ -76,8 +76,8 @@ async function vmOf(
 function findVm(table: SandboxTable, pod: string, namespace: string): string | null {
   let found: { readonly id: string; readonly createdAt: string } | null = null;
   for (const sandbox of table.values()) {
-    const { wish, state, createdAt } = sandbox;
-    if (wish.pod !== pod || wish.namespace !== namespace) continue;
+    const { spec, state, createdAt } = sandbox;
+    if (spec.pod !== pod || spec.namespace !== namespace) continue;
     if (state.t !== 'starting' && state.t !== 'running') continue;
     const instance = instanceOf(sandbox);
     if (instance !== null && (found === null || createdAt >= found.createdAt))

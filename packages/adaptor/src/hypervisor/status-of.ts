@@ -6,7 +6,7 @@ import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
 const STATUS: Readonly<Record<string, number>> = {
   ERR_ADAPTOR_SANDBOX_ID: StatusCode.invalidArgument,
   ERR_ADAPTOR_REQUEST: StatusCode.invalidArgument,
-  ERR_ADAPTOR_LETTER_TOO_BIG: StatusCode.invalidArgument,
+  ERR_ADAPTOR_USER_DATA_TOO_BIG: StatusCode.invalidArgument,
   ERR_ADAPTOR_INITDATA: StatusCode.invalidArgument,
   ERR_FILE_DISK_FULL: StatusCode.resourceExhausted,
   ERR_PROVIDER_DISK_FULL: StatusCode.resourceExhausted,

@@ -2,10 +2,10 @@
 // After a restart: finds out whether the VMs that should be running still answer. Nobody waits for it, and nothing is
 // done about one that does not: its shim finds out by itself, and StopVM is the shim's to call.
 import { reasonOf } from '@peerpod-tls/base';
-import { dialUntilHealthy } from '@peerpod-tls/link';
-import type { SandboxDeps } from './deps.js';
 import type { Instance } from '@peerpod-tls/providers';
-import { refusalRule } from '@peerpod-tls/proxy';
+import type { SandboxDeps } from './deps.js';
+import { proxySpec } from './proxy-spec.js';
+import { logOf } from './log-of.js';
 import type { Sandbox } from './sandbox.js';
 
 /** Dials until the agent answers or `-proxy-timeout` is over, and logs which; never rejects. */
@@ -15,24 +15,17 @@ export async function checkResumed(
   instance: Instance,
   signal: AbortSignal,
 ): Promise<void> {
-  const { settings, identity, metrics } = deps;
+  const { settings, identity, dataPlane } = deps;
   if (sandbox.link.tls !== identity.mode) return;
-  const log = deps.log.child({ sandbox: sandbox.id });
+  const log = logOf(deps, sandbox);
   try {
-    const { attempts, ms } = await dialUntilHealthy({
-      host: instance.addresses[0] ?? '',
-      port: sandbox.link.port,
-      security: identity.security,
-      serverName: sandbox.link.serverName,
-      signal,
+    const { attempts, ms } = await dataPlane.awaitAgent(proxySpec(deps, sandbox, instance), {
       deadlineMs: settings.proxyTimeoutMs,
-      log,
+      signal,
     });
-    log.info({ attempts, ms: Math.round(ms) }, 'resumed sandbox answered');
+    log.info({ attempts, ms }, 'resumed sandbox answered');
   } catch (error) {
     if (signal.aborted) return;
-    const rule = refusalRule(error);
-    if (rule !== null) metrics.refused(rule);
     log.warn(
       { err: error, instance: instance.id, reason: reasonOf(error) },
       'resumed sandbox does not answer',

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the life of a sandbox needs from the rest of the adaptor, in one place. Types only.
-import type { Rewrite } from '@peerpod-tls/link';
+import type { DataPlane } from '@peerpod-tls/proxy';
 import type { Logger } from 'pino';
 import type { Identity } from '@peerpod-tls/trust';
 import type { Metrics } from '../metrics.js';
@@ -28,7 +28,7 @@ export interface SandboxDeps {
   readonly table: SandboxTable;
   readonly provider: Provider;
   readonly identity: Identity;
-  readonly rewrites: readonly Rewrite[];
+  readonly dataPlane: DataPlane;
   readonly metrics: Metrics;
   readonly log: Logger;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Initdata on its way into a letter. What it must look like is read by the code that reads it in the guest, so that what a
+// Initdata on its way into user-data. What it must look like is read by the code that reads it in the guest, so that what a
 // guest would refuse is refused before there is one.
 import { codeOf, reasonOf } from '@peerpod-tls/base';
 import { UsageError } from '@peerpod-tls/daemon';

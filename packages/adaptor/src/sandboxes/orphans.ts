@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Instances that no sandbox accounts for: looked for at start and every now and then, reported, and deleted only when a
 // person says which. What makes an instance an orphan is decided in reap-instance.ts.
-import { reasonOf } from '@peerpod-tls/base';
+import { abortable, deadline, reasonOf } from '@peerpod-tls/base';
 import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
 import type { SandboxDeps } from './deps.js';
 import type { Instance } from '@peerpod-tls/providers';
@@ -56,7 +56,8 @@ export class Orphans {
     const { log, metrics, provider } = this.#deps;
     let orphans: readonly Instance[];
     try {
-      orphans = await findOrphans(this.#deps, this.#within(LIST_MS, signal));
+      using within = deadline(LIST_MS, this.#stopping.signal, signal);
+      orphans = await abortable(findOrphans(this.#deps, within), within);
     } catch (error) {
       this.#report = { ...this.#report, error: reasonOf(error) };
       throw error;
@@ -101,7 +102,8 @@ export class Orphans {
       throw new StatusError(StatusCode.notFound, `there is no instance ${shown} without a sandbox`);
     }
     try {
-      await provider.deleteInstance(id, this.#within(DELETE_MS, signal));
+      using within = deadline(DELETE_MS, signal);
+      await abortable(provider.deleteInstance(id, within), within);
     } catch (cause) {
       metrics.deleted('failed');
       log.error({ err: cause, instance: id, reason: reasonOf(cause) }, 'orphan not deleted');
@@ -115,10 +117,6 @@ export class Orphans {
     const left = this.#report.orphans.filter(orphan => orphan.id !== id);
     this.#report = { ...this.#report, orphans: left };
     metrics.orphans(left.length);
-  }
-
-  #within(ms: number, signal: AbortSignal): AbortSignal {
-    return AbortSignal.any([this.#stopping.signal, signal, AbortSignal.timeout(ms)]);
   }
 
   /** Stops searching and lets deletions end. */

@@ -1,47 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 // Deletes what a sandbox has on the platform, also when a crash or a failed creation left only the token or the name
 // to find it by. One attempt; trying again is the caller's affair.
-import { reasonOf } from '@peerpod-tls/base';
+import { abortable, deadline, reasonOf } from '@peerpod-tls/base';
 import type { SandboxDeps } from './deps.js';
 import type { Instance, Provider } from '@peerpod-tls/providers';
+import { logOf } from './log-of.js';
 import { instanceOf, tokenOf, type Sandbox } from './sandbox.js';
 
 const DELETION_MS = 600_000;
 
 /** Deletes the instance of a sandbox, if there is any; throws what the provider threw. */
 export async function reapInstance(deps: SandboxDeps, sandbox: Sandbox): Promise<void> {
-  const signal = AbortSignal.timeout(deps.settings.deletionMs ?? DELETION_MS);
-  const { provider, metrics, log } = deps;
+  using signal = deadline(deps.settings.deletionMs ?? DELETION_MS);
+  const { provider, metrics } = deps;
+  const log = logOf(deps, sandbox);
   const known = instanceOf(sandbox);
   try {
     const token = tokenOf(sandbox);
     const found = known === null && token !== null ? await findByToken(deps, sandbox, token, signal) : [];
     for (const instance of known === null ? found : [known]) {
       const started = performance.now();
-      await untilAborted(provider.deleteInstance(instance.id, signal), signal);
+      // A provider that ignores its signal must not hold a sandbox for ever.
+      await abortable(provider.deleteInstance(instance.id, signal), signal);
       metrics.deleted('ok');
-      log.info(
-        { sandbox: sandbox.id, instance: instance.id, ms: Math.round(performance.now() - started) },
-        'instance deleted',
-      );
+      log.info({ instance: instance.id, ms: Math.round(performance.now() - started) }, 'instance deleted');
     }
   } catch (error) {
     metrics.deleted('failed');
-    log.error(
-      { err: error, sandbox: sandbox.id, instance: known?.id ?? '', reason: reasonOf(error) },
-      'instance not deleted',
-    );
+    log.error({ err: error, instance: known?.id ?? '', reason: reasonOf(error) }, 'instance not deleted');
     throw error;
   }
-}
-
-/** A provider that ignores its signal must not hold a sandbox for ever. */
-function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const late = (): void => reject(signal.reason);
-    signal.addEventListener('abort', late, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', late));
-  });
 }
 
 async function findByToken(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Judges a sandbox id before it meets a path: which characters, how long, and whether its socket path can be bound.
+// Checks a sandbox id before it meets a path: which characters, how long, and whether its socket path can be bound.
 import path from 'node:path';
 import { MAX_SOCKET_PATH } from '@peerpod-tls/daemon';
 import { AdaptorError } from '../errors.js';

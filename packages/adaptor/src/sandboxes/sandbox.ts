@@ -1,12 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sandbox as a value: what it is, in which state, and the few steps between states. No file, no socket, no provider.
-import type { SandboxWish } from '../hypervisor/create-request.js';
 import type { Instance } from '@peerpod-tls/providers';
 
-/** The TLS mode a sandbox was made under: a VM keeps what its letter said, whatever the adaptor does later. */
+/** What the shim wants of the VM, as read from the nine annotations both shims send. */
+export interface SandboxSpec {
+  readonly pod: string;
+  readonly namespace: string;
+  readonly instanceType: string;
+  readonly image: string;
+  readonly vcpus: number;
+  readonly memoryMiB: number;
+  readonly gpus: number;
+  /** Initdata as the decoded TOML text the shim hands over; empty: none. */
+  readonly initdata: string;
+}
+
+/** The TLS mode a sandbox was made under: a VM keeps what its user-data said, whatever the adaptor does later. */
 export type SandboxTls = 'automatic' | 'manual' | 'disabled';
 
-/** What may be told about a VM's certificate; its key is nowhere but in the letter. */
+/** What may be told about a VM's certificate; its key is nowhere but in the user-data. */
 export interface LeafFacts {
   readonly subject: string;
   readonly fingerprint: string;
@@ -58,7 +70,7 @@ export const SANDBOX_STATES: readonly SandboxStateName[] = [
 
 export interface Sandbox {
   readonly id: string;
-  readonly wish: SandboxWish;
+  readonly spec: SandboxSpec;
   /** Path of the pod's network namespace on this node, as CreateVM gave it. */
   readonly networkNamespace: string;
   /** What a link to its VM needs, settled when the VM is made: a VM keeps it, whatever the adaptor's flags are later. */
@@ -66,12 +78,15 @@ export interface Sandbox {
   /** The name the VM has; unique among the sandboxes of this adaptor. */
   readonly instanceName: string;
   readonly createdAt: string;
-  /** The server certificate in the letter of the last start; null before it, and where users bring their own. */
+  /** The server certificate in the user-data of the last start; null before it, and where users bring their own. */
   readonly leaf: LeafFacts | null;
   /** How often StartVM was begun; part of the token that makes a creation happen once. */
   readonly generation: number;
   readonly state: SandboxState;
 }
+
+/** The pod of a sandbox as Kubernetes writes it. */
+export const podOf = ({ spec }: Sandbox): string => `${spec.namespace}/${spec.pod}`;
 
 /** The instance behind a sandbox in any state, or null. */
 export function instanceOf(sandbox: Sandbox): Instance | null {

@@ -1,22 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // The life of sandboxes: create, start, stop, and finding them again after a restart. Each change of one sandbox has
 // one job at a time; a job belongs to the adaptor, not to the caller who asked for it, and outlives that caller.
-import { reasonOf } from '@peerpod-tls/base';
+import { abortable, anySignal, reasonOf } from '@peerpod-tls/base';
 import { rm } from 'node:fs/promises';
 import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
-import type { SandboxWish } from '../hypervisor/create-request.js';
 import { checkResumed } from './check-resumed.js';
 import { DeletionRetry } from './deletion-retry.js';
 import type { SandboxDeps } from './deps.js';
 import { distinctInstanceName, instanceName } from './instance-name.js';
-import { linkFacts, openProxy } from './open-proxy.js';
-import type { SandboxProxy } from '@peerpod-tls/proxy';
+import { linkFacts, proxySpec } from './proxy-spec.js';
 import { reapInstance } from './reap-instance.js';
 import { checkSandboxId, agentSocketPath, sandboxDirectory } from './sandbox-id.js';
-import { instanceOf, toFailed, tokenOf, toStopping, withTrouble, type Sandbox } from './sandbox.js';
+import {
+  instanceOf,
+  toFailed,
+  tokenOf,
+  toStopping,
+  withTrouble,
+  type Sandbox,
+  type SandboxSpec,
+} from './sandbox.js';
 import { startSandbox } from './start-sandbox.js';
 import { alreadyExists, notFound } from '../hypervisor/status-of.js';
-import { withCaller } from './with-caller.js';
 
 interface StartJob {
   readonly abort: AbortController;
@@ -29,7 +34,6 @@ const REMEMBERED = 1024;
 
 export class Sandboxes {
   readonly #deps: SandboxDeps;
-  readonly #proxies = new Map<string, SandboxProxy>();
   readonly #starts = new Map<string, StartJob>();
   readonly #stops = new Map<string, Promise<void>>();
   /** Looks at sandboxes of an earlier run that are still going on. */
@@ -43,23 +47,17 @@ export class Sandboxes {
     this.#retries = new DeletionRetry(deps.settings.deletionRetryMs ?? 1000, id => this.#retry(id));
   }
 
-  get openLinks(): number {
-    let count = 0;
-    for (const proxy of this.#proxies.values()) count += proxy.links;
-    return count;
-  }
-
   /** CreateVM: enters the sandbox and gives the path its socket will have. Nothing is made for it yet. */
-  async create(id: string, wish: SandboxWish, networkNamespace: string): Promise<string> {
+  async create(id: string, spec: SandboxSpec, networkNamespace: string): Promise<string> {
     this.#refuseWhenClosing();
     const { table, settings, log } = this.#deps;
     checkSandboxId(id, settings.podsDir);
     if (table.get(id) !== undefined) throw alreadyExists(id);
     const now = new Date().toISOString();
-    const name = this.#freeName(wish.pod, id);
+    const name = this.#freeName(spec.pod, id);
     const sandbox: Sandbox = {
       id,
-      wish,
+      spec,
       networkNamespace,
       instanceName: name,
       link: linkFacts(this.#deps, name),
@@ -70,7 +68,7 @@ export class Sandboxes {
     };
     if (!(await table.add(sandbox))) throw alreadyExists(id);
     this.#stopped.delete(id);
-    log.info({ sandbox: id, pod: `${wish.namespace}/${wish.pod}`, instanceName: name }, 'sandbox created');
+    log.info({ sandbox: id, pod: `${spec.namespace}/${spec.pod}`, instanceName: name }, 'sandbox created');
     return agentSocketPath(settings.podsDir, id);
   }
 
@@ -101,19 +99,20 @@ export class Sandboxes {
     }
     const abort = new AbortController();
     const began = performance.now();
-    const job = this.#runStart(id, AbortSignal.any([abort.signal, caller]));
+    const signal = anySignal(abort.signal, caller);
+    const job = this.#runStart(id, signal).finally(() => signal[Symbol.dispose]());
     const over = job.then(
       () => this.#deps.metrics.started('ok', performance.now() - began),
       () => this.#deps.metrics.started('failed', performance.now() - began),
     );
     this.#starts.set(id, { abort, over });
     void over.finally(() => this.#starts.delete(id));
-    await withCaller(job, caller);
+    await abortable(job, caller);
   }
 
   async #runStart(id: string, signal: AbortSignal): Promise<void> {
     try {
-      this.#proxies.set(id, await startSandbox(this.#deps, id, signal));
+      await startSandbox(this.#deps, id, signal);
     } catch (error) {
       await this.#afterFailedStart(id, reasonOf(error), error);
       throw error;
@@ -153,7 +152,7 @@ export class Sandboxes {
       throw notFound(id);
     }
     this.#retries.cancel(id);
-    await withCaller(this.#stopJob(id), caller);
+    await abortable(this.#stopJob(id), caller);
   }
 
   #stopJob(id: string): Promise<void> {
@@ -201,10 +200,8 @@ export class Sandboxes {
   }
 
   async #closeProxy(id: string): Promise<void> {
-    const proxy = this.#proxies.get(id);
-    this.#proxies.delete(id);
     this.#checks.get(id)?.abort();
-    await proxy?.close();
+    await this.#deps.dataPlane.close(id);
   }
 
   /** One more attempt in the background; rejects to be scheduled again. */
@@ -253,7 +250,7 @@ export class Sandboxes {
     const instance = instanceOf(sandbox);
     if (instance === null) return;
     try {
-      this.#proxies.set(sandbox.id, await openProxy(this.#deps, sandbox, instance));
+      await this.#deps.dataPlane.open(proxySpec(this.#deps, sandbox, instance));
       log.info({ sandbox: sandbox.id, instance: instance.id }, 'sandbox resumed');
       const check = new AbortController();
       this.#checks.set(sandbox.id, check);
@@ -274,9 +271,7 @@ export class Sandboxes {
       abort.abort(new StatusError(StatusCode.unavailable, 'the adaptor is shutting down'));
     }
     const jobs = [...[...this.#starts.values()].map(start => start.over), ...this.#stops.values()];
-    const proxies = [...this.#proxies.values()];
-    this.#proxies.clear();
-    await Promise.allSettled([...jobs, ...proxies.map(proxy => proxy.drain(signal))]);
+    await Promise.allSettled([...jobs, this.#deps.dataPlane.drain(signal)]);
   }
 
   #require(id: string): Sandbox {

@@ -1,64 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
-// StartVM, step by step: certificate, letter, instance, first answer of the agent, socket. It ends with everything
+// StartVM, step by step: certificate, user-data, instance, first answer of the agent, socket. It ends with everything
 // there, or throws; taking back what a failed start left is sandboxes.ts's.
-import { codeOf, reasonOf } from '@peerpod-tls/base';
-import { dialUntilHealthy } from '@peerpod-tls/link';
+import { leftBehind, type Instance } from '@peerpod-tls/providers';
 import type { SandboxDeps } from './deps.js';
 import { AdaptorError } from '../errors.js';
 import { leafFacts } from '@peerpod-tls/trust';
-import { writeLetter } from './user-data.js';
-import { leftBehind } from '@peerpod-tls/providers';
-import type { Instance } from '@peerpod-tls/providers';
-import { linkFacts, openProxy } from './open-proxy.js';
-import type { SandboxProxy } from '@peerpod-tls/proxy';
+import { logOf } from './log-of.js';
+import { linkFacts, proxySpec } from './proxy-spec.js';
 import { providerName } from './reap-instance.js';
-import { refusalRule } from '@peerpod-tls/proxy';
 import { agentSocketPath } from './sandbox-id.js';
 import { toRunning, toStarting, withInstance, withLeaf, type Sandbox } from './sandbox.js';
+import { writeUserData } from './user-data.js';
+import { watchInstance } from './watch-instance.js';
 
-/** Runs a start; resolves with the open proxy. `signal` ends it, whoever lost interest. */
-export async function startSandbox(
-  deps: SandboxDeps,
-  id: string,
-  signal: AbortSignal,
-): Promise<SandboxProxy> {
-  const { table, log } = deps;
+/** Runs a start; the sandbox is running and its socket open when it resolves. `signal` ends it, whoever lost interest. */
+export async function startSandbox(deps: SandboxDeps, id: string, signal: AbortSignal): Promise<void> {
+  const { table, dataPlane } = deps;
   const began = performance.now();
   const sandbox = await table.change(id, row =>
     toStarting(row, linkFacts(deps, row.instanceName), new Date()),
   );
   signal.throwIfAborted();
-  const letter = await makeLetter(deps, sandbox);
+  const userData = await makeUserData(deps, sandbox);
   signal.throwIfAborted();
-  const instance = await createInstance(deps, sandbox, letter, signal);
+  const instance = await createInstance(deps, sandbox, userData, signal);
   signal.throwIfAborted();
   await awaitAgent(deps, sandbox, instance, signal);
   signal.throwIfAborted();
-  const proxy = await openProxy(deps, sandbox, instance);
+  await dataPlane.open(proxySpec(deps, sandbox, instance));
   try {
     signal.throwIfAborted();
     await table.change(id, row => toRunning(row, instance, new Date()));
   } catch (error) {
-    await proxy.close();
+    await dataPlane.close(id);
     throw error;
   }
-  log.info(
-    {
-      sandbox: id,
-      pod: podOf(sandbox),
-      socket: agentSocketPath(deps.settings.podsDir, id),
-      ms: since(began),
-    },
+  logOf(deps, sandbox).info(
+    { socket: agentSocketPath(deps.settings.podsDir, id), ms: since(began) },
     'sandbox started',
   );
-  return proxy;
 }
 
-const podOf = (sandbox: Sandbox): string => `${sandbox.wish.namespace}/${sandbox.wish.pod}`;
 const since = (began: number): number => Math.round(performance.now() - began);
 
-async function makeLetter(deps: SandboxDeps, sandbox: Sandbox): Promise<string> {
-  const { identity, settings, provider, table, metrics, log } = deps;
+async function makeUserData(deps: SandboxDeps, sandbox: Sandbox): Promise<string> {
+  const { identity, settings, provider, table, metrics } = deps;
+  const log = logOf(deps, sandbox);
   const began = performance.now();
   const issued = await identity.issue(sandbox.link.serverName);
   if (issued.leaf !== null) {
@@ -66,17 +53,17 @@ async function makeLetter(deps: SandboxDeps, sandbox: Sandbox): Promise<string> 
     const ms = since(began);
     await table.change(sandbox.id, row => withLeaf(row, leaf));
     metrics.issued();
-    log.info({ sandbox: sandbox.id, ...leaf, names: issued.leaf.names, ms }, 'certificate issued');
+    log.info({ ...leaf, names: issued.leaf.names, ms }, 'certificate issued');
   }
-  const letter = writeLetter({
+  const userData = writeUserData({
     sandbox,
     tls: issued.tls,
     initdata: settings.initdata,
     scratchSpace: settings.scratchSpace,
     maxBytes: provider.limits.userDataBytes,
   });
-  log.info({ sandbox: sandbox.id, bytes: letter.bytes, files: letter.files }, 'user-data built');
-  return letter.text;
+  log.info({ bytes: userData.bytes, files: userData.files }, 'user-data built');
+  return userData.text;
 }
 
 async function createInstance(
@@ -85,8 +72,8 @@ async function createInstance(
   userData: string,
   signal: AbortSignal,
 ): Promise<Instance> {
-  const { provider, table, log } = deps;
-  const { id, wish, state } = sandbox;
+  const { provider, table } = deps;
+  const { id, spec, state } = sandbox;
   if (state.t !== 'starting') throw new Error(`internal error: sandbox ${id} is ${state.t}, not starting`);
   const began = performance.now();
   const name = providerName(sandbox, provider);
@@ -97,14 +84,14 @@ async function createInstance(
       {
         sandbox: id,
         name,
-        podName: wish.pod,
-        podNamespace: wish.namespace,
+        podName: spec.pod,
+        podNamespace: spec.namespace,
         userData,
-        instanceType: wish.instanceType,
-        image: wish.image,
-        vcpus: wish.vcpus,
-        memoryMiB: wish.memoryMiB,
-        gpus: wish.gpus,
+        instanceType: spec.instanceType,
+        image: spec.image,
+        vcpus: spec.vcpus,
+        memoryMiB: spec.memoryMiB,
+        gpus: spec.gpus,
       },
       { token, signal },
     );
@@ -119,11 +106,9 @@ async function createInstance(
     withInstance(row, { id: instance.id, name: instance.name, addresses }),
   );
   if (unsaved !== undefined) throw unsaved;
-  log.info(
+  logOf(deps, sandbox).info(
     {
-      sandbox: id,
       instance: instance.id,
-      name: instance.name,
       instanceName: instance.name,
       addresses,
       ms: since(began),
@@ -136,95 +121,24 @@ async function createInstance(
   return instance;
 }
 
-const DIAGNOSE_MS = 1000;
-
-/** Dials until the agent answered Health/Check over a judged link; gives up early on a VM that is known to be dead. */
+/** Dials until the agent answered Health/Check over a verified link; gives up early on a VM that is known to be dead. */
 async function awaitAgent(
   deps: SandboxDeps,
   sandbox: Sandbox,
   instance: Instance,
   signal: AbortSignal,
 ): Promise<void> {
-  const { settings, identity, metrics, log } = deps;
-  const dead = new AbortController();
-  const watching = watchInstance(deps, instance, dead);
+  const { settings, dataPlane } = deps;
+  const log = logOf(deps, sandbox);
+  using watched = watchInstance(deps, instance, signal);
   try {
-    const healthy = await dialUntilHealthy({
-      host: instance.addresses[0] ?? '',
-      port: sandbox.link.port,
-      security: identity.security,
-      serverName: sandbox.link.serverName,
-      signal: AbortSignal.any([signal, dead.signal]),
-      deadlineMs: settings.proxyTimeoutMs,
-      log,
-    });
-    const { remote, tls } = healthy.peer;
-    log.info(
-      {
-        sandbox: sandbox.id,
-        remote,
-        protocol: tls?.protocol ?? 'plain',
-        cipher: tls?.cipher ?? 'none',
-        subject: tls?.subject ?? '',
-        names: tls?.names ?? [],
-        fingerprint: tls?.fingerprint ?? '',
-        handshakeMs: tls?.handshakeMs ?? 0,
-      },
-      'link judged',
+    const { attempts, ms, lastTryMs, ...peer } = await dataPlane.awaitAgent(
+      proxySpec(deps, sandbox, instance),
+      { deadlineMs: settings.proxyTimeoutMs, signal: watched.signal },
     );
-    log.info(
-      {
-        sandbox: sandbox.id,
-        attempts: healthy.attempts,
-        ms: Math.round(healthy.ms),
-        lastTryMs: Math.round(healthy.lastTryMs),
-      },
-      'agent answered',
-    );
+    log.info(peer, 'link verified');
+    log.info({ attempts, ms, lastTryMs }, 'agent answered');
   } catch (error) {
-    const rule = refusalRule(error);
-    if (rule !== null) metrics.refused(rule);
-    if (dead.signal.aborted && !signal.aborted) throw dead.signal.reason;
-    throw error;
-  } finally {
-    clearInterval(watching);
+    throw watched.death() ?? error;
   }
-}
-
-function watchInstance(
-  deps: SandboxDeps,
-  instance: Instance,
-  dead: AbortController,
-): NodeJS.Timeout | undefined {
-  const { provider, log } = deps;
-  if (provider.diagnose === undefined) return undefined;
-  let asking = false;
-  return setInterval(() => {
-    if (asking || dead.signal.aborted) return;
-    asking = true;
-    provider
-      .diagnose?.(instance.id, AbortSignal.timeout(DIAGNOSE_MS * 5))
-      .then(({ alive, console }) => {
-        if (alive) return;
-        const tail = console.trim();
-        dead.abort(
-          new AdaptorError(
-            'ERR_ADAPTOR_INSTANCE_DEAD',
-            `the instance ${instance.id} died while it was waited for`,
-            {
-              hint: tail === '' ? undefined : `its console ended with: ${tail.slice(-2000)}`,
-            },
-          ),
-        );
-      })
-      .catch((error: unknown) =>
-        log.debug(
-          { instance: instance.id, reason: reasonOf(error), code: codeOf(error) },
-          'instance not diagnosed',
-        ),
-      )
-      .finally(() => {
-        asking = false;
-      });
-  }, DIAGNOSE_MS);
 }

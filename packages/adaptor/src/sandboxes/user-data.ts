@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The letter to a new VM: apf.json and what goes with it, as cloud-config text. Made in memory right before the VM is,
+// The user-data of a new VM: apf.json and what goes with it, as cloud-config text. Made in memory right before the VM is,
 // because it holds the VM's private key and the worker's disk is no place for that.
 import {
   GUEST_PATHS,
@@ -14,7 +14,7 @@ import type { UserDataTls } from '@peerpod-tls/trust';
 import { packInitdata } from './initdata.js';
 import type { Sandbox } from './sandbox.js';
 
-export interface LetterOptions {
+export interface UserDataOptions {
   readonly sandbox: Sandbox;
   readonly tls: UserDataTls;
   /** `-initdata`, packed; used when the pod brought none. */
@@ -24,7 +24,7 @@ export interface LetterOptions {
   readonly maxBytes: number;
 }
 
-export interface Letter {
+export interface UserData {
   readonly text: string;
   readonly bytes: number;
   /** Paths in the guest. */
@@ -32,29 +32,29 @@ export interface Letter {
 }
 
 /**
- * Writes the letter; throws `ERR_ADAPTOR_LETTER_TOO_BIG`, saying which file takes how much, when the platform would not
+ * Writes the user-data; throws `ERR_ADAPTOR_USER_DATA_TOO_BIG`, saying which file takes how much, when the platform would not
  * take it, and `ERR_ADAPTOR_INITDATA` when the guest would not.
  */
-export function writeLetter(o: LetterOptions): Letter {
-  const { wish } = o.sandbox;
+export function writeUserData(o: UserDataOptions): UserData {
+  const { spec } = o.sandbox;
   const files: UserDataFile[] = [
     {
       path: GUEST_PATHS.apf,
       content: renderApf({
         podNetwork: null,
-        podNamespace: wish.namespace,
-        podName: wish.pod,
+        podNamespace: spec.namespace,
+        podName: spec.pod,
         ...o.tls,
       }),
     },
   ];
-  const initdata = wish.initdata === '' ? o.initdata : packInitdata(wish.initdata);
+  const initdata = spec.initdata === '' ? o.initdata : packInitdata(spec.initdata);
   if (initdata !== '') files.push({ path: GUEST_PATHS.initdata, content: initdata });
   if (o.scratchSpace) files.push({ path: GUEST_PATHS.scratchSpace, content: '' });
   const size = measureUserData(files);
   if (size.bytes > o.maxBytes) {
     throw new AdaptorError(
-      'ERR_ADAPTOR_LETTER_TOO_BIG',
+      'ERR_ADAPTOR_USER_DATA_TOO_BIG',
       `the user-data of sandbox ${o.sandbox.id} has ${size.bytes} bytes, the provider takes ${o.maxBytes}: ${sizesInWords(size)}`,
       { hint: initdata === '' ? undefined : 'shorten the initdata, or use a provider that takes more' },
     );

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What CreateVM's annotations are read as.
 import t from 'tap';
-import { readSandboxWish } from '../../src/hypervisor/create-request.js';
+import { readSandboxSpec } from '../../src/hypervisor/create-request.js';
 import { annotations } from '../kit/adaptor.js';
 
-t.test('the nine annotations of a shim become a wish', async t => {
-  t.strictSame(readSandboxWish(annotations('web', 'shop')), {
+t.test('the nine annotations of a shim become a spec', async t => {
+  t.strictSame(readSandboxSpec(annotations('web', 'shop')), {
     pod: 'web',
     namespace: 'shop',
     instanceType: '',
@@ -17,29 +17,29 @@ t.test('the nine annotations of a shim become a wish', async t => {
   });
 });
 
-t.test('sizes that are no numbers mean no wish, as upstream reads them', async t => {
+t.test('sizes that are no numbers mean no spec, as upstream reads them', async t => {
   const prefix = 'io.katacontainers.config.hypervisor.';
   const odd = {
     [`${prefix}default_vcpus`]: '-1',
     [`${prefix}default_memory`]: '1e9',
     [`${prefix}default_gpus`]: '1'.repeat(400),
   };
-  t.match(readSandboxWish(annotations('a', 'b', odd)), { vcpus: 0, memoryMiB: 0, gpus: 0 });
+  t.match(readSandboxSpec(annotations('a', 'b', odd)), { vcpus: 0, memoryMiB: 0, gpus: 0 });
 });
 
 t.test("CRI-O's long form of the name is cut down to the pod", async t => {
-  t.equal(readSandboxWish(annotations('k8s_web_shop_0a1b_0', 'shop')).pod, 'web');
-  t.throws(() => readSandboxWish(annotations('k8s_', 'shop')), { code: 'ERR_ADAPTOR_REQUEST' });
+  t.equal(readSandboxSpec(annotations('k8s_web_shop_0a1b_0', 'shop')).pod, 'web');
+  t.throws(() => readSandboxSpec(annotations('k8s_', 'shop')), { code: 'ERR_ADAPTOR_REQUEST' });
 });
 
 t.test('names that Kubernetes never gives are refused, inherited properties are none', async t => {
   for (const pod of ['a\nb', '\u001b[2J', 'x'.repeat(254), '\u2028']) {
-    t.throws(() => readSandboxWish(annotations(pod)), {
+    t.throws(() => readSandboxSpec(annotations(pod)), {
       code: 'ERR_ADAPTOR_REQUEST',
       message: /sandbox-name/,
     });
   }
-  t.throws(() => readSandboxWish({ ['__proto__']: 'x' }), {
+  t.throws(() => readSandboxSpec({ ['__proto__']: 'x' }), {
     code: 'ERR_ADAPTOR_REQUEST',
     message: /sandbox-name is missing/,
   });

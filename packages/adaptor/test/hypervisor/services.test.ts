@@ -37,7 +37,7 @@ t.test('a shim creates, starts, uses and stops a sandbox, and the log tells the 
     .filter(line => line.level !== 'debug')
     .map(line => line.msg);
   t.strictSame(
-    story.filter(msg => !/link/.test(msg) || msg === 'link judged'),
+    story.filter(msg => !/link/.test(msg) || msg === 'link verified'),
     [
       'identity ready',
       'adaptor started',
@@ -45,13 +45,13 @@ t.test('a shim creates, starts, uses and stops a sandbox, and the log tells the 
       'certificate issued',
       'user-data built',
       'instance created',
-      'link judged',
+      'link verified',
       'agent answered',
       'sandbox started',
       'instance deleted',
       'sandbox stopped',
     ],
   );
-  const judged = rig.log.lines().find(line => line.msg === 'link judged');
-  t.match(judged, { sandbox: ID, protocol: 'TLSv1.3', names: ['podvm-nginx-a1b2c3d4'] });
+  const verified = rig.log.lines().find(line => line.msg === 'link verified');
+  t.match(verified, { sandbox: ID, protocol: 'TLSv1.3', names: ['podvm-nginx-a1b2c3d4'] });
 });

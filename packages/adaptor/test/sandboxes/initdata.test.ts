@@ -44,8 +44,8 @@ t.test(
           .map(([name, file]) => [name, readFileSync(file, 'utf8')]),
       );
     const start = async (id: string, initdata: string): Promise<void> => {
-      const wish = annotations(id, 'default', { [INITDATA]: initdata });
-      await hypervisor.CreateVM({ id, annotations: wish, networkNamespacePath: '' });
+      const given = annotations(id, 'default', { [INITDATA]: initdata });
+      await hypervisor.CreateVM({ id, annotations: given, networkNamespacePath: '' });
       await hypervisor.StartVM({ id });
     };
     const digest = (text: string): string => createHash('sha384').update(text).digest('hex');

@@ -8,7 +8,7 @@ const link = { tls: 'automatic', serverName: 's', port: 1 } as const;
 
 const sandbox = (id: string): Sandbox => ({
   id,
-  wish: {
+  spec: {
     pod: 'p',
     namespace: 'n',
     instanceType: '',

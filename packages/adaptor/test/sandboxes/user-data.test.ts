@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The letter to a VM: read back by the code that reads it in the guest.
+// The user-data of a VM: read back by the code that reads it in the guest.
 import { randomUUID } from 'node:crypto';
 import { gunzipSync } from 'node:zlib';
 import t from 'tap';
 import { parseApf, parseCloudConfig } from '@peerpod-tls/user-data';
-import { readSandboxWish } from '../../src/hypervisor/create-request.js';
-import { writeLetter, type Letter, type LetterOptions } from '../../src/sandboxes/user-data.js';
+import { readSandboxSpec } from '../../src/hypervisor/create-request.js';
+import { writeUserData, type UserData, type UserDataOptions } from '../../src/sandboxes/user-data.js';
 import type { Sandbox } from '../../src/sandboxes/sandbox.js';
 import { annotations } from '../kit/adaptor.js';
 
 const INITDATA = 'io.katacontainers.config.hypervisor.cc_init_data';
 
-function letter(o: Partial<LetterOptions> = {}, more: Record<string, string> = {}): Letter {
+function userData(o: Partial<UserDataOptions> = {}, more: Record<string, string> = {}): UserData {
   const since = new Date().toISOString();
   const sandbox: Sandbox = {
     id: 'a',
-    wish: readSandboxWish(annotations('we<b', 'shop', more)),
+    spec: readSandboxSpec(annotations('we<b', 'shop', more)),
     networkNamespace: '',
     instanceName: 's',
     link: { tls: 'automatic', serverName: 's', port: 1 },
@@ -24,7 +24,7 @@ function letter(o: Partial<LetterOptions> = {}, more: Record<string, string> = {
     generation: 1,
     state: { t: 'created', since },
   };
-  return writeLetter({ sandbox, tls: {}, initdata: '', scratchSpace: false, maxBytes: 1_048_576, ...o });
+  return writeUserData({ sandbox, tls: {}, initdata: '', scratchSpace: false, maxBytes: 1_048_576, ...o });
 }
 
 t.test(
@@ -36,7 +36,7 @@ t.test(
       tlsClientCa: 'CA\n',
       tlsMinVersion: 'VersionTLS13',
     };
-    const { text, bytes, files } = letter({ tls });
+    const { text, bytes, files } = userData({ tls });
     t.equal(bytes, Buffer.byteLength(text));
     t.strictSame(files, ['/run/peerpod/apf.json']);
     const [file] = parseCloudConfig(text);
@@ -54,9 +54,9 @@ t.test(
 
 t.test("initdata of the pod goes before the adaptor's own; both arrive packed", async t => {
   const toml = 'algorithm = "sha256"\nversion = "0.1.0"\n';
-  const own = letter({ initdata: 'T1dO' });
+  const own = userData({ initdata: 'T1dO' });
   t.match(parseCloudConfig(own.text)[1], { path: '/run/peerpod/initdata', content: /^T1dO\n?$/ });
-  const brought = letter({ initdata: 'T1dO', scratchSpace: true }, { [INITDATA]: toml });
+  const brought = userData({ initdata: 'T1dO', scratchSpace: true }, { [INITDATA]: toml });
   const files = parseCloudConfig(brought.text);
   t.strictSame(
     files.map(file => file.path),
@@ -65,21 +65,21 @@ t.test("initdata of the pod goes before the adaptor's own; both arrive packed", 
   t.equal(gunzipSync(Buffer.from(files[1]?.content ?? '', 'base64')).toString(), toml);
 });
 
-t.test('a letter the platform would not take is refused with its size', async t => {
-  t.throws(() => letter({ maxBytes: 100 }), {
-    code: 'ERR_ADAPTOR_LETTER_TOO_BIG',
+t.test('user-data the platform would not take is refused with its size', async t => {
+  t.throws(() => userData({ maxBytes: 100 }), {
+    code: 'ERR_ADAPTOR_USER_DATA_TOO_BIG',
     message: /has \d+ bytes, the provider takes 100: \/run\/peerpod\/apf\.json \d+ bytes$/,
   });
   const noise = Array.from({ length: 2000 }, () => randomUUID()).join('');
   const toml = `algorithm = "sha256"\nversion = "0.1.0"\n[data]\n"aa.toml" = "${noise}"\n`;
-  t.throws(() => letter({ maxBytes: 16_384 }, { [INITDATA]: toml }), {
+  t.throws(() => userData({ maxBytes: 16_384 }, { [INITDATA]: toml }), {
     message: /takes 16384: \/run\/peerpod\/initdata \d{5} bytes, \/run\/peerpod\/apf\.json \d{3} bytes$/,
     hint: /shorten the initdata/,
   });
-  const { bytes } = letter({}, { [INITDATA]: toml });
-  t.equal(letter({ maxBytes: bytes }, { [INITDATA]: toml }).bytes, bytes);
-  t.throws(() => letter({ maxBytes: bytes - 1 }, { [INITDATA]: toml }), {
-    code: 'ERR_ADAPTOR_LETTER_TOO_BIG',
+  const { bytes } = userData({}, { [INITDATA]: toml });
+  t.equal(userData({ maxBytes: bytes }, { [INITDATA]: toml }).bytes, bytes);
+  t.throws(() => userData({ maxBytes: bytes - 1 }, { [INITDATA]: toml }), {
+    code: 'ERR_ADAPTOR_USER_DATA_TOO_BIG',
   });
 });
 
@@ -93,7 +93,7 @@ t.test('initdata that the guest would refuse is refused before there is a guest'
       /two entries for \/run\/peerpod\/aa\.toml/,
     ],
   ] as const) {
-    t.throws(() => letter({}, { [INITDATA]: toml }), {
+    t.throws(() => userData({}, { [INITDATA]: toml }), {
       code: 'ERR_ADAPTOR_INITDATA',
       message,
       hint: /cc_init_data/,

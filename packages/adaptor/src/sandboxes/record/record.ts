@@ -29,18 +29,18 @@ export function parseRecord(text: string, where: string): Sandbox {
     );
   }
   const string = (key: string): string => asString(root[key], key, where);
-  const wish = asObject(root['wish'], 'wish', where);
+  const spec = asObject(root['wish'], 'wish', where);
   return {
     id: string('id'),
-    wish: {
-      pod: asString(wish['pod'], 'wish.pod', where),
-      namespace: asString(wish['namespace'], 'wish.namespace', where),
-      instanceType: asString(wish['instanceType'], 'wish.instanceType', where),
-      image: asString(wish['image'], 'wish.image', where),
-      vcpus: asCount(wish['vcpus'], 'wish.vcpus', where),
-      memoryMiB: asCount(wish['memoryMiB'], 'wish.memoryMiB', where),
-      gpus: asCount(wish['gpus'], 'wish.gpus', where),
-      initdata: asString(wish['initdata'], 'wish.initdata', where),
+    spec: {
+      pod: asString(spec['pod'], 'spec.pod', where),
+      namespace: asString(spec['namespace'], 'spec.namespace', where),
+      instanceType: asString(spec['instanceType'], 'spec.instanceType', where),
+      image: asString(spec['image'], 'spec.image', where),
+      vcpus: asCount(spec['vcpus'], 'spec.vcpus', where),
+      memoryMiB: asCount(spec['memoryMiB'], 'spec.memoryMiB', where),
+      gpus: asCount(spec['gpus'], 'spec.gpus', where),
+      initdata: asString(spec['initdata'], 'spec.initdata', where),
     },
     networkNamespace: string('networkNamespace'),
     link: parseLink(root['link'], where),
