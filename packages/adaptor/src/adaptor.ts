@@ -74,7 +74,7 @@ export class Adaptor implements Service {
     await this.#openState();
     const status = await this.#openStatus(metrics);
     this.#identity = await this.#openIdentity(metrics);
-    const table = await this.#openTable(metrics);
+    const table = await this.#openTable(this.#identity, metrics);
     signal.throwIfAborted();
     const deps = this.#depsOf(table, this.#identity, metrics);
     const sandboxes = new Sandboxes(deps);
@@ -166,11 +166,11 @@ export class Adaptor implements Service {
     return trust.identity;
   }
 
-  async #openTable(metrics: Metrics): Promise<SandboxTable> {
-    const { podsDir, stateDir } = this.#parts.options;
+  async #openTable(identity: Identity, metrics: Metrics): Promise<SandboxTable> {
+    const { podsDir, stateDir, forwarderPort } = this.#parts.options;
     const store = new SandboxStore(stateDir, podsDir, this.#log);
     await store.open();
-    const { sandboxes, setAside } = await store.load();
+    const { sandboxes, setAside } = await store.load({ tls: identity.mode, port: forwarderPort });
     metrics.setAside(setAside.length);
     if (sandboxes.length > 0) this.#log.info({ count: sandboxes.length }, 'sandboxes loaded');
     this.#table = new SandboxTable(store, sandboxes);

@@ -5,7 +5,6 @@ import { CodedError } from '@peerpod-tls/base';
 export type AdaptorErrorCode =
   | 'ERR_ADAPTOR_STATE_IN_USE'
   | 'ERR_ADAPTOR_STATE_DIR'
-  | 'ERR_ADAPTOR_STATE_NEWER'
   | 'ERR_ADAPTOR_STATE_CORRUPT'
   | 'ERR_ADAPTOR_SANDBOX_ID'
   | 'ERR_ADAPTOR_REQUEST'

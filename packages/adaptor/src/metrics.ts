@@ -16,6 +16,12 @@ export interface MetricSources {
   callFigures(): Promise<string>;
 }
 
+/** What a start goes through, in order. */
+export const START_PHASES = ['certificate', 'instance', 'agent', 'socket'] as const;
+export type StartPhase = (typeof START_PHASES)[number];
+
+const START_BUCKETS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 320, 600];
+
 export class Metrics {
   readonly #registry: Registry;
   readonly #sources: MetricSources;
@@ -29,6 +35,7 @@ export class Metrics {
   readonly #protocolErrors: Counter;
   readonly #issued: Counter;
   readonly #startSeconds: Histogram<'result'>;
+  readonly #phaseSeconds: Histogram<'phase'>;
   readonly #deletions: Counter<'result'>;
   readonly #reloads: Counter<'result'>;
   readonly #reloaded: Gauge;
@@ -40,44 +47,47 @@ export class Metrics {
     const registers = [registry];
     this.#registry = registry;
     this.#sources = sources;
-    this.#losses = new Counter({
-      name: 'peerpod_link_losses_total',
-      help: 'Links to pod VMs that stood and were lost while their shim was there, by cause.',
-      labelNames: ['cause'],
-      registers,
-    });
-    // From the start, so that the first loss is an increase.
-    for (const cause of LOSS_CAUSES) this.#losses.inc({ cause }, 0);
-    this.#redials = new Counter({
-      name: 'peerpod_redials_total',
-      help: 'Lost links, by whether another one was made in time.',
-      labelNames: ['result'],
-      registers,
-    });
-    this.#redialFailures = new Counter({
-      name: 'peerpod_redial_failures_total',
-      help: 'Lost links that were not replaced, by what the last try met.',
-      labelNames: ['cause'],
-      registers,
-    });
+    this.#losses = closedCounter(
+      registry,
+      'peerpod_link_losses_total',
+      'Links to pod VMs that stood and were lost while their shim was there, by cause.',
+      'cause',
+      LOSS_CAUSES,
+    );
+    this.#redials = closedCounter(
+      registry,
+      'peerpod_redials_total',
+      'Lost links, by whether another one was made in time.',
+      'result',
+      ['ok', 'failed'],
+    );
+    this.#redialFailures = closedCounter(
+      registry,
+      'peerpod_redial_failures_total',
+      'Lost links that were not replaced, by what the last try met.',
+      'cause',
+      LOSS_CAUSES,
+    );
     this.#redialSeconds = new Histogram({
       name: 'peerpod_redial_duration_seconds',
       help: 'From the loss of a link to its replacement.',
       buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20],
       registers,
     });
-    this.#replayed = new Counter({
-      name: 'peerpod_redial_calls_total',
-      help: 'Calls open when a link was lost: sent again, or answered Unavailable.',
-      labelNames: ['outcome'],
-      registers,
-    });
-    this.#refusals = new Counter({
-      name: 'peerpod_refusals_total',
-      help: 'Links that were not made because one side refused the other, by rule.',
-      labelNames: ['rule'],
-      registers,
-    });
+    this.#replayed = closedCounter(
+      registry,
+      'peerpod_redial_calls_total',
+      'Calls open when a link was lost: sent again, or answered Unavailable.',
+      'outcome',
+      ['replayed', 'unavailable'],
+    );
+    this.#refusals = closedCounter(
+      registry,
+      'peerpod_refusals_total',
+      'Links that were not made because one side refused the other, by rule.',
+      'rule',
+      [...REFUSAL_RULES, 'other'],
+    );
     this.#handshakeSeconds = new Histogram({
       name: 'peerpod_handshake_duration_seconds',
       help: 'TLS handshakes with pod VMs that succeeded.',
@@ -98,21 +108,32 @@ export class Metrics {
       name: 'peerpod_start_duration_seconds',
       help: 'StartVM from request to answer, by result.',
       labelNames: ['result'],
-      buckets: [0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 320, 600],
+      buckets: START_BUCKETS,
       registers,
     });
-    this.#deletions = new Counter({
-      name: 'peerpod_instance_deletions_total',
-      help: 'Attempts to delete an instance, by result.',
-      labelNames: ['result'],
+    for (const result of ['ok', 'failed']) this.#startSeconds.zero({ result });
+    this.#phaseSeconds = new Histogram({
+      name: 'peerpod_start_phase_duration_seconds',
+      help: 'Phases of StartVM that succeeded: its certificate, its instance, the first answer of its agent, its socket.',
+      labelNames: ['phase'],
+      buckets: START_BUCKETS,
       registers,
     });
-    this.#reloads = new Counter({
-      name: 'peerpod_certificate_reloads_total',
-      help: 'Changed certificate files, by whether they were taken.',
-      labelNames: ['result'],
-      registers,
-    });
+    for (const phase of START_PHASES) this.#phaseSeconds.zero({ phase });
+    this.#deletions = closedCounter(
+      registry,
+      'peerpod_instance_deletions_total',
+      'Attempts to delete an instance, by result.',
+      'result',
+      ['ok', 'failed'],
+    );
+    this.#reloads = closedCounter(
+      registry,
+      'peerpod_certificate_reloads_total',
+      'Changed certificate files, by whether they were taken.',
+      'result',
+      ['ok', 'refused'],
+    );
     this.#reloaded = new Gauge({
       name: 'peerpod_certificate_last_reload_successful',
       help: '1 while the certificates in force are those in the files, 0 after a reload that failed.',
@@ -177,6 +198,11 @@ export class Metrics {
     this.#startSeconds.observe({ result }, ms / 1000);
   }
 
+  /** @param ms How long the phase took. */
+  phase(phase: StartPhase, ms: number): void {
+    this.#phaseSeconds.observe({ phase }, ms / 1000);
+  }
+
   deleted(result: 'ok' | 'failed'): void {
     this.#deletions.inc({ result });
   }
@@ -193,6 +219,19 @@ export class Metrics {
   setAside(count: number): void {
     this.#setAside.set(count);
   }
+}
+
+/** A counter by one label of a closed set, there from the start with zero, so that the first event is an increase. */
+function closedCounter<L extends string>(
+  registry: Registry,
+  name: string,
+  help: string,
+  label: L,
+  values: readonly string[],
+): Counter<L> {
+  const counter = new Counter({ name, help, labelNames: [label], registers: [registry] });
+  for (const value of values) counter.labels(value).inc(0);
+  return counter;
 }
 
 function registerReadings(registry: Registry, sources: MetricSources): void {

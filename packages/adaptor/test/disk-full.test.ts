@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A state directory without room, for real: a small tmpfs, where this process may mount one.
+// A state directory without free space, for real: a small tmpfs, where this process may mount one.
 import { mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
@@ -20,11 +20,11 @@ t.test('with a full disk new sandboxes are refused in words, and the adaptor goe
   await create('stops');
   await rig.hypervisor.StartVM({ id: 'stops' });
   disk.fill();
-  await t.rejects(create('during'), status(8, /no room/));
-  await t.rejects(rig.hypervisor.StartVM({ id: 'before' }), status(8, /no room/));
+  await t.rejects(create('during'), status(8, /no free space/));
+  await t.rejects(rig.hypervisor.StartVM({ id: 'before' }), status(8, /no free space/));
   t.equal(rig.provider.vms.size, 1, 'no VM was made that could be forgotten');
   await rig.hypervisor.StopVM({ id: 'stops' });
-  t.equal(rig.provider.vms.size, 0, 'a VM is deleted without room, too');
+  t.equal(rig.provider.vms.size, 0, 'a VM is deleted without free space, too');
   disk.free();
   await create('during');
   await rig.hypervisor.StartVM({ id: 'before' });

@@ -4,56 +4,65 @@ import { LOSS_CAUSES } from '@peerpod-tls/link';
 import t from 'tap';
 import { Metrics } from '../src/metrics.js';
 
-t.test("a caller's words never become a label", async t => {
-  const metrics = new Metrics({ sandboxes: () => [], expiries: () => [], openLinks: () => 3 });
-  const { observer } = metrics;
-  for (let at = 0; at < 100; at += 1) {
-    observer.callEnded?.('grpc.AgentService', `Made${at}`, 12, 1);
-    observer.callEnded?.(`evil${at}`, 'Check', 200 + at, 1);
-    metrics.refused(`rule ${at}`);
-  }
-  observer.callEnded?.('grpc.Health', 'Check', 0, 2);
-  observer.callEnded?.('grpc.AgentService', 'CreateContainer', 3, 2);
-  observer.bytes?.('request', 10);
-  observer.bytes?.('response', 20);
-  metrics.refused('wrong-name');
-  const text = await metrics.source.metrics();
-  const calls = text.split('\n').filter(line => line.startsWith('peerpod_calls_total{'));
-  t.strictSame(calls.toSorted(), [
-    'peerpod_calls_total{method="Check",code="ok"} 1',
-    'peerpod_calls_total{method="CreateContainer",code="invalidArgument"} 1',
-    'peerpod_calls_total{method="other",code="other"} 100',
-    'peerpod_calls_total{method="other",code="unimplemented"} 100',
-  ]);
-  t.match(text, /peerpod_refusals_total\{rule="other"\} 100/);
-  t.match(text, /peerpod_refusals_total\{rule="wrong-name"\} 1/);
-  t.match(text, /peerpod_bytes_total\{direction="response"\} 20/);
-  t.match(text, /peerpod_links 3/);
-  t.match(text, /peerpod_call_duration_seconds_bucket\{le="0.0025",method="Check"\} 1/);
-  t.match(text, /peerpod_call_duration_seconds_bucket\{le="0.001",method="Check"\} 0/);
-  t.match(text, /peerpod_call_duration_seconds_bucket\{le="\+Inf",method="Check"\} 1/);
-  t.match(text, /peerpod_call_duration_seconds_sum\{method="Check"\} 0.002\n/);
-  t.match(text, /peerpod_transfer_bytes_bucket\{le="64",direction="request"\} 1/);
-  t.match(text, /peerpod_sandboxes\{state="running"\} 0/);
-  for (const line of text.split('\n').filter(line => line !== ''))
-    t.match(line, /^(# (HELP|TYPE) \w+ .|\w+(\{[^{}]*\})? \S+$)/);
+const idle = {
+  sandboxes: () => [],
+  expiries: () => [],
+  connections: async () => 3,
+  callFigures: async () => 'calls_of_the_data_plane 1\n',
+};
+
+t.test(
+  'a rule nobody knows becomes no label, and what the data plane counts is part of the text',
+  async t => {
+    const metrics = new Metrics(idle);
+    for (let at = 0; at < 100; at += 1) metrics.proxyEvent({ t: 'refused', rule: `rule ${at}` });
+    metrics.proxyEvent({ t: 'refused', rule: 'wrong-name' });
+    const text = await metrics.source.metrics();
+    t.match(text, /peerpod_refusals_total\{rule="other"\} 100/);
+    t.match(text, /peerpod_refusals_total\{rule="wrong-name"\} 1/);
+    t.match(text, /peerpod_links 3/);
+    t.match(text, /peerpod_sandboxes\{state="running"\} 0/);
+    t.match(text, /^calls_of_the_data_plane 1$/m);
+    for (const line of text.split('\n').filter(line => line !== ''))
+      t.match(line, /^(# (HELP|TYPE) \w+ .|\w+(\{[^{}]*\})? \S+$)/);
+  },
+);
+
+t.test('every counter and histogram is there with zero before anything has happened', async t => {
+  const text = await new Metrics(idle).source.metrics();
+  for (const series of [
+    'peerpod_link_losses_total{cause="stalled"}',
+    'peerpod_redials_total{result="failed"}',
+    'peerpod_redial_failures_total{cause="refused"}',
+    'peerpod_redial_calls_total{outcome="unavailable"}',
+    'peerpod_refusals_total{rule="expired"}',
+    'peerpod_instance_deletions_total{result="failed"}',
+    'peerpod_certificate_reloads_total{result="refused"}',
+    'peerpod_certificates_issued_total',
+    'peerpod_protocol_errors_total',
+    'peerpod_start_duration_seconds_count{result="failed"}',
+    'peerpod_start_phase_duration_seconds_count{phase="agent"}',
+    'peerpod_handshake_duration_seconds_count',
+  ])
+    t.ok(text.includes(`\n${series} 0\n`), series);
+  const typed = [...text.matchAll(/^# TYPE (\w+) (?:counter|histogram)$/gm)].map(([, name]) => name ?? '');
+  t.ok(typed.length > 10);
+  for (const name of typed.filter(name => name.startsWith('peerpod_')))
+    t.match(text, new RegExp(`^${name}(?:_count)?(?:\\{[^}]*\\})? `, 'm'), `${name} has a value`);
 });
 
-t.test('losses and redials are counted by a closed set of causes, losses from the start', async t => {
-  const metrics = new Metrics({ sandboxes: () => [], openLinks: () => 0, expiries: () => [] });
-  const { observer } = metrics;
-  const before = await metrics.source.metrics();
-  t.match(before, /^peerpod_link_losses_total\{cause="stalled"\} 0$/m);
-  observer.upstreamLost?.('stalled');
-  observer.upstreamLost?.('reset');
-  observer.upstreamLost?.('reset');
-  observer.redialled?.(250, 1, 2);
-  observer.redialled?.(250, 0, 0);
-  observer.notRedialled?.('refused');
+t.test('losses and redials are counted by a closed set of causes', async t => {
+  const metrics = new Metrics(idle);
+  metrics.proxyEvent({ t: 'lost', cause: 'stalled' });
+  metrics.proxyEvent({ t: 'lost', cause: 'reset' });
+  metrics.proxyEvent({ t: 'lost', cause: 'reset' });
+  metrics.proxyEvent({ t: 'redialled', ms: 250, replayed: 1, unavailable: 2 });
+  metrics.proxyEvent({ t: 'redialled', ms: 250, replayed: 0, unavailable: 0 });
+  metrics.proxyEvent({ t: 'not-redialled', cause: 'refused' });
   const text = await metrics.source.metrics();
   const figures = text
     .split('\n')
-    .filter(line => /^peerpod_(?:link_losses|redial(?:s|_failures))_total/.test(line));
+    .filter(line => /^peerpod_(?:link_losses|redial(?:s|_failures|_calls))_total/.test(line));
   const causes = figures.filter(line => line.startsWith('peerpod_link_losses_total'));
   t.equal(causes.length, LOSS_CAUSES.length);
   t.strictSame(
@@ -64,6 +73,8 @@ t.test('losses and redials are counted by a closed set of causes, losses from th
       'peerpod_redials_total{result="ok"} 2',
       'peerpod_redials_total{result="failed"} 1',
       'peerpod_redial_failures_total{cause="refused"} 1',
+      'peerpod_redial_calls_total{outcome="replayed"} 1',
+      'peerpod_redial_calls_total{outcome="unavailable"} 2',
     ],
   );
 });
@@ -71,8 +82,7 @@ t.test('losses and redials are counted by a closed set of causes, losses from th
 t.test('the first expiry of each kind counts, and a kind without certificates has no value', async t => {
   const at = (seconds: number): Date => new Date(Date.now() + seconds * 1000);
   const metrics = new Metrics({
-    sandboxes: () => [],
-    openLinks: () => 0,
+    ...idle,
     expiries: () => [
       { kind: 'bundle', subject: 'a', notAfter: at(1000) },
       { kind: 'bundle', subject: 'b', notAfter: at(100) },

@@ -54,7 +54,7 @@ t.test('the disk under the state', { skip, timeout: 60_000 }, async t => {
   disk.fill();
   const refused = await run(t, 'cloud-api-adaptor', localFlags(directory));
   t.equal(refused.code, 1, 'without room for its identity an adaptor does not start');
-  t.match(refused.stderr, /^cloud-api-adaptor: .*(no room|no space|ENOSPC)/im);
+  t.match(refused.stderr, /^cloud-api-adaptor: .*(no free space|no space|ENOSPC)/im);
   t.notMatch(refused.stderr, /\n\s+at /);
   disk.free();
 
@@ -63,9 +63,15 @@ t.test('the disk under the state', { skip, timeout: 60_000 }, async t => {
   const path = await startPod(hypervisor, 'running');
   await hypervisor.CreateVM(request('created'));
   disk.fill();
-  await t.rejects(hypervisor.CreateVM(request('refused')), status(8, /there is no room to write .*refused/));
+  await t.rejects(
+    hypervisor.CreateVM(request('refused')),
+    status(8, /there is no free space to write .*refused/),
+  );
   t.notMatch(await adaptor.get('/sandboxes'), /refused/, 'and is not there');
-  await t.rejects(hypervisor.StartVM({ id: 'created' }), status(8, /there is no room to write .*created/));
+  await t.rejects(
+    hypervisor.StartVM({ id: 'created' }),
+    status(8, /there is no free space to write .*created/),
+  );
   t.equal(vmsIn(directory).length, 1, 'no VM was made');
   const { client, health } = await dialAgent(path);
   t.match(await health.Check({}), { status: 1 }, 'the pod that runs is served');

@@ -43,6 +43,20 @@ async function findByToken(
   return all.filter(instance => !others.has(instance.id) && madeFor(instance, sandbox, token, deps.provider));
 }
 
+/** The instance a running sandbox should have, by its id where its record still says it. Null: there is none. */
+export async function findRunning(
+  deps: SandboxDeps,
+  sandbox: Sandbox,
+  signal: AbortSignal,
+): Promise<Instance | null> {
+  const known = instanceOf(sandbox);
+  const [found] =
+    known === null
+      ? await findByToken(deps, sandbox, tokenOf(sandbox) ?? '', signal)
+      : (await deps.provider.listInstances(signal)).filter(({ id }) => id === known.id);
+  return found ?? null;
+}
+
 /** By token where the platform keeps one, else by name, which is unique among our sandboxes. */
 function madeFor(instance: Instance, sandbox: Sandbox, token: string, provider: Provider): boolean {
   if (instance.token !== undefined) return instance.token === token;

@@ -88,9 +88,9 @@ export interface Sandbox {
 /** The pod of a sandbox as Kubernetes writes it. */
 export const podOf = ({ spec }: Sandbox): string => `${spec.namespace}/${spec.pod}`;
 
-/** The instance behind a sandbox in any state, or null. */
-export function instanceOf(sandbox: Sandbox): Instance | null {
-  return sandbox.state.t === 'created' ? null : sandbox.state.instance;
+/** The instance behind a sandbox in any state, or null: also when a record had lost its id. */
+export function instanceOf({ state }: Sandbox): Instance | null {
+  return state.t === 'created' || state.instance?.id === '' ? null : state.instance;
 }
 
 /** The token of a creation whose outcome is not known to be over, or null. */
@@ -100,15 +100,18 @@ export function tokenOf(sandbox: Sandbox): string | null {
     case 'failed':
     case 'stopping':
       return sandbox.state.token;
-    case 'created':
     case 'running':
+      return sandbox.state.instance.id === '' ? tokenFor(sandbox) : null;
+    case 'created':
       return null;
   }
 }
 
+const tokenFor = ({ id, generation }: Sandbox): string => `${id}.${generation}`;
+
 export function toStarting(sandbox: Sandbox, link: LinkFacts, now: Date): Sandbox {
   const generation = sandbox.generation + 1;
-  const token = `${sandbox.id}.${generation}`;
+  const token = tokenFor({ ...sandbox, generation });
   return {
     ...sandbox,
     link,
@@ -126,6 +129,12 @@ export function withInstance(sandbox: Sandbox, instance: Instance): Sandbox {
 
 export function withLeaf(sandbox: Sandbox, leaf: LeafFacts | null): Sandbox {
   return { ...sandbox, leaf };
+}
+
+/** What the platform said of an instance that a record told too little of. */
+export function withFound(sandbox: Sandbox, { id, name, addresses }: Instance): Sandbox {
+  if (sandbox.state.t !== 'running') return sandbox;
+  return { ...sandbox, state: { ...sandbox.state, instance: { id, name, addresses } } };
 }
 
 export function toRunning(sandbox: Sandbox, instance: Instance, now: Date): Sandbox {

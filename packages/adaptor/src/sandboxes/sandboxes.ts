@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The life of sandboxes: create, start, stop, and finding them again after a restart. Each change of one sandbox has
 // one job at a time; a job belongs to the adaptor, not to the caller who asked for it, and outlives that caller.
-import { abortable, anySignal, reasonOf } from '@peerpod-tls/base';
+import { abortable, anySignal, deadline, reasonOf } from '@peerpod-tls/base';
 import { rm } from 'node:fs/promises';
 import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
 import { checkResumed } from './check-resumed.js';
@@ -9,13 +9,16 @@ import { DeletionRetry } from './deletion-retry.js';
 import type { SandboxDeps } from './deps.js';
 import { distinctInstanceName, instanceName } from './instance-name.js';
 import { linkFacts, proxySpec } from './proxy-spec.js';
-import { reapInstance } from './reap-instance.js';
+import type { Instance } from '@peerpod-tls/providers';
+import { logOf } from './log-of.js';
+import { findRunning, reapInstance } from './reap-instance.js';
 import { checkSandboxId, agentSocketPath, sandboxDirectory } from './sandbox-id.js';
 import {
   instanceOf,
   toFailed,
   tokenOf,
   toStopping,
+  withFound,
   withTrouble,
   type Sandbox,
   type SandboxSpec,
@@ -31,6 +34,9 @@ interface StartJob {
 
 /** Ids of stopped sandboxes that a second StopVM is still answered for: a shim that gave up waiting asks again. */
 const REMEMBERED = 1024;
+
+/** How long the platform may take to say which instance a sandbox has, in milliseconds. */
+const LOOK_UP_MS = 60_000;
 
 export class Sandboxes {
   readonly #deps: SandboxDeps;
@@ -246,20 +252,43 @@ export class Sandboxes {
   }
 
   async #reopen(sandbox: Sandbox): Promise<void> {
-    const { log } = this.#deps;
-    const instance = instanceOf(sandbox);
-    if (instance === null) return;
+    if (sandbox.state.t !== 'running') return;
+    const log = logOf(this.#deps, sandbox);
+    const { instance } = sandbox.state;
+    if (instance.id === '' || (instance.addresses[0] ?? '') === '') {
+      // Its record told too little: the platform is asked, and nobody waits for that.
+      this.#lookUp(sandbox).catch((err: unknown) =>
+        log.error({ err, reason: reasonOf(err) }, 'instance of the sandbox not found'),
+      );
+      if (instance.addresses.length === 0) return;
+    }
     try {
       await this.#deps.dataPlane.open(proxySpec(this.#deps, sandbox, instance));
-      log.info({ sandbox: sandbox.id, instance: instance.id }, 'sandbox resumed');
+      log.info({ instance: instance.id }, 'sandbox resumed');
       const check = new AbortController();
       this.#checks.set(sandbox.id, check);
       void checkResumed(this.#deps, sandbox, instance, check.signal).finally(() =>
         this.#checks.delete(sandbox.id),
       );
     } catch (err) {
-      log.error({ err, sandbox: sandbox.id, reason: reasonOf(err) }, 'sandbox not resumed');
+      log.error({ err, reason: reasonOf(err) }, 'sandbox not resumed');
     }
+  }
+
+  async #lookUp(sandbox: Sandbox): Promise<void> {
+    const check = new AbortController();
+    this.#checks.set(sandbox.id, check);
+    using signal = deadline(LOOK_UP_MS, check.signal);
+    const found = await abortable(findRunning(this.#deps, sandbox, signal), signal);
+    if (this.#deps.table.get(sandbox.id)?.state.t !== 'running') return;
+    if (found === null) throw new Error(`the platform has no instance of sandbox ${sandbox.id}`);
+    await this.#noteFailure(
+      await this.#deps.table.force(sandbox.id, row => withFound(row, found)),
+      sandbox.id,
+    );
+    const opened = (instance: Instance): boolean => (instance.addresses[0] ?? '') !== '';
+    if (sandbox.state.t === 'running' && !opened(sandbox.state.instance) && opened(found))
+      await this.#reopen(this.#require(sandbox.id));
   }
 
   /** Ends starts, lets stops and calls finish until `signal` aborts, and leaves every VM as it is. */

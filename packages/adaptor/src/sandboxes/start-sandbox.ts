@@ -4,6 +4,7 @@
 import { leftBehind, type Instance } from '@peerpod-tls/providers';
 import type { SandboxDeps } from './deps.js';
 import { AdaptorError } from '../errors.js';
+import type { StartPhase } from '../metrics.js';
 import { leafFacts } from '@peerpod-tls/trust';
 import { logOf } from './log-of.js';
 import { linkFacts, proxySpec } from './proxy-spec.js';
@@ -15,19 +16,22 @@ import { watchInstance } from './watch-instance.js';
 
 /** Runs a start; the sandbox is running and its socket open when it resolves. `signal` ends it, whoever lost interest. */
 export async function startSandbox(deps: SandboxDeps, id: string, signal: AbortSignal): Promise<void> {
-  const { table, dataPlane } = deps;
+  const { table, dataPlane, metrics } = deps;
   const began = performance.now();
   const sandbox = await table.change(id, row =>
     toStarting(row, linkFacts(deps, row.instanceName), new Date()),
   );
-  signal.throwIfAborted();
-  const userData = await makeUserData(deps, sandbox);
-  signal.throwIfAborted();
-  const instance = await createInstance(deps, sandbox, userData, signal);
-  signal.throwIfAborted();
-  await awaitAgent(deps, sandbox, instance, signal);
-  signal.throwIfAborted();
-  await dataPlane.open(proxySpec(deps, sandbox, instance));
+  const phase = async <T>(name: StartPhase, work: () => Promise<T>): Promise<T> => {
+    signal.throwIfAborted();
+    const from = performance.now();
+    const result = await work();
+    metrics.phase(name, performance.now() - from);
+    return result;
+  };
+  const userData = await phase('certificate', () => makeUserData(deps, sandbox));
+  const instance = await phase('instance', () => createInstance(deps, sandbox, userData, signal));
+  await phase('agent', () => awaitAgent(deps, sandbox, instance, signal));
+  await phase('socket', () => dataPlane.open(proxySpec(deps, sandbox, instance)));
   try {
     signal.throwIfAborted();
     await table.change(id, row => toRunning(row, instance, new Date()));

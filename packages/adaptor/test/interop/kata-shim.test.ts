@@ -57,7 +57,7 @@ t.test("kata's shim code runs a pod on our adaptor and our pod VM", { skip }, as
   t.teardown(() => rmSync(home, { recursive: true, force: true }));
   const adaptor = await start(t, [...localFlags(home), `-forwarder-port=${await freePort()}`]);
   t.match(await runPod(peers, path.join(home, 'h.sock'), 'ours', SCRIPT), WENT_WELL);
-  t.match(await adaptor.next('link judged'), { protocol: 'TLSv1.3', names: ['podvm-ours-kata-our'] });
+  t.match(await adaptor.next('link verified'), { protocol: 'TLSv1.3', names: ['podvm-ours-kata-our'] });
   t.equal((await adaptor.kill('SIGTERM')).code, 0);
 });
 
@@ -65,7 +65,7 @@ t.test('and on our adaptor and a pod VM in Go, which reads our letter', { skip }
   const world = await makePeerWorld(t, peers, await freePort());
   const adaptor = await start(t, world.adaptor());
   t.match(await runPod(peers, world.socket, 'go', SCRIPT), WENT_WELL);
-  t.match(await adaptor.next('link judged'), { protocol: 'TLSv1.3', names: ['podvm-go-kata-go'] });
+  t.match(await adaptor.next('link verified'), { protocol: 'TLSv1.3', names: ['podvm-go-kata-go'] });
   t.same(leftIn(world), []);
 });
 
@@ -75,7 +75,7 @@ t.test('with a TLS profile, which the VM reads out of the letter', { skip }, asy
   const profile = ['-tls-min-version=VersionTLS12', `-tls-cipher-suites=${suites}`];
   const adaptor = await start(t, world.adaptor([], profile));
   t.match(await runPod(peers, world.socket, 'profile', SCRIPT), WENT_WELL);
-  t.match(await adaptor.next('link judged'), {
+  t.match(await adaptor.next('link verified'), {
     protocol: 'TLSv1.2',
     cipher: 'ECDHE-ECDSA-AES256-GCM-SHA384',
   });
@@ -91,7 +91,7 @@ t.test('with certificates brought by hand, and without TLS', { skip }, async t =
   const ofImage = ['-ca-cert-file', files.ca, '-cert-file', image.cert, '-cert-key', image.key];
   const byHand = await start(t, manual.adaptor(ofImage, flagsOf(files)));
   t.match(await runPod(peers, manual.socket, 'manual', SCRIPT), WENT_WELL);
-  t.match(await byHand.next('link judged'), { protocol: 'TLSv1.3', names: ['podvm-server'] });
+  t.match(await byHand.next('link verified'), { protocol: 'TLSv1.3', names: ['podvm-server'] });
 
   const plain = await makePeerWorld(t, peers, await freePort());
   await start(t, plain.adaptor(['-disable-tls'], ['-disable-tls']));

@@ -139,7 +139,7 @@ export class Show {
       this.#status = event.text('status');
       this.#onStarted();
     }
-    if (event.message === 'link judged') this.#vm ||= event.text('remote');
+    if (event.message === 'link verified') this.#vm ||= event.text('remote');
     if (this.#stopping) return;
     if (this.#serving) {
       const text = remark(event);

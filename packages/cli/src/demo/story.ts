@@ -23,7 +23,7 @@ export class Story {
       case 'identity ready':
         this.#client = event.nested('client')?.text('subject') ?? '';
         break;
-      case 'link judged':
+      case 'link verified':
         // Every connection of a shim has a link of its own; one is enough to see what they are like.
         if (this.#linkTold) return null;
         this.#linkTold = true;
@@ -49,7 +49,7 @@ const tellers: ReadonlyMap<string, readonly [name: string, tell: Teller]> = new 
   ['certificate issued', ['certificate', certificateIssued]],
   ['user-data built', ['user-data', userDataBuilt]],
   ['instance created', ['pod VM', instanceCreated]],
-  ['link judged', ['handshake', linkJudged]],
+  ['link verified', ['handshake', linkJudged]],
   ['agent answered', ['agent', agentAnswered]],
   ['sandbox started', ['sandbox', sandboxStarted]],
 ]);

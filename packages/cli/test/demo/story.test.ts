@@ -47,7 +47,7 @@ t.test('the first link of a sandbox is told, with both names, and the others are
   const story = new Story();
   t.ok(story.stepFor(event({ msg: 'identity ready', client: { subject: 'O=us' }, authority: null }), now));
   const judged = event({
-    msg: 'link judged',
+    msg: 'link verified',
     protocol: 'TLSv1.3',
     cipher: 'X',
     names: ['vm'],
@@ -63,7 +63,7 @@ t.test('the first link of a sandbox is told, with both names, and the others are
 });
 
 t.test('while it serves, what a person should know is remarked upon', async t => {
-  t.equal(remark(event({ msg: 'link judged' })), null);
+  t.equal(remark(event({ msg: 'link verified' })), null);
   t.equal(remark(event({ msg: 'sandbox stopped', sandbox: 'a\u001b[2J' })), 'sandbox a\\x1b[2J stopped');
   t.equal(
     remark(event({ msg: 'link redialled', sandbox: 'a', ms: 250, replayed: 1, failed: 2 })),

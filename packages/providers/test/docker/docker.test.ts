@@ -215,7 +215,7 @@ else {
     const shim = await dialAgent(agentSocketPath);
     t.match(await shim.health.Check({}), { status: 1 });
     shim.client.close();
-    const { protocol, names } = await adaptor.next('link judged');
+    const { protocol, names } = await adaptor.next('link verified');
     t.equal(protocol, 'TLSv1.3');
     t.same(names, ['podvm-whole-whole-po']);
     await hypervisor.StopVM({ id: 'whole-pod' });

@@ -54,7 +54,7 @@ t.test('a pod on the shipped example: its agent answers over mutual TLS, and not
     networkNamespacePath: '',
   });
   await hypervisor.StartVM({ id: 'real1' });
-  t.match(await program.next('link judged'), { protocol: 'TLSv1.3', names: ['podvm-web-real1'] });
+  t.match(await program.next('link verified'), { protocol: 'TLSv1.3', names: ['podvm-web-real1'] });
   const { health, client } = await dialAgent(agentSocketPath);
   t.match(await health.Check({}), { status: 1 });
   client.close();

@@ -44,7 +44,7 @@ vmTest('a pod VM that a script makes with qemu', { machines: 1, missing }, async
   });
   t.teardown(() => hypervisor.StopVM({ id: 'scripted' }).catch(() => undefined));
   await hypervisor.StartVM({ id: 'scripted' });
-  t.match(await program.next('link judged'), { protocol: 'TLSv1.3', names: ['podvm-web-scripted'] });
+  t.match(await program.next('link verified'), { protocol: 'TLSv1.3', names: ['podvm-web-scripted'] });
   const machine = readdirSync(machines).find(name => name !== 'addresses') ?? '';
   t.notOk(
     existsSync(path.join(machines, machine, 'seed.iso')),

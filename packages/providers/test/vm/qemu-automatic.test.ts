@@ -40,7 +40,7 @@ vmTest('a pod VM from its start to a power cut', { machines: 1 }, async (t, dire
   const adaptor = await startAdaptor(t, directory, image);
   const socket = await adaptor.start('one');
   const [vm = ''] = vmDirectories(directory);
-  const judged = await adaptor.program.next('link judged');
+  const judged = await adaptor.program.next('link verified');
   t.match(judged, { protocol: 'TLSv1.3', subject: /agent-protocol-forwarder/ });
   t.comment(`StartVM to ready: ${String((await adaptor.program.next('sandbox started'))['ms'])} ms`);
   t.notOk(existsSync(path.join(vm, 'seed.iso')), 'the letter has no name on the host any more');

@@ -22,7 +22,7 @@ vmTest('a pod VM of the flavour cloud-init', { machines: 1 }, async (t, director
   const adaptor = await startAdaptor(t, directory, image);
   const socket = await adaptor.start('ci');
   const [vm = ''] = vmDirectories(directory);
-  t.match(await adaptor.program.next('link judged'), { protocol: 'TLSv1.3', names: ['podvm-nginx-ci'] });
+  t.match(await adaptor.program.next('link verified'), { protocol: 'TLSv1.3', names: ['podvm-nginx-ci'] });
   t.comment(`StartVM to ready: ${String((await adaptor.program.next('sandbox started'))['ms'])} ms`);
 
   const shim = await openSandbox(socket);

@@ -101,7 +101,7 @@ vmTest(
     const adaptor = await startAdaptor(t, directory, image, '-disable-tls');
     const shim = await openSandbox(await adaptor.start('plain'));
     t.match(await runIn(shim.agent, 'c', 'exit 9'), { code: 9 });
-    t.match(await adaptor.program.next('link judged'), { protocol: 'plain' });
+    t.match(await adaptor.program.next('link verified'), { protocol: 'plain' });
     await t.rejects(dialAsStranger(directory, 'podvm-nginx-plain'), { code: 'ERR_LINK_NOT_TLS' });
     shim.client.close();
     await adaptor.hypervisor.StopVM({ id: 'plain' });

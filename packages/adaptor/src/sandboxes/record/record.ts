@@ -1,54 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
-// A sandbox as text in a file, and back. Every field is judged on the way in: a file may be old, cut short, or edited.
+// A sandbox as text in a file, and back. A file may be old, of a later adaptor, cut short, or edited; what each version
+// looks like is in schema.ts and migrations.ts.
 import { AdaptorError } from '../../errors.js';
-import type { Instance } from '@peerpod-tls/providers';
-import type { LeafFacts, LinkFacts, Sandbox, SandboxState, SandboxTls } from '../sandbox.js';
+import { instanceName } from '../instance-name.js';
+import type { Sandbox } from '../sandbox.js';
+import { migrate, RECORD_VERSION, versionOf } from './migrations.js';
+import { readRecord, type ReadRecord, type RecordDefaults } from './schema.js';
 
-/** Raise it when a field changes its meaning; a reader refuses a number higher than its own. */
-const RECORD_VERSION = 1;
-
+/** The text of a record. Fields that are not ours, and a later version's number, are written as they were read. */
 export function renderRecord(sandbox: Sandbox): string {
-  return `${JSON.stringify({ version: RECORD_VERSION, ...sandbox }, undefined, 2)}\n`;
+  const kept: unknown = 'version' in sandbox ? sandbox.version : undefined;
+  const version = typeof kept === 'number' && kept > RECORD_VERSION ? kept : RECORD_VERSION;
+  return `${JSON.stringify({ ...sandbox, version }, undefined, 2)}\n`;
 }
 
 /**
- * Reads a record. Throws `ERR_ADAPTOR_STATE_NEWER` for one a later adaptor wrote and `ERR_ADAPTOR_STATE_CORRUPT`
- * for everything else that cannot be used; `where` names the file in the message.
+ * Reads the record of a sandbox; `where` names the file in messages. Throws `ERR_ADAPTOR_STATE_CORRUPT` only for what is
+ * no JSON object, or speaks of another sandbox: everything else can be stood in for, and is named in `repaired`.
  */
-export function parseRecord(text: string, where: string): Sandbox {
-  const root = asObject(parseJson(text, where), 'the record', where);
-  const version = root['version'];
-  if (typeof version !== 'number' || !Number.isInteger(version) || version < 1) {
-    throw corrupt(where, `version is ${JSON.stringify(version)}, not a whole number`);
-  }
-  if (version > RECORD_VERSION) {
+export function parseRecord(text: string, id: string, where: string, defaults: RecordDefaults): ReadRecord {
+  const root = parseJson(text, where);
+  if (typeof root !== 'object' || root === null || Array.isArray(root))
+    throw new AdaptorError('ERR_ADAPTOR_STATE_CORRUPT', `${where} is no JSON object`);
+  const raw = { ...root };
+  const version = versionOf(raw);
+  const { sandbox, repaired } = readRecord(migrate(raw), id, {
+    defaults,
+    instanceName: pod => instanceName(pod, id),
+  });
+  if (sandbox.id !== id)
     throw new AdaptorError(
-      'ERR_ADAPTOR_STATE_NEWER',
-      `${where} has version ${version}, this adaptor reads up to ${RECORD_VERSION}`,
-      { hint: 'a newer adaptor wrote it: run that one again, or stop the sandbox with it before going back' },
+      'ERR_ADAPTOR_STATE_CORRUPT',
+      `${where} speaks of sandbox ${JSON.stringify(sandbox.id.slice(0, 128))}, not of its own`,
     );
-  }
-  const string = (key: string): string => asString(root[key], key, where);
-  const spec = asObject(root['wish'], 'wish', where);
   return {
-    id: string('id'),
-    spec: {
-      pod: asString(spec['pod'], 'spec.pod', where),
-      namespace: asString(spec['namespace'], 'spec.namespace', where),
-      instanceType: asString(spec['instanceType'], 'spec.instanceType', where),
-      image: asString(spec['image'], 'spec.image', where),
-      vcpus: asCount(spec['vcpus'], 'spec.vcpus', where),
-      memoryMiB: asCount(spec['memoryMiB'], 'spec.memoryMiB', where),
-      gpus: asCount(spec['gpus'], 'spec.gpus', where),
-      initdata: asString(spec['initdata'], 'spec.initdata', where),
-    },
-    networkNamespace: string('networkNamespace'),
-    link: parseLink(root['link'], where),
-    instanceName: string('instanceName'),
-    createdAt: string('createdAt'),
-    leaf: parseLeaf(root['leaf'], where),
-    generation: asCount(root['generation'], 'generation', where),
-    state: parseState(root['state'], where),
+    sandbox,
+    repaired:
+      version > RECORD_VERSION
+        ? [`version ${version} of a later adaptor, this one knows up to ${RECORD_VERSION}`, ...repaired]
+        : repaired,
   };
 }
 
@@ -58,108 +48,4 @@ function parseJson(text: string, where: string): unknown {
   } catch (cause) {
     throw new AdaptorError('ERR_ADAPTOR_STATE_CORRUPT', `${where} is not JSON`, { cause });
   }
-}
-
-function parseLink(value: unknown, where: string): LinkFacts {
-  const link = asObject(value, 'link', where);
-  return {
-    tls: parseTls(link['tls'], where),
-    serverName: asString(link['serverName'], 'link.serverName', where),
-    port: asCount(link['port'], 'link.port', where),
-  };
-}
-
-function parseTls(value: unknown, where: string): SandboxTls {
-  if (value === 'automatic' || value === 'manual' || value === 'disabled') return value;
-  throw corrupt(where, `link.tls is ${JSON.stringify(value)}`);
-}
-
-function parseLeaf(value: unknown, where: string): LeafFacts | null {
-  if (value === null) return null;
-  const leaf = asObject(value, 'leaf', where);
-  return {
-    subject: asString(leaf['subject'], 'leaf.subject', where),
-    fingerprint: asString(leaf['fingerprint'], 'leaf.fingerprint', where),
-    notAfter: asString(leaf['notAfter'], 'leaf.notAfter', where),
-  };
-}
-
-function parseState(value: unknown, where: string): SandboxState {
-  const state = asObject(value, 'state', where);
-  const since = asString(state['since'], 'state.since', where);
-  switch (state['t']) {
-    case 'created':
-      return { t: 'created', since };
-    case 'starting':
-      return {
-        t: 'starting',
-        since,
-        token: asString(state['token'], 'state.token', where),
-        instance: parseInstanceOrNull(state['instance'], where),
-      };
-    case 'running':
-      return { t: 'running', since, instance: parseInstance(state['instance'], where) };
-    case 'failed':
-      return {
-        t: 'failed',
-        since,
-        reason: asString(state['reason'], 'state.reason', where),
-        token: asStringOrNull(state['token'], 'state.token', where),
-        instance: parseInstanceOrNull(state['instance'], where),
-      };
-    case 'stopping':
-      return {
-        t: 'stopping',
-        since,
-        token: asStringOrNull(state['token'], 'state.token', where),
-        instance: parseInstanceOrNull(state['instance'], where),
-        trouble: asStringOrNull(state['trouble'], 'state.trouble', where),
-      };
-    default:
-      throw corrupt(where, `state.t is ${JSON.stringify(state['t'])}`);
-  }
-}
-
-function parseInstanceOrNull(value: unknown, where: string): Instance | null {
-  return value === null ? null : parseInstance(value, where);
-}
-
-function parseInstance(value: unknown, where: string): Instance {
-  const instance = asObject(value, 'state.instance', where);
-  const addresses = instance['addresses'];
-  if (!Array.isArray(addresses)) throw corrupt(where, 'state.instance.addresses is no list');
-  const id = asString(instance['id'], 'state.instance.id', where);
-  if (id === '') throw corrupt(where, 'state.instance.id is empty');
-  return {
-    id,
-    name: asString(instance['name'], 'state.instance.name', where),
-    addresses: addresses.map(address => asString(address, 'state.instance.addresses', where)),
-  };
-}
-
-function corrupt(where: string, what: string): AdaptorError {
-  return new AdaptorError('ERR_ADAPTOR_STATE_CORRUPT', `${where}: ${what}`);
-}
-
-function asObject(value: unknown, key: string, where: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw corrupt(where, `${key} is no object`);
-  return { ...value };
-}
-
-function asString(value: unknown, key: string, where: string): string {
-  if (typeof value !== 'string')
-    throw corrupt(where, `${key} is ${JSON.stringify(value) ?? 'missing'}, not text`);
-  return value;
-}
-
-function asStringOrNull(value: unknown, key: string, where: string): string | null {
-  return value === null ? null : asString(value, key, where);
-}
-
-function asCount(value: unknown, key: string, where: string): number {
-  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
-    throw corrupt(where, `${key} is ${JSON.stringify(value) ?? 'missing'}, not a count`);
-  }
-  return value;
 }

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The durable table of sandboxes: one 0600 file each, written whole or not at all. Who writes when is decided elsewhere.
-import { lstat, readFile, readdir, rename, unlink } from 'node:fs/promises';
+import { readdir, rename, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import {
   codeOf,
   makeSecretDirectory,
+  readSmallFile,
   reasonOf,
   sweepSecretDirectory,
   writeSecretFile,
 } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
 import { parseRecord, renderRecord } from './record.js';
+import type { ReadRecord, RecordDefaults } from './schema.js';
 import { checkSandboxId } from '../sandbox-id.js';
 import type { Sandbox } from '../sandbox.js';
 
@@ -51,14 +53,17 @@ export class SandboxStore {
   }
 
   /** Reads every record. What cannot be read is moved aside under a name that says so, and the rest loads. */
-  async load(now: Date = new Date()): Promise<LoadedSandboxes> {
+  async load(defaults: RecordDefaults, now: Date = new Date()): Promise<LoadedSandboxes> {
     const sandboxes: Sandbox[] = [];
     const setAside: { file: string; reason: string }[] = [];
     for (const name of (await readdir(this.#directory)).toSorted()) {
       if (!name.endsWith(SUFFIX) || name.startsWith('.')) continue;
       const file = path.join(this.#directory, name);
       try {
-        sandboxes.push(await this.#read(file, name.slice(0, -SUFFIX.length)));
+        const { sandbox, repaired } = this.#read(file, name.slice(0, -SUFFIX.length), defaults);
+        sandboxes.push(sandbox);
+        if (repaired.length > 0)
+          this.#log.warn({ file, sandbox: sandbox.id, repaired }, 'sandbox record read with stand-ins');
       } catch (error) {
         setAside.push(await this.#setAside(file, error, now));
       }
@@ -66,21 +71,15 @@ export class SandboxStore {
     return { sandboxes, setAside };
   }
 
-  async #read(file: string, id: string): Promise<Sandbox> {
-    const stat = await lstat(file);
-    if (!stat.isFile()) throw new Error(`${file} is no regular file`);
-    if (stat.size > MAX_RECORD_BYTES)
-      throw new Error(`${file} has ${stat.size} bytes, at most ${MAX_RECORD_BYTES} are read`);
-    const sandbox = parseRecord(await readFile(file, 'utf8'), file);
-    if (sandbox.id !== id)
-      throw new Error(`${file} speaks of sandbox ${JSON.stringify(sandbox.id)}, not of its own`);
-    checkSandboxId(sandbox.id, this.#podsDir);
-    return sandbox;
+  #read(file: string, id: string, defaults: RecordDefaults): ReadRecord {
+    const { bytes } = readSmallFile(file, { maxBytes: MAX_RECORD_BYTES, noFollow: true });
+    const read = parseRecord(bytes.toString('utf8'), id, file, defaults);
+    checkSandboxId(id, this.#podsDir);
+    return read;
   }
 
   async #setAside(file: string, error: unknown, now: Date): Promise<{ file: string; reason: string }> {
-    const kind = codeOf(error) === 'ERR_ADAPTOR_STATE_NEWER' ? 'newer' : 'corrupt';
-    const aside = `${file}.${kind}-${now.toISOString().replaceAll(':', '')}`;
+    const aside = `${file}.corrupt-${now.toISOString().replaceAll(':', '')}`;
     const reason = reasonOf(error);
     try {
       await rename(file, aside);
@@ -91,7 +90,7 @@ export class SandboxStore {
       );
       return { file, reason };
     }
-    this.#log.error({ file, aside, reason, kind }, 'sandbox record set aside');
+    this.#log.error({ file, aside, reason }, 'sandbox record set aside');
     return { file: aside, reason };
   }
 
