@@ -2,7 +2,8 @@
 // The small HTTP server that says how the process is: probes, metrics, and read-only JSON its owner adds. It takes no
 // input beyond the path, so everything about a request that could be large, slow or many has a limit.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { isIP, type AddressInfo } from 'node:net';
+import { isIP, type AddressInfo, type Socket } from 'node:net';
+import { abortable, deadline } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
 import { DaemonError, UsageError } from './errors.js';
 
@@ -30,10 +31,17 @@ export interface StatusOptions {
   /** More GET paths; what the function gives is sent as JSON. */
   readonly routes?: Readonly<Record<string, () => unknown>>;
   readonly log: Logger;
-  /** Connections at one time; further ones are closed. Default 64. */
+  /**
+   * Connections at one time. A further one takes the place of the oldest that has not asked anything yet, or is closed
+   * where all are being answered. Default 64.
+   */
   readonly maxConnections?: number;
+  /** What the address was said with, for refusals. Default `-status-address`. */
+  readonly setting?: string;
   /** How long a request may take to arrive, in milliseconds. Default 5000. */
   readonly requestMs?: number;
+  /** How long a check or a route may take before the answer is 503, in milliseconds. Default 5000. */
+  readonly answerMs?: number;
 }
 
 export interface StatusServer extends AsyncDisposable {
@@ -43,7 +51,6 @@ export interface StatusServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** How long a check or a route may take before the answer is 503, in milliseconds. */
 const ANSWER_MS = 5000;
 
 /**
@@ -52,7 +59,8 @@ const ANSWER_MS = 5000;
  * @throws UsageError when the address is not `host:port`; DaemonError `ERR_STATUS_LISTEN` when it cannot be had
  */
 export async function startStatusServer(options: StatusOptions): Promise<StatusServer> {
-  const { host, port } = parseHostPort(options.address);
+  const setting = options.setting ?? '-status-address';
+  const { host, port } = parseHostPort(options.address, setting);
   const requestMs = options.requestMs ?? 5000;
   const server = createServer({
     maxHeaderSize: 8192,
@@ -61,11 +69,17 @@ export async function startStatusServer(options: StatusOptions): Promise<StatusS
     keepAliveTimeout: requestMs,
     connectionsCheckingInterval: Math.min(1000, requestMs),
   });
-  server.maxConnections = options.maxConnections ?? 64;
-  server.on('request', (request, response) => void answer(options, request, response));
+  const door = makeDoor(server, options.maxConnections ?? 64);
+  server.on('request', (request, response) => {
+    door.asked(request.socket);
+    void answer(options, request, response);
+  });
   // A body is never wanted, so nobody is told to go on and send one.
-  server.on('checkContinue', (request, response) => void answer(options, request, response));
-  await listen(server, host, port, options.address);
+  server.on('checkContinue', (request, response) => {
+    door.asked(request.socket);
+    void answer(options, request, response);
+  });
+  await listen(server, host, port, `${options.address} (${setting})`, setting);
   server.on('error', err => options.log.error({ err }, 'status server failed'));
   const bound = server.address() as AddressInfo;
 
@@ -78,6 +92,28 @@ export async function startStatusServer(options: StatusOptions): Promise<StatusS
     return closing;
   };
   return { address: joinHostPort(bound.address, bound.port), close, [Symbol.asyncDispose]: close };
+}
+
+/**
+ * Keeps the number of connections. Half a request costs its sender nothing, so it must not keep a probe out: when all
+ * places are taken, the one goes that has had the longest time to ask and has not. Every request is answered once.
+ */
+function makeDoor(server: Server, places: number): { asked(socket: Socket): void } {
+  const silent = new Set<Socket>();
+  let open = 0;
+  server.on('connection', socket => {
+    open += 1;
+    silent.add(socket);
+    socket.once('close', () => {
+      open -= 1;
+      silent.delete(socket);
+    });
+    if (open <= places) return;
+    const [oldest = socket] = silent;
+    silent.delete(oldest);
+    oldest.destroy();
+  });
+  return { asked: socket => void silent.delete(socket) };
 }
 
 async function answer(
@@ -100,7 +136,7 @@ async function answer(
   }
   const path = (request.url ?? '/').split('?', 1)[0] ?? '/';
   try {
-    await withDeadline(route(options, path, response));
+    await withDeadline(route(options, path, response), options.answerMs ?? ANSWER_MS);
   } catch (err) {
     options.log.warn({ err, path: path.slice(0, 200) }, 'status request failed');
     if (!response.headersSent) sendText(response, 503, 'the answer could not be made; the log says why');
@@ -155,18 +191,12 @@ async function route(options: StatusOptions, path: string, response: ServerRespo
   sendText(response, 404, `not here; there are ${paths.join(', ')}`);
 }
 
-async function withDeadline(work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, fail) => {
-    timer = setTimeout(
-      () => fail(new DaemonError('ERR_STATUS_TIMEOUT', `no answer within ${ANSWER_MS} ms`)),
-      ANSWER_MS,
-    );
-  });
+async function withDeadline(work: Promise<void>, answerMs: number): Promise<void> {
+  using limit = deadline(answerMs);
   try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
+    await abortable(work, limit);
+  } catch (error) {
+    throw limit.aborted ? new DaemonError('ERR_STATUS_TIMEOUT', `no answer within ${answerMs} ms`) : error;
   }
 }
 
@@ -186,8 +216,11 @@ function send(response: ServerResponse, status: number, type: string, body: stri
   response.end(body);
 }
 
-/** @throws UsageError when the text is not `host:port` with a port from 0 to 65535; IPv6 addresses need brackets */
-export function parseHostPort(text: string): { host: string; port: number } {
+/**
+ * @param setting the flag that said it, for the refusal
+ * @throws UsageError when the text is not `host:port` with a port from 0 to 65535; IPv6 addresses need brackets
+ */
+export function parseHostPort(text: string, setting?: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2] ?? '';
   const port = Number(match?.[3]);
@@ -199,7 +232,7 @@ export function parseHostPort(text: string): { host: string; port: number } {
     (bracketed && isIP(host.split('%', 1)[0] ?? '') !== 6)
   ) {
     throw new UsageError(
-      `${JSON.stringify(text)} is not an address with a port`,
+      `${setting === undefined ? '' : `${setting} is `}${JSON.stringify(text)}${setting === undefined ? ' is' : ','} not an address with a port`,
       'write HOST:PORT, like 127.0.0.1:8000 or [::1]:8000',
     );
   }
@@ -211,15 +244,15 @@ export function joinHostPort(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function listen(server: Server, host: string, port: number, address: string): Promise<void> {
+function listen(server: Server, host: string, port: number, address: string, setting: string): Promise<void> {
   return new Promise((done, fail) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
       fail(
         new DaemonError('ERR_STATUS_LISTEN', `cannot serve the status on ${address}: ${cause.message}`, {
           hint:
             cause.code === 'EADDRINUSE'
-              ? 'another process has the port; give another one'
-              : 'give an address of this machine',
+              ? `another process has the port; give another one with ${setting}`
+              : `give an address of this machine with ${setting}${cause.code === 'EACCES' ? ', and a port from 1024 up' : ''}`,
           cause,
         }),
       );

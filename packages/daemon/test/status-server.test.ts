@@ -116,15 +116,43 @@ t.test('headers without end are refused', async t => {
   t.match(await text(socket), /^HTTP\/1\.1 431/);
 });
 
-t.test('connections beyond the limit are closed at once', async t => {
-  const { raw } = await start(t, { maxConnections: 2 });
-  const held = [raw(''), raw('')];
-  await Promise.all(held.map(socket => once(socket, 'connect')));
+t.test('hundreds of half requests keep no probe out', async t => {
+  const { raw, get } = await start(t);
+  const held: Socket[] = [];
+  // Whoever is put out comes again at once, as a flood does.
+  const hold = (): void => {
+    const socket = raw('GET /healthz HTTP/1.1\r\nHost: localhost\r\n');
+    socket.resume();
+    held.push(socket);
+  };
+  for (let i = 0; i < 200; i += 1) hold();
+  await Promise.all(held.slice(0, 200 - 64).map(closed));
+  for (let i = 0; i < 10; i += 1) {
+    for (let j = 0; j < 20; j += 1) hold();
+    t.match(await get('/healthz'), { status: 200, body: 'alive\n' });
+  }
+  t.equal(held.filter(socket => !socket.destroyed).length <= 64, true, 'and no more than the limit are held');
+  for (const socket of held) socket.destroy();
+});
+
+t.test('a connection that is being answered keeps its place', async t => {
+  let finish = (): void => undefined;
+  const slow = new Promise<void>(resolve => (finish = resolve));
+  const { raw, get } = await start(t, { maxConnections: 2, routes: { '/slow': () => slow } });
+  const [first, second] = [get('/slow'), get('/slow')];
+  await new Promise(resolve => setTimeout(resolve, 100));
   const third = raw('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
   third.resume();
   await closed(third);
   t.equal(third.bytesRead, 0);
-  for (const socket of held) socket.destroy();
+  finish();
+  t.match(await Promise.all([first, second]), [{ status: 200 }, { status: 200 }]);
+  t.match(await get('/healthz'), { status: 200 }, 'and the next one is answered again');
+});
+
+t.test('a check that takes too long is 503', async t => {
+  const { get } = await start(t, { ready: () => new Promise(() => undefined), answerMs: 50 });
+  t.match(await get('/readyz'), { status: 503, body: /the log says why/ });
 });
 
 t.test('closing ends connections that are open, and may be asked twice', async t => {
@@ -140,8 +168,16 @@ t.test('a port in use is refused with its address and the way out', async t => {
   const { server } = await start(t);
   await t.rejects(start(t, { address: server.address }), {
     code: 'ERR_STATUS_LISTEN',
-    message: new RegExp(`cannot serve the status on ${server.address}`),
-    hint: /another process/,
+    message: new RegExp(`cannot serve the status on ${server.address} \\(-status-address\\)`),
+    hint: /another process.* -status-address/,
+  });
+  await t.rejects(start(t, { address: '192.0.2.1:0', setting: 'PROBE_PORT' }), {
+    code: 'ERR_STATUS_LISTEN',
+    hint: /of this machine with PROBE_PORT/,
+  });
+  await t.rejects(start(t, { address: ':80' }), {
+    code: 'ERR_USAGE',
+    message: /^-status-address is ":80", not/,
   });
 });
 
