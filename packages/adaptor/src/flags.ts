@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The flags every provider shares: upstream's names, variables and defaults, then ours. A table; reading is options.ts.
-import { logLevelFlag, type Flag } from '@peerpod-tls/daemon';
+import { logFormatFlag, logLevelFlag, type Flag } from '@peerpod-tls/daemon';
 
 const NODE = 'Sockets and directories';
 const TLS = 'TLS';
@@ -143,6 +143,7 @@ export const commonFlags = {
     group: RUN,
   },
   'log-level': { ...logLevelFlag, group: RUN },
+  'log-format': { ...logFormatFlag, group: RUN },
   'pause-image': {
     type: 'string',
     env: 'PAUSE_IMAGE',

@@ -94,7 +94,7 @@ async function serve<T extends Readonly<Record<string, Flag>>>(
   { options, provider: values }: ParsedOptions<T>,
   io: MainIo,
 ): Promise<number> {
-  const log = createLogger({ name: PROGRAM, level: options.logLevel });
+  const log = createLogger({ name: PROGRAM, level: options.logLevel, format: options.logFormat });
   for (const warning of options.warnings) {
     io.stdout.write(`${PROGRAM}: WARNING: ${warning}\n`);
     log.warn({ warning }, 'unusual option in force');

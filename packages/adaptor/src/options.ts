@@ -30,6 +30,7 @@ export interface AdaptorOptions {
   readonly verifyProvider: boolean;
   readonly drainMs: number;
   readonly logLevel: string;
+  readonly logFormat: string;
   /** For a person to read before anything starts. */
   readonly warnings: readonly string[];
 }
@@ -139,6 +140,7 @@ function checkCommon(values: CommonValues, origin: Origins, env: NodeJS.ProcessE
     verifyProvider: values['cloud-config-verify'],
     drainMs: values['drain-timeout'],
     logLevel: values['log-level'],
+    logFormat: values['log-format'],
     warnings: [
       ...tlsWarnings(tls, tlsOptions),
       ...(idle.length === 0

@@ -18,7 +18,14 @@ export type {
 } from './flag-types.js';
 export { helpText } from './flag-help.js';
 export { parseFlags, type HelpRequest } from './flags.js';
-export { createLogger, describeError, LOG_LEVELS, logLevelFlag, type LoggerOptions } from './log.js';
+export {
+  createLogger,
+  describeError,
+  LOG_LEVELS,
+  logFormatFlag,
+  logLevelFlag,
+  type LoggerOptions,
+} from './log.js';
 export { nodeRefusal } from './node-version.js';
 export { nearest } from './nearest.js';
 export { awaitReady, READY_FD, type ReadyDetails } from './ready-channel.js';

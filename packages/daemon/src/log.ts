@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The log of a program: JSON lines on stderr. Only a program's main makes one; everything below gets it as an argument.
+// The log of a program: lines on stderr, of JSON or of text. Only a program's main makes one; everything below gets it as an argument.
 import { pino, stdTimeFunctions, type DestinationStream, type Logger } from 'pino';
 import { isUnforeseen, UsageError } from './errors.js';
 import type { ChoiceFlag } from './flag-types.js';
+import { textLine } from './log-text.js';
 
 /** The levels a person may ask for, from most to least. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -18,11 +19,26 @@ export const logLevelFlag = {
   placeholder: 'LEVEL',
 } as const satisfies ChoiceFlag;
 
+/** How a line looks. */
+export const LOG_FORMATS = ['json', 'text'] as const;
+
+/** The flag beside it, as `log-format`. */
+export const logFormatFlag = {
+  type: 'choice',
+  choices: LOG_FORMATS,
+  default: 'json',
+  env: 'LOG_FORMAT',
+  describe: 'one event a line, as JSON for machines or as text for people',
+  group: 'Logging',
+} as const satisfies ChoiceFlag;
+
 export interface LoggerOptions {
   /** Program or test, as `name` in every line. */
   readonly name: string;
   /** One of {@link LOG_LEVELS}. Default `info`. */
   readonly level?: string;
+  /** One of {@link LOG_FORMATS}. Default `json`. */
+  readonly format?: string;
   /** Where lines go. Default: stderr, written synchronously, so that the last line before a crash is there. */
   readonly destination?: DestinationStream;
 }
@@ -57,6 +73,7 @@ export function createLogger(options: LoggerOptions): Logger {
       `the levels are ${LOG_LEVELS.join(', ')}`,
     );
   }
+  const destination = options.destination ?? standardError();
   return pino(
     {
       name: options.name,
@@ -68,14 +85,18 @@ export function createLogger(options: LoggerOptions): Logger {
       redact: { paths: [...SECRET_FIELDS, ...SECRET_FIELDS.map(field => `*.${field}`)], censor: redact },
       hooks: { streamWrite: withoutPrivateKeys },
     },
-    options.destination ?? standardError(),
+    options.format === 'text' ? asText(destination) : destination,
   );
+}
+
+function asText(destination: DestinationStream): DestinationStream {
+  return { write: line => destination.write(textLine(line)) };
 }
 
 /** Lines kept while they cannot be written, in bytes; later ones are dropped. */
 const UNWRITTEN_BYTES = 1 << 20;
 
-/** A full disk under the log costs lines, which are written when there is room again, and never the program. */
+/** A full disk under the log costs lines, which are written when it is free again, and never the program. */
 function standardError(): DestinationStream {
   const stream = pino.destination({ dest: 2, sync: true, maxLength: UNWRITTEN_BYTES });
   stream.on('error', () => {});

@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Listening on a Unix socket without taking one away from somebody else. What is said over it is the caller's.
-import {
-  mkdirSync,
-  renameSync,
-  statSync,
-  lstatSync,
-  unlinkSync,
-  type BigIntStats,
-  type Stats,
-} from 'node:fs';
+import { renameSync, statSync, lstatSync, unlinkSync, type BigIntStats, type Stats } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
+import { makeDirectory, messageOf } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
 import { DaemonError } from './errors.js';
 
@@ -126,12 +119,12 @@ function prepareDirectory(path: string): void {
 
 function madeDirectory(directory: string): Stats {
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectory(directory, 0o700);
     return statSync(directory);
   } catch (cause) {
     throw new DaemonError(
       'ERR_SOCKET_DIRECTORY',
-      `cannot make the directory ${directory} for the socket: ${reason(cause)}`,
+      `cannot make the directory ${directory} for the socket: ${messageOf(cause)}`,
       { cause },
     );
   }
@@ -155,9 +148,13 @@ async function removeStale(path: string, log: Logger): Promise<void> {
   try {
     unlinkSync(path);
   } catch (cause) {
-    throw new DaemonError('ERR_SOCKET_LISTEN', `cannot remove the stale socket ${path}: ${reason(cause)}`, {
-      cause,
-    });
+    throw new DaemonError(
+      'ERR_SOCKET_LISTEN',
+      `cannot remove the stale socket ${path}: ${messageOf(cause)}`,
+      {
+        cause,
+      },
+    );
   }
   log.info({ socket: path }, 'stale socket removed');
 }
@@ -194,7 +191,7 @@ function listen(server: Server, path: string): Promise<void> {
       fail(
         cause.code === 'EADDRINUSE'
           ? inUse(path, 'replaced')
-          : new DaemonError('ERR_SOCKET_LISTEN', `cannot listen on ${path}: ${reason(cause)}`, { cause }),
+          : new DaemonError('ERR_SOCKET_LISTEN', `cannot listen on ${path}: ${messageOf(cause)}`, { cause }),
       );
     });
     // bind(2) runs inside listen(), so the mask covers the moment in which the file appears, and nothing else.
@@ -235,10 +232,6 @@ function lstatOrNull(path: string): BigIntStats | null {
   try {
     return lstatSync(path, { bigint: true, throwIfNoEntry: false }) ?? null;
   } catch (cause) {
-    throw new DaemonError('ERR_SOCKET_LISTEN', `cannot look at ${path}: ${reason(cause)}`, { cause });
+    throw new DaemonError('ERR_SOCKET_LISTEN', `cannot look at ${path}: ${messageOf(cause)}`, { cause });
   }
-}
-
-function reason(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -20,6 +20,7 @@ t.test('the public names are these', async t => {
     'isVersionRequest',
     'joinHostPort',
     'listenUnixSocket',
+    'logFormatFlag',
     'logLevelFlag',
     'nearest',
     'nodeRefusal',

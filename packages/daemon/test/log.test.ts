@@ -93,3 +93,30 @@ t.test('the kind of a key is no secret', async t => {
     other: { key: '[redacted]' },
   });
 });
+
+t.test('as text, one event is one line: time, level, event, then its fields', async t => {
+  const { lines, destination } = sink();
+  const log = createLogger({ name: 'prog', format: 'text', destination });
+  log.info({ sandbox: 's1', ms: 12, ok: true, list: ['a'], gone: null }, 'pod started');
+  t.match(
+    lines[0],
+    /^\d{4}-\d\d-\d\dT[\d:.]+Z INFO {2}pod started sandbox=s1 ms=12 ok=true list=\["a"\] gone=null\n$/,
+  );
+  log.warn({ reason: 'two words', mark: 'a=b', empty: '' }, 'odd');
+  t.match(lines[1], /WARN {2}odd reason="two words" mark="a=b" empty=""\n$/);
+  const inner = Object.assign(new Error('no\nluck'), { code: 'E_X', hint: 'try again' });
+  log.error({ err: inner }, 'failed');
+  t.match(
+    lines[2],
+    /ERROR failed err.type=Error err.message="no\\nluck" err.code=E_X err.hint="try again"\n$/,
+  );
+  log.info({ peer: 'a\u001b[2J\u2028\u202eb', 'ke\ny': 1 }, 'from a\r\n\u009bpeer');
+  t.match(
+    lines[3],
+    /INFO {2}from a\\u000d\\u000a\\u009bpeer peer="a\\u001b\[2J\\u2028\\u202eb" ke\\u000ay=1\n$/,
+  );
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  log.info({ token: 'SECRET', text: privateKey.export({ type: 'pkcs8', format: 'pem' }) }, 'hidden');
+  t.match(lines[4], /INFO {2}hidden token=\[redacted\] text="\[redacted\]\\n"\n$/);
+  t.equal(lines.length, 5);
+});

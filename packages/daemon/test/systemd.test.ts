@@ -2,7 +2,7 @@
 // Messages to systemd, received by a real datagram socket: Node.js has none, so Python holds it where there is one.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -84,9 +84,20 @@ t.test('a program says that it is ready, and that it stops', { skip }, async t =
   t.match(await all(), [/READY=1$/, /STOPPING=1$/]);
 });
 
-t.test('without NOTIFY_SOCKET nothing happens', async t => {
-  await notifySystemd('READY=1', { PATH: '/nowhere' });
-  t.pass('no helper was looked for');
+t.test('without NOTIFY_SOCKET, or with an empty one, no helper runs and nothing is logged', async t => {
+  const directory = mkdtempSync(join(tmpdir(), 'notify-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const ran = join(directory, 'ran');
+  writeFileSync(join(directory, 'systemd-notify'), `#!/bin/sh\n: > ${ran}\nexit 1\n`, { mode: 0o755 });
+  const lines: string[] = [];
+  const log = createLogger({ name: 'test', destination: { write: line => void lines.push(line) } });
+  await notifySystemd('READY=1', { PATH: directory }, log);
+  await notifySystemd('READY=1', { PATH: directory, NOTIFY_SOCKET: '' }, log);
+  t.notOk(existsSync(ran));
+  t.strictSame(lines, []);
+  await notifySystemd('READY=1', { PATH: directory, NOTIFY_SOCKET: '/s' }, log);
+  t.ok(existsSync(ran), 'with one it does');
+  t.equal(lines.length, 1);
 });
 
 t.test('a helper that is missing or fails is a warning, not an end', async t => {

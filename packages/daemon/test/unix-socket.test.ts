@@ -169,6 +169,10 @@ t.test(
 );
 
 t.test('a directory that cannot be made is refused with its name', async t => {
+  await t.rejects(listenUnixSocket({ path: '/proc/nowhere/a/b/s', onConnection: greet(''), log }), {
+    code: 'ERR_SOCKET_DIRECTORY',
+    message: /cannot make the directory \/proc\/nowhere\/a\/b for the socket: ENOENT/,
+  });
   const dir = directory(t);
   writeFileSync(join(dir, 'file'), '');
   await t.rejects(listenUnixSocket({ path: join(dir, 'file', 's'), onConnection: greet(''), log }), {

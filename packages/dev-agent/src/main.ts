@@ -2,6 +2,7 @@
 // From the command line to a running agent and to an exit code.
 import {
   createLogger,
+  logFormatFlag,
   logLevelFlag,
   parseFlags,
   reportError,
@@ -39,6 +40,7 @@ const flags = {
     describe: 'take another sandbox when one was destroyed; kata-agent ends then',
   },
   'log-level': logLevelFlag,
+  'log-format': logFormatFlag,
 } as const satisfies Record<string, Flag>;
 
 const EPILOGUE = `This is a stand-in for kata-agent. It runs the processes of containers as ordinary processes of the user who
@@ -62,7 +64,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
       return 0;
     }
     const { values } = parsed;
-    const log = createLogger({ name: PROGRAM, level: values['log-level'] });
+    const log = createLogger({ name: PROGRAM, level: values['log-level'], format: values['log-format'] });
     const service = devAgentService({
       socket: values.socket,
       root: values.root,

@@ -28,7 +28,7 @@ export async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Pro
 }
 
 async function serve(options: ForwarderOptions, env: NodeJS.ProcessEnv): Promise<number> {
-  const log = createLogger({ name: PROGRAM, level: options.logLevel });
+  const log = createLogger({ name: PROGRAM, level: options.logLevel, format: options.logFormat });
   const counters = new Counters();
   const forwarder = new ForwarderService(options, log, counters);
   const services: Service[] = [forwarder];

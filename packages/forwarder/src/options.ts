@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The command line of agent-protocol-forwarder: upstream's flags, then ours. The only reader of flags; files are read
 // in configuration.ts.
-import { UsageError, logLevelFlag, parseFlags } from '@peerpod-tls/daemon';
+import { UsageError, logFormatFlag, logLevelFlag, parseFlags } from '@peerpod-tls/daemon';
 import type { Flag } from '@peerpod-tls/daemon';
 
 export const PROGRAM = 'agent-protocol-forwarder';
@@ -94,6 +94,7 @@ const flags = {
     describe: 'serve /startup, /healthz, /readyz and /metrics here; off when empty',
   },
   'log-level': logLevelFlag,
+  'log-format': logFormatFlag,
   'guest-root': {
     type: 'string',
     default: '/',
@@ -131,6 +132,7 @@ export interface ForwarderOptions {
   /** `host:port` of the status endpoint; undefined: none. */
   readonly statusAddress: string | undefined;
   readonly logLevel: string;
+  readonly logFormat: string;
   /** Where the guest's paths begin. Default `/`. */
   readonly guestRoot: string;
 }
@@ -180,6 +182,7 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): In
       drainMs: values['drain-timeout'],
       statusAddress: orNone(values['status-address']),
       logLevel: values['log-level'],
+      logFormat: values['log-format'],
       guestRoot: checkRoot(values['guest-root']),
     }),
   };

@@ -3,6 +3,7 @@
 import type { Writable } from 'node:stream';
 import {
   createLogger,
+  logFormatFlag,
   logLevelFlag,
   parseFlags,
   reportError,
@@ -63,6 +64,7 @@ const flags = {
     describe: 'directory that stands for / when files are written',
   },
   'log-level': logLevelFlag,
+  'log-format': logFormatFlag,
 } as const satisfies Record<string, Flag>;
 
 interface Streams {
@@ -129,7 +131,7 @@ async function provision(argv: readonly string[], env: NodeJS.ProcessEnv, stream
     return 0;
   }
   const { values } = parsed;
-  const log = createLogger({ name: PROGRAM, level: values['log-level'] });
+  const log = createLogger({ name: PROGRAM, level: values['log-level'], format: values['log-format'] });
   const stop = new AbortController();
   const onSignal = (signal: NodeJS.Signals): void =>
     stop.abort(new UsageError(`stopped by ${signal} while waiting for the user-data`, 'no file was written'));
