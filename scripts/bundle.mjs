@@ -33,17 +33,6 @@ const yargsParserAlone = {
   },
 };
 
-/** docker-modem reaches ssh:// hosts through ssh2, whose native parts no file can hold; the docker provider refuses such hosts. */
-const dockerWithoutSsh = {
-  name: 'docker-without-ssh',
-  setup(bundler) {
-    bundler.onLoad({ filter: /[/\\]docker-modem[/\\]lib[/\\]ssh\.js$/ }, () => ({
-      contents: "module.exports = () => { throw new Error('ssh is not spoken here'); };",
-      loader: 'js',
-    }));
-  },
-};
-
 const outcome = await build({
   absWorkingDir: root,
   entryPoints: Object.entries(programs).map(([out, entry]) => ({ out, in: entry })),
@@ -56,7 +45,7 @@ const outcome = await build({
   sourcemap: true,
   sourcesContent: false,
   metafile: true,
-  plugins: [yargsParserAlone, dockerWithoutSsh],
+  plugins: [yargsParserAlone],
   define: { PEERPOD_COMMIT: JSON.stringify(commitName()) },
   logLevel: 'warning',
   banner: {

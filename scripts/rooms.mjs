@@ -82,7 +82,7 @@ const seams = {
   long: ['ttrpc', 'agent-protocol'],
   yargs: ['cli'],
   yaml: ['user-data'],
-  'docker-modem': ['providers'],
+  'node:https': ['providers'],
   'prom-client': ['daemon', 'adaptor'],
 };
 

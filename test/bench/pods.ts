@@ -82,7 +82,7 @@ async function platform(name: string, directory: string): Promise<{ on: Platform
       flags: [
         `-docker-host=${world.engine.host}`,
         `-docker-network-name=${world.network}`,
-        `-data-dir=${world.letters}`,
+        `-data-dir=${world.seeds}`,
       ],
       console: async id => {
         const { stdout, stderr } = await world.engine.docker('logs', id);

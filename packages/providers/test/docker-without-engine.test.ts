@@ -4,15 +4,17 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
+import { createServer as createHttps } from 'node:https';
 import { createServer as createTcp } from 'node:net';
 import path from 'node:path';
+import { Authority } from '@peerpod-tls/certs';
 import { assert, asyncProperty, property, string, uint8Array } from 'fast-check';
 import t from 'tap';
 import { consoleText, containerBody, secondName } from '../src/docker/container.js';
-import { field, textIn } from '../src/docker/engine.js';
-import { letterArchive } from '../src/docker/user-data.js';
+import { field, textIn } from '../src/docker/field.js';
+import { userDataArchive } from '../src/docker/user-data.js';
 import { captureLog, temporary } from '../../../test/kit/log.js';
-import { lettersIn, makeProvider, specOf } from './kit/docker-world.js';
+import { userDataIn, makeProvider, specOf } from './kit/docker-world.js';
 
 const never = new AbortController().signal;
 const { log } = captureLog();
@@ -25,16 +27,13 @@ await t.test('flags that could not work are refused at start, each with what to 
     [['-docker-host=tcp://user@host:1'], /-docker-host/],
     [['-docker-host=nonsense'], /-docker-host/],
     [['-docker-host=tcp://h:1', '-docker-tls-verify'], /-docker-cert-path/],
-    [
-      ['-docker-host=tcp://h:1', '-docker-cert-path=/no/such'],
-      /\/no\/such\/ca\.pem cannot be read \(ENOENT\)/,
-    ],
+    [['-docker-host=tcp://h:1', '-docker-cert-path=/no/such'], /\/no\/such\/ca\.pem is not there/],
     [['-docker-host=tcp://h:1', '-docker-user-data=mount'], /needs an engine on this host/],
     [['-docker-api-version=latest'], /-docker-api-version/],
     [['-docker-network-name=host'], /no address of its own/],
     [['-docker-network-name=container:x'], /no address of its own/],
     [['-docker-owner=../x'], /-docker-owner/],
-    [['-docker-user-data=mount', '-data-dir=letters'], /not an absolute path/],
+    [['-docker-user-data=mount', '-data-dir=user-data'], /not an absolute path/],
     [['-docker-user-data=mount', '-data-dir=/run/pods/x'], /lies in the pods directory/],
     [['-docker-mount=certificates'], /is not SOURCE:TARGET/],
     [['-docker-mount=a:/b:rw'], /is not SOURCE:TARGET/],
@@ -68,10 +67,10 @@ await t.test('what is asked of the engine follows the flags and the request', t 
     port: 1234,
     forwarderOptions: ['-a', '-b=c'],
     mounts: [{ type: 'volume', source: 'v', target: '/t' }],
-    letter: '/l',
+    userData: '/l',
     processors: 2,
   } as const;
-  const body = containerBody(specOf('x', 'the letter', { vcpus: 8, memoryMiB: 1 }), plan);
+  const body = containerBody(specOf('x', 'the user-data', { vcpus: 8, memoryMiB: 1 }), plan);
   t.match(body, { Image: 'i', Env: ['FORWARDER_PORT=1234', 'FORWARDER_OPTIONS=-a -b=c'] });
   t.match(field(body, 'HostConfig'), {
     NanoCpus: 2e9,
@@ -82,7 +81,7 @@ await t.test('what is asked of the engine follows the flags and the request', t 
       { Type: 'bind', Source: '/l', Target: '/media/cidata/user-data', ReadOnly: true },
     ],
   });
-  t.notMatch(JSON.stringify(body), 'the letter');
+  t.notMatch(JSON.stringify(body), 'the user-data');
   const privileged = field(containerBody(specOf('x', ''), { ...plan, privileged: true }), 'HostConfig');
   t.equal(field(privileged, 'Privileged'), true);
   t.equal(field(privileged, 'CapDrop'), undefined);
@@ -95,12 +94,12 @@ await t.test('the archive is unpacked by tar as one file for its owner, byte for
   const directory = temporary(t);
   await assert(
     asyncProperty(string({ maxLength: 2000, unit: 'binary' }), async text => {
-      const letter = Buffer.from(text, 'utf8').toString('utf8');
+      const userData = Buffer.from(text, 'utf8').toString('utf8');
       const folder = path.join(directory, String(Math.random()).slice(2));
       mkdirSync(folder);
-      execFileSync('tar', ['-xpf', '-', '-C', folder], { input: letterArchive(letter) });
+      execFileSync('tar', ['-xpf', '-', '-C', folder], { input: userDataArchive(userData) });
       const file = path.join(folder, 'media/cidata/user-data');
-      t.equal(readFileSync(file, 'utf8'), letter);
+      t.equal(readFileSync(file, 'utf8'), userData);
       t.equal(statSync(file).mode & 0o777, 0o400);
     }),
     { numRuns: 20 },
@@ -130,14 +129,14 @@ await t.test('the console is readable whatever the guest wrote, and moves no cur
 await t.test('an engine that is not there is named, with how to start it', async t => {
   const directory = temporary(t);
   const provider = (host: string) =>
-    makeProvider(log, [`-docker-host=${host}`, `-data-dir=${directory}/letters`, '-docker-user-data=copy']);
+    makeProvider(log, [`-docker-host=${host}`, `-data-dir=${directory}/seeds`, '-docker-user-data=copy']);
   const absent = await provider(`unix://${directory}/none.sock`);
   await t.rejects(absent.verify?.(never) ?? Promise.resolve(), {
     code: 'ERR_PROVIDER_UNAVAILABLE',
     message: /the socket does not exist/,
     hint: /systemctl start docker/,
   });
-  await t.rejects(absent.createInstance(specOf('a', 'letter'), create), {
+  await t.rejects(absent.createInstance(specOf('a', 'the user-data'), create), {
     code: 'ERR_PROVIDER_UNAVAILABLE',
     message: /podvm-a was not made: there is no Docker Engine at unix:/,
   });
@@ -168,9 +167,59 @@ async function engine(
     server.closeAllConnections();
     server.close();
   });
-  const flags = [`-docker-host=unix://${directory}/d.sock`, `-data-dir=${directory}/letters`];
+  const flags = [`-docker-host=unix://${directory}/d.sock`, `-data-dir=${directory}/seeds`];
   return { flags, directory };
 }
+
+await t.test('an engine over TLS is checked by name and authority, and shown our certificate', async t => {
+  const directory = temporary(t);
+  const [ours, other] = [await Authority.create(), await Authority.create()];
+  const server = await ours.issue('server', { names: ['localhost'] });
+  const client = await ours.issue('client', {});
+  const pair = (at: string, ca: string) => {
+    mkdirSync(path.join(directory, at));
+    const files = { 'ca.pem': ca, 'cert.pem': client.certPem, 'key.pem': client.keyPem };
+    for (const [name, text] of Object.entries(files)) writeFileSync(path.join(directory, at, name), text);
+    return `-docker-cert-path=${directory}/${at}`;
+  };
+  const heard: (string | undefined)[] = [];
+  const listener = createHttps(
+    {
+      key: server.keyPem,
+      cert: server.certPem,
+      ca: ours.certPem,
+      requestCert: true,
+      rejectUnauthorized: true,
+    },
+    (request, response) => {
+      heard.push(request.url);
+      response.end('[]');
+    },
+  );
+  await new Promise<void>(resolve => listener.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => listener.close());
+  const address = listener.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const host = `-docker-host=tcp://localhost:${port}`;
+  const right = await makeProvider(log, [host, pair('right', ours.certPem), '-docker-api-version=1.41']);
+  t.same(await right.listInstances(never), []);
+  t.match(heard, [/^\/v1\.41\/containers\/json\?all=1&filters=/]);
+  const unavailable = (message: RegExp) => ({
+    code: 'ERR_PROVIDER_UNAVAILABLE',
+    message,
+    hint: /-docker-cert-path/,
+  });
+  const stranger = await makeProvider(log, [host, pair('stranger', other.certPem)]);
+  await t.rejects(stranger.check(never), unavailable(/cannot be reached: .*certificate/));
+  const elsewhere = await makeProvider(log, [
+    `-docker-host=tcp://127.0.0.1:${port}`,
+    `-docker-cert-path=${directory}/right`,
+  ]);
+  await t.rejects(elsewhere.check(never), unavailable(/does not match certificate's altnames/));
+  const plain = await makeProvider(log, [host]);
+  await t.rejects(plain.check(never), { code: 'ERR_PROVIDER_UNAVAILABLE' });
+  t.equal(heard.length, 1, 'nobody else was heard');
+});
 
 await t.test(
   'an image or a network that is gone is the reason why no pod could start, until it is back',
@@ -194,7 +243,7 @@ await t.test(
   },
 );
 
-await t.test('an engine that talks nonsense is refused, and nothing of the letter stays', async t => {
+await t.test('an engine that talks nonsense is refused, and nothing of the user-data stays', async t => {
   for (const [says, message] of [
     ['not json', /answered with no list/],
     ['{"a":1}', /answered with no list/],
@@ -202,17 +251,25 @@ await t.test('an engine that talks nonsense is refused, and nothing of the lette
   ] as const) {
     const { flags, directory } = await engine(t, (_request, response) => response.end(says));
     const provider = await makeProvider(log, [...flags, '-docker-user-data=mount']);
-    await t.rejects(provider.createInstance(specOf('a', 'letter'), create), {
+    await t.rejects(provider.createInstance(specOf('a', 'the user-data'), create), {
       code: 'ERR_PROVIDER_CREATE',
       message,
     });
-    t.same(lettersIn(directory), []);
+    t.same(userDataIn(directory), []);
   }
 });
 
 await t.test('the engine’s own sentence reaches the operator, with a way out where we know one', async t => {
   for (const [status, sentence, expected] of [
-    [500, 'write /x: no space left on device', { message: /disk is full/, hint: /docker system df/ }],
+    [
+      500,
+      'write /x: no space left on device',
+      {
+        code: 'ERR_PROVIDER_DISK_FULL',
+        message: /disk is full: there is no free space in \/ \(\d.* free\): write \/x/,
+        hint: /docker system df/,
+      },
+    ],
     [
       400,
       'invalid mount config for type "bind": bind source path does not exist: /r',
@@ -227,11 +284,12 @@ await t.test('the engine’s own sentence reaches the operator, with a way out w
   ] as const) {
     const { flags } = await engine(t, (request, response) => {
       if (request.url?.includes('/json') === true) return response.end('[]');
+      if (request.url === '/info') return response.end('{"DockerRootDir":"/"}');
       response.writeHead(status, { 'content-type': 'application/json' });
       return response.end(JSON.stringify({ message: sentence }));
     });
     const provider = await makeProvider(log, flags);
-    await t.rejects(provider.createInstance(specOf('a', 'letter'), create), {
+    await t.rejects(provider.createInstance(specOf('a', 'the user-data'), create), {
       code: 'ERR_PROVIDER_CREATE',
       ...expected,
     });
@@ -269,7 +327,7 @@ await t.test('a container that cannot be removed is handed to the caller, who tr
     return json(500, { message: 'start failed' });
   });
   const provider = await makeProvider(log, [...flags, '-docker-user-data=copy']);
-  await t.rejects(provider.createInstance(specOf('a', 'letter'), create), {
+  await t.rejects(provider.createInstance(specOf('a', 'the user-data'), create), {
     code: 'ERR_PROVIDER_CREATE',
     message: /start failed/,
     instance: { id },

@@ -16,7 +16,7 @@ dir=$state/$id
 begin_machine
 
 mkdir -p "$dir/fs/media/cidata"
-# The letter goes from memory into a file that only this user can read, and never through an argument.
+# User-data goes from memory into a file that only this user can read, and never through an argument.
 field userData >"$dir/fs/media/cidata/user-data"
 
 address=$(reserve_address "$id")

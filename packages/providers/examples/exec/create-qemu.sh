@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Makes a pod VM with qemu: the disk of PEERPOD_IMAGE, which stays as it is, and the letter on a NoCloud disk. It is
+# Makes a pod VM with qemu: the disk of PEERPOD_IMAGE, which stays as it is, and the user-data on a NoCloud disk. It is
 # reached on a loopback address of its own, and reaches nothing itself. delete.sh and list.sh go with it.
 #
 # Needs qemu-system-x86_64 and genisoimage. The kernel and initrd are those beside the image: vmlinuz, initrd.img or

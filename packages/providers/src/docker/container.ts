@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 
 import type { Instance, InstanceSpec } from '../provider.js';
-import { field, numberIn, textIn } from './engine.js';
+import { field, numberIn, textIn } from './field.js';
 
 /** Where process-user-data looks first (NoCloud as a directory). */
 const SEED = '/media/cidata/user-data';
@@ -39,8 +39,8 @@ export interface ContainerPlan {
   readonly port: number;
   readonly forwarderOptions: readonly string[];
   readonly mounts: readonly SharedMount[];
-  /** Host path of the letter; null when it is copied in instead. */
-  readonly letter: string | null;
+  /** Host path of the user-data; null when it is copied in instead. */
+  readonly userData: string | null;
   /** Processors the engine has: it refuses a limit above. */
   readonly processors: number;
 }
@@ -48,7 +48,7 @@ export interface ContainerPlan {
 /** Body of `POST /containers/create`. */
 export function containerBody(spec: InstanceSpec, plan: ContainerPlan): Record<string, unknown> {
   const mounts = plan.mounts.map(({ type, source, target }) => mountOf(type, source, target));
-  if (plan.letter !== null) mounts.push(mountOf('bind', plan.letter, SEED));
+  if (plan.userData !== null) mounts.push(mountOf('bind', plan.userData, SEED));
   return {
     Image: plan.image,
     Hostname: spec.name,

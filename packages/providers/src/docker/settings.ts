@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import type { Flag, FlagValues } from '@peerpod-tls/daemon';
 
 import type { SharedMount } from './container.js';
-import type { EngineSettings } from './engine.js';
+import type { EngineSettings } from './endpoint.js';
 import { ProviderError } from '../errors.js';
 import { checkDataDir, ownerName } from '../host/data-dir.js';
 import type { ProviderContext } from '../provider.js';
@@ -100,8 +100,9 @@ export interface DockerSettings {
   readonly image: string;
   readonly network: string;
   readonly owner: string;
-  /** Directory of this adaptor's letters on the host; null when they are copied in. */
-  readonly letters: string | null;
+  readonly dataDir: string;
+  /** Directory of this adaptor's user-data on the host; null when it is copied in. */
+  readonly userDataHome: string | null;
   readonly mounts: readonly SharedMount[];
   readonly privileged: boolean;
   readonly capabilities: readonly string[];
@@ -133,6 +134,7 @@ export function readSettings(
       'leave it out, or give -docker-user-data=copy',
     );
   }
+  const dataDir = how === 'mount' ? checkDataDir(values['data-dir'], context.podsDir) : values['data-dir'];
   const certPath = values['docker-cert-path'] ?? '';
   return {
     engine: {
@@ -144,7 +146,8 @@ export function readSettings(
     image: values['podvm-docker-image'],
     network,
     owner: checkOwner(owner),
-    letters: how === 'mount' ? join(checkDataDir(values['data-dir'], context.podsDir), owner) : null,
+    dataDir,
+    userDataHome: how === 'mount' ? join(dataDir, owner) : null,
     mounts: values['docker-mount'].map(readMount),
     privileged: values['docker-privileged'],
     capabilities: values['docker-capabilities'].map(checkCapability),

@@ -1,44 +1,54 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the letter reaches a container: as a file of the host that is mounted read-only, or copied in before the start.
+// How user-data reaches a container: as a file of the host that is mounted read-only, or copied in before the start.
 // Either way nobody but root reads it, and no copy of ours outlives the start.
 import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-
-import { makeSecretDirectory, writeSecretFile } from '@peerpod-tls/base';
-
+import { reasonOf, writeSecretFile } from '@peerpod-tls/base';
 import { ProviderError } from '../errors.js';
+import { checkHome } from '../host/data-dir.js';
+import { fullDiskOr } from '../host/free-space.js';
 
-const BLOCK = 512;
+/** Another way in, for when this one is barred. */
+const COPY = '-docker-user-data=copy needs no file on the host';
 
-/** The letters of one adaptor on this host. A file is there from before a container is made until it has started. */
-export class LetterDirectory {
+/** The user-data of one adaptor on this host. A file is there from before a container is made until it has started. */
+export class UserDataDirectory {
+  readonly #dataDir: string;
   readonly #home: string;
   readonly #inUse = new Set<string>();
 
-  /** `home`: a directory of this adaptor's own. */
-  constructor(home: string) {
+  /** `home`: a directory of this adaptor's own, in the data directory. */
+  constructor(dataDir: string, home: string) {
+    this.#dataDir = dataDir;
     this.#home = home;
   }
 
-  /** Makes the directory; @throws CertError naming what stands in the way. */
-  async prepare(): Promise<void> {
-    await makeSecretDirectory(this.#home);
+  /** Makes the directory, and sees whether it can be written to. @throws ProviderError with what stands in the way */
+  check(): Promise<void> {
+    return checkHome(this.#dataDir, this.#home);
   }
 
-  /** Writes a letter, mode 0600; gives its path. */
-  async write(token: string, letter: string): Promise<string> {
+  /**
+   * Writes a file, mode 0600; gives its path.
+   * @throws ProviderError ERR_PROVIDER_DISK_FULL, ERR_PROVIDER_UNAVAILABLE
+   */
+  async write(token: string, userData: string): Promise<string> {
     const path = this.#path(token);
     this.#inUse.add(path);
     try {
-      await writeSecretFile(path, letter);
-    } catch (error) {
+      await writeSecretFile(path, userData);
+    } catch (cause) {
       await this.remove(token);
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new ProviderError('ERR_PROVIDER_CREATE', `the user-data could not be written: ${reason}`, {
-        hint: 'make room or choose another -data-dir; -docker-user-data=copy needs no file on the host',
-        cause: error,
-      });
+      const full = await fullDiskOr(this.#dataDir, cause);
+      if (full instanceof ProviderError) {
+        throw new ProviderError(full.code, full.message, { hint: `${full.hint}; ${COPY}`, cause });
+      }
+      throw new ProviderError(
+        'ERR_PROVIDER_UNAVAILABLE',
+        `the user-data could not be written: ${reasonOf(cause)}`,
+        { hint: `choose another -data-dir; ${COPY}`, cause },
+      );
     }
     return path;
   }
@@ -64,43 +74,34 @@ export class LetterDirectory {
   }
 }
 
+const BLOCK = 512;
+
 /**
- * A tar archive (POSIX.1-1988 ustar) that puts the letter to `media/cidata/user-data`, readable for root alone; the
- * engine unpacks it into a container before its start.
+ * A tar archive (POSIX.1-1988 ustar) with one file, `media/cidata/user-data`, readable for root alone; the engine unpacks
+ * it into a container before its start and makes the directories. By hand because it is one header: the library for it
+ * brings eight packages, native ones among them.
  */
-export function letterArchive(letter: string): Buffer {
-  const content = Buffer.from(letter, 'utf8');
+export function userDataArchive(userData: string): Buffer {
+  const content = Buffer.from(userData, 'utf8');
+  const header = Buffer.alloc(BLOCK);
+  // Owner, group and time are 0: root, and the epoch, since nobody asks for it.
+  const fields: readonly (readonly [at: number, text: string])[] = [
+    [0, 'media/cidata/user-data'],
+    [100, '0000400\0'],
+    [108, '0000000\0'],
+    [116, '0000000\0'],
+    [124, `${octal(content.length, 11)}\0`],
+    [136, '00000000000\0'],
+    // The checksum is taken with blanks in its own place.
+    [148, ' '.repeat(8)],
+    [156, '0'],
+    [257, 'ustar\u000000'],
+  ];
+  for (const [at, text] of fields) header.write(text, at, 'latin1');
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${octal(sum, 6)}\0 `, 148, 'latin1');
   const padding = Buffer.alloc((BLOCK - (content.length % BLOCK)) % BLOCK);
-  return Buffer.concat([
-    header('media/', { mode: 0o755, size: 0, type: '5' }),
-    header('media/cidata/', { mode: 0o700, size: 0, type: '5' }),
-    header('media/cidata/user-data', { mode: 0o400, size: content.length, type: '0' }),
-    content,
-    padding,
-    Buffer.alloc(2 * BLOCK),
-  ]);
+  return Buffer.concat([header, content, padding, Buffer.alloc(2 * BLOCK)]);
 }
 
-/** One ustar header; owner and group are root, and the time is the epoch, since nobody asks for it. */
-function header(
-  name: string,
-  { mode, size, type }: { readonly mode: number; readonly size: number; readonly type: '0' | '5' },
-): Buffer {
-  const block = Buffer.alloc(BLOCK);
-  const octal = (value: number, at: number, digits: number): void => {
-    block.write(`${value.toString(8).padStart(digits, '0')}\0`, at, 'latin1');
-  };
-  block.write(name, 0, 'latin1');
-  octal(mode, 100, 7);
-  octal(0, 108, 7);
-  octal(0, 116, 7);
-  octal(size, 124, 11);
-  octal(0, 136, 11);
-  block.write(type, 156, 'latin1');
-  block.write('ustar\u000000', 257, 'latin1');
-  // The checksum is taken with spaces in its own place.
-  block.fill(' ', 148, 156);
-  const sum = block.reduce((total, byte) => total + byte, 0);
-  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
-  return block;
-}
+const octal = (value: number, digits: number): string => value.toString(8).padStart(digits, '0');

@@ -103,13 +103,13 @@ export class ExecCommands {
   }
 }
 
-/** An error with the end of what the script said as its hint, without what comes from the letter. */
+/** An error with the end of what the script said as its hint, without what comes from the user-data. */
 export function scriptFailure(
   code: ProviderErrorCode,
   text: string,
   outcome: Outcome,
-  letter: string,
+  userData: string,
   more: { readonly cause?: unknown; readonly instance?: Instance } = {},
 ): ProviderError {
-  return new ProviderError(code, text, { hint: stderrHint(outcome, letter), ...more });
+  return new ProviderError(code, text, { hint: stderrHint(outcome, userData), ...more });
 }

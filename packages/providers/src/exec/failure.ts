@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an operator is told about a command that failed: how it ended and the end of its standard error, without
-// anything of the letter that a talkative script may have repeated there.
+// anything of the user-data that a talkative script may have repeated there.
 import type { CommandEnd, Outcome } from './run.js';
 import type { Command } from './command-line.js';
 
@@ -29,20 +29,20 @@ export function howItEnded(command: Command, end: CommandEnd, timeoutMs: number)
 }
 
 /** The last thing a command said, on one line, to stand behind `howItEnded`; empty when it said nothing. */
-export function lastWords(outcome: Outcome, letter: string): string {
-  const line = tailOf(outcome.stderr, letter).split('\n').at(-1) ?? '';
+export function lastWords(outcome: Outcome, userData: string): string {
+  const line = tailOf(outcome.stderr, userData).split('\n').at(-1) ?? '';
   return line === '' ? '' : `: ${line.slice(0, LINE_CHARS)}`;
 }
 
 /** The end of what a command said, as a hint; undefined when it said nothing. */
-export function stderrHint(outcome: Outcome, letter: string): string | undefined {
-  const tail = tailOf(outcome.stderr, letter);
+export function stderrHint(outcome: Outcome, userData: string): string | undefined {
+  const tail = tailOf(outcome.stderr, userData);
   return tail === '' ? undefined : `its standard error ended with:\n${tail}`;
 }
 
 /** The last lines of a text, fit for a log: no control characters and no secret. */
-export function tailOf(text: string, letter: string): string {
-  return withoutLetter(text, letter)
+export function tailOf(text: string, userData: string): string {
+  return withoutUserData(text, userData)
     .split('\n')
     .map(line => line.replaceAll(/\p{Cc}/gu, ' ').trimEnd())
     .filter(line => line !== '')
@@ -52,13 +52,13 @@ export function tailOf(text: string, letter: string): string {
 }
 
 /**
- * A text without what looks like a key or comes from the letter: PEM blocks, runs of base64 as long as a line of PEM,
- * and shorter ones when the letter has them too.
+ * A text without what looks like a key or comes from the user-data: PEM blocks, runs of base64 as long as a line of PEM,
+ * and shorter ones when the user-data has them too.
  */
-function withoutLetter(text: string, letter: string): string {
+function withoutUserData(text: string, userData: string): string {
   return text
     .replaceAll(/-----BEGIN [^-]{1,64}-----[\s\S]*?(?:-----END [^-]{1,64}-----|$)/g, REMOVED)
     .replaceAll(/[A-Za-z0-9+/]{20,}={0,2}/g, run =>
-      run.length >= 60 || letter.includes(run) ? REMOVED : run,
+      run.length >= 60 || userData.includes(run) ? REMOVED : run,
     );
 }

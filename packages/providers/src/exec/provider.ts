@@ -172,7 +172,7 @@ export class ExecProvider implements Provider {
   async #judge(
     outcome: Outcome,
     token: string,
-    letter: string,
+    userData: string,
   ): Promise<
     | { readonly t: 'instance'; readonly instance: AnsweredInstance }
     | { readonly t: 'bad'; readonly why: string; readonly id: string }
@@ -191,7 +191,7 @@ export class ExecProvider implements Provider {
       const why = howItEnded(create, outcome.end, createMs);
       return {
         t: 'bad',
-        why: why + (outcome.end.t === 'aborted' ? '' : lastWords(outcome, letter)),
+        why: why + (outcome.end.t === 'aborted' ? '' : lastWords(outcome, userData)),
         id: told,
       };
     }

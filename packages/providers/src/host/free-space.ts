@@ -72,12 +72,16 @@ export async function fullDiskOr(dataDir: string, error: unknown): Promise<unkno
   return what === null ? error : fullDisk(dataDir, what, error);
 }
 
+/** How much there is, like `12 KiB of 1.5 GiB free`. */
+export function spaceInWords(space: FreeSpace): string {
+  const bytes = `${inUnits(space.freeBytes)} of ${inUnits(space.totalBytes)} free`;
+  return space.freeFiles === 0 ? `${bytes}, but no further file` : bytes;
+}
+
 function figures(what: 'disk' | 'quota', space: FreeSpace | null): string[] {
   // What a quota leaves is not what the file system has.
   if (what === 'quota') return [`the disk quota of user ${process.geteuid?.() ?? 'unknown'} is used up`];
-  if (space === null) return [];
-  const bytes = `${inUnits(space.freeBytes)} of ${inUnits(space.totalBytes)} free`;
-  return space.freeFiles === 0 ? [bytes, 'but no further file'] : [bytes];
+  return space === null ? [] : [spaceInWords(space)];
 }
 
 /** Bytes in the largest binary unit that they fill, cut down to one decimal. */

@@ -66,7 +66,7 @@ class LocalVm {
     await new Promise<void>(resolve => {
       const child = this.#start('process-user-data', this.#plan.programs.processUserData, commandLine);
       child.once('exit', (code, signal) => {
-        // The letter holds a private key: its one copy from here on is the guest's own configuration file.
+        // User-data holds a private key: its one copy from here on is the guest's own configuration file.
         rmSync(this.#plan.seed, { force: true });
         if (code === 0) resolve();
         else void this.powerOff(`process-user-data ${ending(code, signal)}`, 1);

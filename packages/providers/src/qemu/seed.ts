@@ -12,7 +12,7 @@ export interface SeedFile {
   readonly content: string;
 }
 
-/** The seed of an instance: its letter, and the name by which cloud-init knows a new machine from an old one. */
+/** The seed of an instance: its user-data, and the name by which cloud-init knows a new machine from an old one. */
 export function seedOf({ name, userData }: { readonly name: string; readonly userData: string }): Buffer {
   return seedDisk([
     { name: 'user-data', content: userData },

@@ -5,19 +5,19 @@ import type { Logger } from 'pino';
 import { orReason } from '../../../../test/kit/docker-engine.js';
 import { conformance } from '../kit/conformance.js';
 import { DockerWorld } from '../kit/docker-world.js';
-import { realLetter } from '../kit/user-data.js';
+import { realUserData } from '../kit/user-data.js';
 
 t.setTimeout(300_000);
 const world = await orReason(() => DockerWorld.start());
 if (typeof world === 'string') t.plan(0, world);
 else {
   t.teardown(() => world.close());
-  const letter = await realLetter('podvm-conformance');
+  const guest = await realUserData('podvm-conformance');
 
   for (const how of ['mount', 'copy'] as const) {
     await t.test(`user-data by ${how}`, t => {
       const flags = [`-docker-user-data=${how}`];
-      // A copied letter is removed inside as soon as it was read, so these containers hold it and do nothing else.
+      // Copied user-data is removed inside as soon as it was read, so these containers hold it and do nothing else.
       const keep = how === 'copy' ? ['-podvm-docker-image=peerpod-test-idle'] : [];
       const provider = (log: Logger, pods?: string) => world.provider(log, [...flags, ...keep], pods);
       return (async () => {
@@ -25,8 +25,8 @@ else {
         await conformance(t, {
           provider: log => provider(log),
           stranger: log => provider(log, 'other-pods'),
-          userData: letter.userData,
-          secret: letter.secret,
+          userData: guest.userData,
+          secret: guest.secret,
           leftovers: () => world.leftovers(),
           readUserData: async ({ id }) => {
             const read = await world.engine.docker('exec', id, 'cat', '/media/cidata/user-data');

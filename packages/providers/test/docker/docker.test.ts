@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The docker provider on a real engine: what a container of ours may do, who reads its letter, which image it is made
+// The docker provider on a real engine: what a container of ours may do, who reads its user-data, which image it is made
 // of, and what the operator reads when the engine says no. The adaptor's whole path over it stands at the end.
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
 import { hypervisorService } from '@peerpod-tls/agent-protocol';
 import { clientOf, connectUnix } from '@peerpod-tls/ttrpc';
-import { field, numberIn, textIn } from '../../src/docker/engine.js';
+import { field, numberIn, textIn } from '../../src/docker/field.js';
 import { orReason, ran } from '../../../../test/kit/docker-engine.js';
 import { captureLog, temporary } from '../../../../test/kit/log.js';
 import { annotations, dialAgent } from '../../../../test/kit/shim.js';
-import { DockerWorld, lettersIn, specOf } from '../kit/docker-world.js';
-import { realLetter } from '../kit/user-data.js';
+import { DockerWorld, userDataIn, specOf } from '../kit/docker-world.js';
+import { realUserData } from '../kit/user-data.js';
 import { Program } from '../../../adaptor/test/kit/program.js';
 
 t.setTimeout(300_000);
@@ -22,14 +22,14 @@ if (typeof world === 'string') t.plan(0, world);
 else {
   t.teardown(() => world.close());
   const { log } = captureLog();
-  const letter = await realLetter('podvm-docker');
+  const guest = await realUserData('podvm-docker');
   const ask = (name: string) => ({ token: `${name}.1`, signal: never });
 
   await t.test(
     'a container has no privilege, bounded processes, and the name and labels of its sandbox',
     async t => {
       const provider = await world.provider(log);
-      const spec = specOf('plain', letter.userData, { vcpus: 64, memoryMiB: 96 });
+      const spec = specOf('plain', guest.userData, { vcpus: 64, memoryMiB: 96 });
       const made = await provider.createInstance(spec, ask('plain'));
       const answer = await world.inspect(made.id);
       const host = field(answer, 'HostConfig');
@@ -44,7 +44,7 @@ else {
         'peerpod.sandbox': 'sandbox-plain',
         'peerpod.token': 'plain.1',
       });
-      t.notMatch(JSON.stringify(answer), letter.secret, 'the engine keeps no piece of the letter');
+      t.notMatch(JSON.stringify(answer), guest.secret, 'the engine keeps no piece of the user-data');
       const caps = await world.engine.docker('exec', made.id, 'grep', 'CapEff', '/proc/1/status');
       t.match(caps.stdout, /CapEff:\s+0{16}/);
       await provider.deleteInstance(made.id, never);
@@ -53,12 +53,12 @@ else {
   );
 
   await t.test(
-    'a mounted letter is read-only, for root alone, and gone from the host once the container runs',
+    'mounted user-data is read-only, for root alone, and gone from the host once the container runs',
     async t => {
       const provider = await world.provider(log);
-      const made = await provider.createInstance(specOf('mount', letter.userData), ask('mount'));
-      t.same(lettersIn(world.letters), [], 'no file on the host');
-      t.equal(statSync(world.letters).mode & 0o077, 0);
+      const made = await provider.createInstance(specOf('mount', guest.userData), ask('mount'));
+      t.same(userDataIn(world.seeds), [], 'no file on the host');
+      t.equal(statSync(world.seeds).mode & 0o077, 0);
       const inside = (...args: string[]) => world.engine.docker('exec', made.id, ...args);
       t.match((await inside('stat', '-c', '%a %u', '/media/cidata/user-data')).stdout, /^600 0/);
       t.match(
@@ -69,9 +69,9 @@ else {
     },
   );
 
-  await t.test('a copied letter is gone once it has been read, and its files are in memory', async t => {
+  await t.test('copied user-data is gone once it has been read, and its files are in memory', async t => {
     const provider = await world.provider(log, ['-docker-user-data=copy']);
-    const made = await provider.createInstance(specOf('copy', letter.userData), ask('copy'));
+    const made = await provider.createInstance(specOf('copy', guest.userData), ask('copy'));
     const script =
       'while [ ! -e /run/kata-agent/agent.sock ]; do sleep 0.05; done; ls /media/cidata; grep " /run/peerpod " /proc/mounts';
     const seen = await world.engine.docker('exec', made.id, 'sh', '-c', script);
@@ -87,10 +87,10 @@ else {
     await world.engine.docker('tag', 'peerpod-pod-vm', 'peerpod-test-other:1');
     const provider = await world.provider(log);
     const other = await provider.createInstance(
-      specOf('other', letter.userData, { image: 'peerpod-test-other:1' }),
+      specOf('other', guest.userData, { image: 'peerpod-test-other:1' }),
       ask('other'),
     );
-    const usual = await provider.createInstance(specOf('usual', letter.userData), ask('usual'));
+    const usual = await provider.createInstance(specOf('usual', guest.userData), ask('usual'));
     t.equal(textIn(await world.inspect(other.id), 'Config', 'Image'), 'peerpod-test-other:1');
     t.equal(textIn(await world.inspect(usual.id), 'Config', 'Image'), 'peerpod-pod-vm');
     for (const { id } of [other, usual]) await provider.deleteInstance(id, never);
@@ -99,7 +99,7 @@ else {
   await t.test('a name that is taken is no obstacle, and the other container is left alone', async t => {
     await world.engine.docker('create', '--name', 'podvm-taken', 'peerpod-pod-vm');
     const provider = await world.provider(log);
-    const made = await provider.createInstance(specOf('taken', letter.userData), ask('taken'));
+    const made = await provider.createInstance(specOf('taken', guest.userData), ask('taken'));
     t.match(textIn(await world.inspect(made.id), 'Name'), /^\/podvm-taken-[0-9a-f]{8}$/);
     t.equal(made.name, 'podvm-taken');
     const foreign = textIn(await world.inspect('podvm-taken'), 'Id');
@@ -111,9 +111,9 @@ else {
 
   await t.test('a container that a crash left unstarted is made anew, one that runs is taken', async t => {
     const provider = await world.provider(log);
-    const first = await provider.createInstance(specOf('crash', letter.userData), ask('crash'));
+    const first = await provider.createInstance(specOf('crash', guest.userData), ask('crash'));
     await world.engine.docker('stop', '-t', '1', first.id);
-    const second = await provider.createInstance(specOf('crash', letter.userData), ask('crash'));
+    const second = await provider.createInstance(specOf('crash', guest.userData), ask('crash'));
     t.not(second.id, first.id);
     t.same(
       (await provider.listInstances(never)).map(({ id }) => id),
@@ -122,14 +122,14 @@ else {
     await provider.deleteInstance(second.id, never);
   });
 
-  await t.test('a letter that a killed adaptor left on the host is swept at the next list', async t => {
+  await t.test('user-data that a killed adaptor left on the host is swept at the next list', async t => {
     const provider = await world.provider(log);
-    const made = await provider.createInstance(specOf('sweep', letter.userData), ask('sweep'));
+    const made = await provider.createInstance(specOf('sweep', guest.userData), ask('sweep'));
     const owner = textIn(await world.inspect(made.id), 'Config', 'Labels', 'peerpod.adaptor');
     await provider.deleteInstance(made.id, never);
-    writeFileSync(path.join(world.letters, owner, 'old.user-data'), 'secret', { mode: 0o600 });
+    writeFileSync(path.join(world.seeds, owner, 'old.user-data'), 'secret', { mode: 0o600 });
     await provider.listInstances(never);
-    t.same(lettersIn(world.letters), []);
+    t.same(userDataIn(world.seeds), []);
   });
 
   await t.test('the guest that does not boot is known to be dead, with its last words', async t => {
@@ -162,20 +162,20 @@ else {
     ]) {
       const provider = await world.provider(log, flags);
       await t.rejects(provider.verify?.(never) ?? Promise.resolve(), {
-        code: 'ERR_PROVIDER_CONFIG',
+        code: 'ERR_PROVIDER_UNAVAILABLE',
         ...says,
       });
-      const creation = provider.createInstance(specOf('missing', letter.userData), ask('missing'));
-      await t.rejects(creation, { code: 'ERR_PROVIDER_CREATE', ...says });
+      const creation = provider.createInstance(specOf('missing', guest.userData), ask('missing'));
+      await t.rejects(creation, { code: 'ERR_PROVIDER_UNAVAILABLE', ...says });
       t.same(await world.leftovers(), []);
     }
     const old = await world.provider(log, ['-docker-api-version=9.99']);
-    await t.rejects(old.createInstance(specOf('api', letter.userData), ask('api')), {
+    await t.rejects(old.createInstance(specOf('api', guest.userData), ask('api')), {
       message: /9\.99/,
     });
   });
 
-  await t.test('on a full disk no container is made, and nothing of the letter stays', async t => {
+  await t.test('on a full disk no container is made, and nothing of the user-data stays', async t => {
     const disk = path.join(world.engine.directory, 'full');
     mkdirSync(disk, { mode: 0o700 });
     const mounted = await ran('mount', ['-t', 'tmpfs', '-o', 'size=16k,mode=0700', 'tmpfs', disk]);
@@ -184,14 +184,14 @@ else {
       return;
     }
     try {
-      const provider = await world.provider(log, [`-data-dir=${disk}/letters`]);
-      const long = `${letter.userData}#${'x'.repeat(32_768)}\n`;
+      const provider = await world.provider(log, [`-data-dir=${disk}/seeds`]);
+      const long = `${guest.userData}#${'x'.repeat(32_768)}\n`;
       await t.rejects(provider.createInstance(specOf('full', long), ask('full')), {
-        code: 'ERR_PROVIDER_CREATE',
-        message: /user-data could not be written: there is no free space/,
+        code: 'ERR_PROVIDER_DISK_FULL',
+        message: /there is no free space in/,
         hint: /-docker-user-data=copy/,
       });
-      t.same([...(await world.leftovers()), ...lettersIn(disk)], []);
+      t.same([...(await world.leftovers()), ...userDataIn(disk)], []);
     } finally {
       await ran('umount', [disk]);
     }
@@ -201,7 +201,7 @@ else {
     const directory = temporary(t);
     const own = [`-socket=${directory}/h.sock`, `-pods-dir=${directory}/pods`, '-status-address=127.0.0.1:0'];
     const engine = [`-docker-host=${world.engine.host}`, `-docker-network-name=${world.network}`];
-    const flags = ['docker', ...own, ...engine, `-data-dir=${world.letters}`, '-cloud-config-verify'];
+    const flags = ['docker', ...own, ...engine, `-data-dir=${world.seeds}`, '-cloud-config-verify'];
     const adaptor = new Program(flags);
     t.teardown(() => adaptor.kill('SIGKILL'));
     await adaptor.next('adaptor started');

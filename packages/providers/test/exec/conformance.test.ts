@@ -11,16 +11,16 @@ import { MARKER } from '../../src/host/vm-processes.js';
 import { conformance } from '../kit/conformance.js';
 import { ANSWER, CREATE, DELETE, makeExecWorld } from '../kit/exec-world.js';
 import { freePort } from '../../../../test/kit/free-port.js';
-import { realLetter } from '../kit/user-data.js';
+import { realUserData } from '../kit/user-data.js';
 
-const { userData, secret } = await realLetter('podvm-conformance');
+const { userData, secret } = await realUserData('podvm-conformance');
 
 t.test('scripts of three lines', async t => {
   const world = makeExecWorld(t);
   const create = world.script('create', `${CREATE}sleep 0.1\n${ANSWER}`);
   const failing = world.script('failing', `${CREATE}cat "machine-$token" >&2; exit 3\n`);
   const remove = world.script('delete', DELETE);
-  // Nothing but control characters would have to be changed for a letter to fit into JSON; it comes out as it was.
+  // Nothing but control characters would have to be changed for user-data to fit into JSON; it comes out as it was.
   const odd = `${userData}# \u00e9\u2028\ud83d\ude00 "\\ \t\r\n\r\n  \n`;
   const flags = (script: string): string[] => ['-create-command', script, '-delete-command', remove];
   await conformance(t, {
@@ -68,7 +68,7 @@ t.test('the shipped example, with a list command', async t => {
     provider: log => sound(log),
     stranger: log => sound(log, join(world.directory, 'others')),
     broken: async log => ({ provider: await make(failing)(log) }),
-    // The seed is gone once it was read; what the guest made of it has to be the whole letter again.
+    // The seed is gone once it was read; what the guest made of it has to be the whole user-data again.
     readUserData: async ({ id }) =>
       renderCloudConfig([
         {

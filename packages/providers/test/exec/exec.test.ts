@@ -81,7 +81,7 @@ t.test('whatever a create command does wrong is named, and what it made is delet
   }
 });
 
-t.test('the document says what is wanted, and holds the letter alone', async t => {
+t.test('the document says what is wanted, and holds the user-data alone', async t => {
   const world = makeExecWorld(t);
   const create = world.script('create', `env >environment; echo "$@" >arguments; ${CREATE}${ANSWER}`);
   const remove = world.script('delete', `echo "$1" >argument; cat >document`);
@@ -93,21 +93,21 @@ t.test('the document says what is wanted, and holds the letter alone', async t =
   ]);
   process.env['INITDATA'] = 'not for scripts';
   t.teardown(() => delete process.env['INITDATA']);
-  const wish = spec({
+  const asked = spec({
     userData: `key: ${KEY}\n`,
     image: 'im',
     instanceType: 'big',
     vcpus: 2,
     memoryMiB: 512,
   });
-  t.same(await provider.createInstance(wish, options), {
+  t.same(await provider.createInstance(asked, options), {
     id: 'i-box1.1',
     name: 'n-box1.1',
     addresses: [readAddress(world.directory)],
     token: 'box1.1',
   });
   const document: unknown = JSON.parse(readFileSync(join(world.directory, 'machine-box1.1'), 'utf8'));
-  t.match(document, { version: 1, token: 'box1.1', owner: /^[0-9a-f]{8}$/, ...wish, gpus: 0 });
+  t.match(document, { version: 1, token: 'box1.1', owner: /^[0-9a-f]{8}$/, ...asked, gpus: 0 });
   t.equal(readFileSync(join(world.directory, 'arguments'), 'utf8'), '-zone a b c"d e f\n');
   t.notMatch(readFileSync(join(world.directory, 'environment'), 'utf8'), KEY);
   t.match(readFileSync(join(world.directory, 'environment'), 'utf8'), /PEERPOD_FORWARDER_PORT=15150/);
@@ -138,14 +138,14 @@ const tableFiles = (directory: string): string[] =>
     .filter(entry => entry.isFile())
     .map(entry => join(entry.parentPath, entry.name));
 
-t.test('a letter that a script repeats on standard error stays out of errors and logs', async t => {
+t.test('user-data that a script repeats on standard error stays out of errors and logs', async t => {
   const world = makeExecWorld(t);
-  const create = world.script('create', `set -x; echo "$(cat)" >&2; echo "no room" >&2; exit 1`);
+  const create = world.script('create', `set -x; echo "$(cat)" >&2; echo "no capacity" >&2; exit 1`);
   const remove = world.script('delete', DELETE);
   const provider = await world.provider(['-create-command', create, '-delete-command', remove]);
-  const letter = `-----BEGIN PRIVATE KEY-----\n${KEY}\nnWr3hQ2o8mZpL1c\n-----END PRIVATE KEY-----\nshort: c2VjcmV0LW9mLXRoZS1wb2Q9\n`;
-  const error = await provider.createInstance(spec({ userData: letter }), options).catch((e: unknown) => e);
-  t.match(error, { message: /ended with exit code 1: /, hint: /no room/ });
+  const userData = `-----BEGIN PRIVATE KEY-----\n${KEY}\nnWr3hQ2o8mZpL1c\n-----END PRIVATE KEY-----\nshort: c2VjcmV0LW9mLXRoZS1wb2Q9\n`;
+  const error = await provider.createInstance(spec({ userData }), options).catch((e: unknown) => e);
+  t.match(error, { message: /ended with exit code 1: /, hint: /no capacity/ });
   const hint = typeof error === 'object' && error !== null && 'hint' in error ? String(error.hint) : '';
   for (const piece of [KEY, KEY.slice(8), 'nWr3hQ2o8mZpL1c', 'c2VjcmV0LW9mLXRoZS1wb2Q9']) {
     t.notOk((hint + String(error)).includes(piece), piece.slice(0, 8));

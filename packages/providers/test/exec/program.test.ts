@@ -67,7 +67,7 @@ t.test('a pod on the shipped example: its agent answers over mutual TLS, and not
   t.notMatch(program.output, /PRIVATE KEY/);
 });
 
-t.test('the reason of a script that fails reaches the shim, and its letter does not', async t => {
+t.test('the reason of a script that fails reaches the shim, and its user-data does not', async t => {
   const world = makeExecWorld(t);
   const create = world.script('create', `cat >&2; echo >&2; echo "no quota for this zone" >&2; exit 3`);
   const program = new Program(flagsOf(world, create, world.script('delete', DELETE)));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every provider does alike, as one suite over real instances: made once per token, with an address and the letter
+// What every provider does alike, as one suite over real instances: made once per token, with an address and the user-data
 // byte for byte, deleted whole, known again after a restart, and nothing left of what failed or was given up.
 import { isIP } from 'node:net';
 import type { Logger } from 'pino';
@@ -14,13 +14,13 @@ export interface ConformanceWorld {
   provider(log: Logger): Promise<Provider>;
   /** The same flags and directories in the hands of another adaptor, one with another pods directory. */
   stranger(log: Logger): Promise<Provider>;
-  /** A letter that instances of this platform boot with; `realLetter` in letter.ts makes one. */
+  /** What instances of this platform boot with; `realUserData` in user-data.ts makes one. */
   readonly userData: string;
-  /** What a piece of the letter is that must be found in no log and no error; left out: the longest line of it. */
+  /** What a piece of the user-data is that must be found in no log and no error; left out: the longest line of it. */
   readonly secret?: string;
   /** What this platform needs in every request: an image, a size. */
   readonly spec?: Partial<InstanceSpec>;
-  /** The letter as the instance gets to see it (read where the platform keeps it, or inside). */
+  /** The user-data as the instance gets to see it (read where the platform keeps it, or inside). */
   readUserData(instance: Instance): Promise<string>;
   /** Everything that exists for this world's adaptor and stranger: processes, containers, files. Empty: nothing is left. */
   leftovers(): Promise<readonly string[]> | readonly string[];
@@ -112,7 +112,7 @@ export async function conformance(t: Test, world: ConformanceWorld): Promise<voi
     t.same(await world.leftovers(), []);
   });
 
-  await t.test('an instance is made with an address, and finds the letter byte for byte', async t => {
+  await t.test('an instance is made with an address, and finds the user-data byte for byte', async t => {
     const one = await create(first, 1);
     made.push(one);
     t.ok(one.id !== '' && one.name !== '');
@@ -210,7 +210,7 @@ export async function conformance(t: Test, world: ConformanceWorld): Promise<voi
     t.same(await world.leftovers(), []);
   });
 
-  await t.test('no log line and no error holds a piece of the letter', async t => {
+  await t.test('no log line and no error holds a piece of the user-data', async t => {
     const longest = world.userData
       .split('\n')
       .reduce((a, b) => (b.trim().length > a.length ? b.trim() : a), '');

@@ -12,12 +12,12 @@ import { buildImage, makeBundle, PODVM_IMAGE } from '../../../../test/kit/docker
 export class DockerWorld {
   readonly engine: TestEngine;
   readonly network: string;
-  readonly letters: string;
+  readonly seeds: string;
 
   constructor(engine: TestEngine, network: string) {
     this.engine = engine;
     this.network = network;
-    this.letters = path.join(engine.directory, 'letters');
+    this.seeds = path.join(engine.directory, 'seeds');
   }
 
   static async start(): Promise<DockerWorld> {
@@ -46,17 +46,17 @@ export class DockerWorld {
     const argv = [
       `-docker-host=${this.engine.host}`,
       `-docker-network-name=${this.network}`,
-      `-data-dir=${this.letters}`,
+      `-data-dir=${this.seeds}`,
       ...flags,
     ];
     return makeProvider(log, argv, path.join(this.engine.directory, pods));
   }
 
-  /** Every container on the engine, and every letter on this host. */
+  /** Every container on the engine, and all user-data on this host. */
   async leftovers(): Promise<string[]> {
     const { stdout } = await this.engine.docker('ps', '-a', '--format', '{{.Names}}');
     const containers = stdout.split('\n').filter(name => name !== '');
-    return [...containers, ...lettersIn(this.letters)];
+    return [...containers, ...userDataIn(this.seeds)];
   }
 
   async inspect(id: string): Promise<Record<string, unknown>> {
@@ -68,7 +68,7 @@ export class DockerWorld {
   }
 }
 
-export function lettersIn(directory: string): string[] {
+export function userDataIn(directory: string): string[] {
   try {
     return readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter(name =>
       name.endsWith('user-data'),

@@ -79,7 +79,7 @@ export function spec(changes: Partial<InstanceSpec> = {}): InstanceSpec {
     name: 'podvm-web-box1',
     podName: 'web',
     podNamespace: 'default',
-    userData: 'letter',
+    userData: 'the user-data',
     instanceType: '',
     image: '',
     vcpus: 0,

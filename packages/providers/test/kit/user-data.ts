@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// A letter as the adaptor writes it, with certificates made at run time, and the adaptor's side of the same link.
+// user-data as the adaptor writes it, with certificates made at run time, and the adaptor's side of the same link.
 import { Authority, checkMaterial, selfSignedClient } from '@peerpod-tls/certs';
 import type { LinkSecurity } from '@peerpod-tls/link';
 import { renderApf, renderCloudConfig } from '@peerpod-tls/user-data';
 
-export interface RealLetter {
+export interface RealUserData {
   readonly userData: string;
-  /** A line of the private key, as it stands in the letter. */
+  /** A line of the private key, as it stands in the user-data. */
   readonly secret: string;
-  /** What a dial to the instance needs; the server name is the one the letter was made for. */
+  /** What a dial to the instance needs; the server name is the one the user-data was made for. */
   readonly security: LinkSecurity;
 }
 
-/** Makes a letter for an instance whose certificate carries `name`. */
-export async function realLetter(name: string): Promise<RealLetter> {
+/** Makes user-data for an instance whose certificate carries `name`. */
+export async function realUserData(name: string): Promise<RealUserData> {
   const authority = await Authority.create();
   const server = await authority.issue('server', { names: [name] });
   const client = await selfSignedClient();

@@ -159,7 +159,7 @@ function programs(): string {
 
 function runScript(name: string, args: readonly string[]): void {
   // The test runner puts itself into NODE_OPTIONS of whatever is started: not here.
-  const words = ['-u', 'NODE_OPTIONS', process.execPath, path.join(root, 'scripts', name), ...args];
-  const { status, stdout, stderr } = spawnSync('env', words, { cwd: root, encoding: 'utf8' });
+  const argv = ['-u', 'NODE_OPTIONS', process.execPath, path.join(root, 'scripts', name), ...args];
+  const { status, stdout, stderr } = spawnSync('env', argv, { cwd: root, encoding: 'utf8' });
   if (status !== 0) throw new Error(`no image: ${stderr}${stdout}`);
 }

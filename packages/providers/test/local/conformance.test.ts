@@ -14,14 +14,14 @@ import { local } from '../../src/local/local.js';
 import type { Provider } from '../../src/provider.js';
 import { conformance } from '../kit/conformance.js';
 import { freePort } from '../../../../test/kit/free-port.js';
-import { realLetter } from '../kit/user-data.js';
+import { realUserData } from '../kit/user-data.js';
 
 const directory = realpathSync(mkdtempSync(join(tmpdir(), 'lc-')));
 t.teardown(() => rmSync(directory, { recursive: true, force: true }));
 const vms = join(directory, 'vms');
 const podsDir = join(directory, 'pods');
 const port = await freePort();
-const { userData, secret } = await realLetter('podvm-conformance');
+const { userData, secret } = await realUserData('podvm-conformance');
 
 async function make(log: Logger, pods: string, ...argv: string[]): Promise<Provider> {
   const flags = ['-data-dir', vms, ...argv];
@@ -35,7 +35,7 @@ await conformance(t, {
   secret,
   provider: log => make(log, podsDir),
   stranger: log => make(log, join(directory, 'other-pods')),
-  // The seed is gone once it was read; what the guest made of it has to be the whole letter again.
+  // The seed is gone once it was read; what the guest made of it has to be the whole user-data again.
   readUserData: async ({ id }) =>
     renderCloudConfig([
       {

@@ -12,12 +12,12 @@ import { local } from '../../src/local/local.js';
 import type { Provider } from '../../src/provider.js';
 import { temporary } from '../../../../test/kit/log.js';
 import { freePort } from '../../../../test/kit/free-port.js';
-import { realLetter } from '../kit/user-data.js';
+import { realUserData } from '../kit/user-data.js';
 import { noSmallDisk, smallDisk, type SmallDisk } from '../kit/small-disk.js';
 
 const { signal } = new AbortController();
 const NAME = 'podvm-full';
-const { userData } = await realLetter(NAME);
+const { userData } = await realUserData(NAME);
 
 const failure = (code: string, cause?: unknown): Error =>
   Object.assign(new Error(code, cause === undefined ? undefined : { cause }), { code });

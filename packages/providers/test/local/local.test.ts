@@ -18,7 +18,7 @@ import { local } from '../../src/local/local.js';
 import { processesOf } from '../../src/host/vm-processes.js';
 import type { Instance, InstanceSpec, Provider } from '../../src/provider.js';
 import { freePort } from '../../../../test/kit/free-port.js';
-import { realLetter } from '../kit/user-data.js';
+import { realUserData } from '../kit/user-data.js';
 
 const { signal } = new AbortController();
 const NAME = 'podvm-local-test';
@@ -37,7 +37,7 @@ interface World {
 
 async function makeWorld(t: Test): Promise<World> {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'lp-')));
-  const { userData, security } = await realLetter(NAME);
+  const { userData, security } = await realUserData(NAME);
   const port = await freePort();
   const log = createLogger({ name: 'test', level: 'silent' });
   t.teardown(async () => {
@@ -111,7 +111,7 @@ t.test('a pod VM boots, serves mutual TLS, is found again after a restart, and l
   t.match(instance, { name: NAME, addresses: [/^127\.\d+\.\d+\.\d+$/], token: 'sandbox1.1' });
   const directory = vmDirectory(world, instance);
   t.equal(statSync(directory).mode & 0o777, 0o700);
-  t.notOk(existsSync(join(directory, 'fs/media/cidata/user-data')), 'the letter is gone once read');
+  t.notOk(existsSync(join(directory, 'fs/media/cidata/user-data')), 'the user-data is gone once read');
   t.equal(statSync(join(directory, 'fs/run/peerpod/apf.json')).mode & 0o777, 0o600);
   t.equal(
     (await dialUntilHealthy({ ...dialOptions(world, instance), deadlineMs: 10_000 })).attempts,
@@ -215,16 +215,19 @@ t.test('a VM that cannot boot is not left behind, and its console says why', asy
   const world = await makeWorld(t);
   const provider = await world.provider();
   const noAnchor = renderApf({ podNetwork: {}, podNamespace: 'd', podName: 'p' });
-  const letter = renderCloudConfig([{ path: '/run/peerpod/apf.json', content: noAnchor }]);
-  await t.rejects(provider.createInstance(world.spec({ userData: letter }), { token: 'b.1', signal }), {
+  const userData = renderCloudConfig([{ path: '/run/peerpod/apf.json', content: noAnchor }]);
+  await t.rejects(provider.createInstance(world.spec({ userData }), { token: 'b.1', signal }), {
     code: 'ERR_PROVIDER_CREATE',
     message: /was not made: forwarder exited with code 1; .*no server certificate/,
     hint: /forwarder: .*no server certificate[\s\S]*exited with code 1/,
   });
-  await t.rejects(provider.createInstance(world.spec({ userData: 'no letter' }), { token: 'b.2', signal }), {
-    code: 'ERR_PROVIDER_CREATE',
-    hint: /process-user-data: [\s\S]*process-user-data exited with code 1/,
-  });
+  await t.rejects(
+    provider.createInstance(world.spec({ userData: 'no user-data' }), { token: 'b.2', signal }),
+    {
+      code: 'ERR_PROVIDER_CREATE',
+      hint: /process-user-data: [\s\S]*process-user-data exited with code 1/,
+    },
+  );
   const soon = AbortSignal.timeout(100);
   await t.rejects(provider.createInstance(world.spec(), { token: 'b.3', signal: soon }), {
     code: /^ERR_PROVIDER_/,

@@ -26,11 +26,11 @@ function failing(words: string, changes: Partial<Failing> = {}): Failing {
 }
 
 t.test('a guest that ended says why, with its console as the hint', async t => {
-  t.strictSame(await whyNotMade(failing('no letter')), {
+  t.strictSame(await whyNotMade(failing('no user-data')), {
     code: 'ERR_PROVIDER_CREATE',
-    text: 'process-user-data exited with code 1; no letter',
+    text: 'process-user-data exited with code 1; no user-data',
     hint:
-      'its console ended with:\n2026-01-01T00:00:00.000Z process-user-data: no letter\n' +
+      'its console ended with:\n2026-01-01T00:00:00.000Z process-user-data: no user-data\n' +
       '2026-01-01T00:00:00.000Z vm: powering off: process-user-data exited with code 1',
   });
 });

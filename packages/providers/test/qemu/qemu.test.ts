@@ -60,11 +60,11 @@ t.test('a network is one of four, and anything else is refused by its flag', asy
 });
 
 t.test('no path and no name can add an option to qemu', async t => {
-  const words = qemuArguments(plan, 'id');
-  t.ok(words.includes('user,id=net,restrict=on,hostfwd=tcp:127.64.0.1:15150-:15150'), 'only the way in');
-  t.ok(words.some(word => word.startsWith('file=/images/a,,b.img,if=none,id=root,format=raw,snapshot=on')));
-  t.equal(words[words.indexOf('-append') + 1], 'root=/dev/vda x,y', 'one word, whatever is in it');
-  t.match(words[words.indexOf('-sandbox') + 1], /elevateprivileges=deny,spawn=deny/);
+  const argv = qemuArguments(plan, 'id');
+  t.ok(argv.includes('user,id=net,restrict=on,hostfwd=tcp:127.64.0.1:15150-:15150'), 'only the way in');
+  t.ok(argv.some(word => word.startsWith('file=/images/a,,b.img,if=none,id=root,format=raw,snapshot=on')));
+  t.equal(argv[argv.indexOf('-append') + 1], 'root=/dev/vda x,y', 'one word, whatever is in it');
+  t.match(argv[argv.indexOf('-sandbox') + 1], /elevateprivileges=deny,spawn=deny/);
   t.notOk(qemuArguments({ ...plan, kernel: null }, 'id').includes('-kernel'));
   t.match(
     qemuArguments({ ...plan, network: { t: 'bridge', name: 'br0' } }, 'id').join(' '),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Run by local.test.ts under another user: makes a local pod VM from the letter on stdin, asks its agent, deletes it.
+// Run by local.test.ts under another user: makes a local pod VM from the user-data on stdin, asks its agent, deletes it.
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { healthService } from '@peerpod-tls/agent-protocol';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The exec provider with the shipped qemu script: a real kernel boots, reads the letter, and a command runs in it.
+// The exec provider with the shipped qemu script: a real kernel boots, reads the user-data, and a command runs in it.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -48,7 +48,7 @@ vmTest('a pod VM that a script makes with qemu', { machines: 1, missing }, async
   const machine = readdirSync(machines).find(name => name !== 'addresses') ?? '';
   t.notOk(
     existsSync(path.join(machines, machine, 'seed.iso')),
-    'the letter has no name on this disk any more',
+    'the user-data has no name on this disk any more',
   );
   const { agent } = await openSandbox(agentSocketPath);
   t.same(await runIn(agent, 'c1', 'cat /proc/sys/kernel/ostype; exit 7'), { code: 7, stdout: 'Linux\n' });

@@ -43,7 +43,7 @@ vmTest('a pod VM from its start to a power cut', { machines: 1 }, async (t, dire
   const judged = await adaptor.program.next('link verified');
   t.match(judged, { protocol: 'TLSv1.3', subject: /agent-protocol-forwarder/ });
   t.comment(`StartVM to ready: ${String((await adaptor.program.next('sandbox started'))['ms'])} ms`);
-  t.notOk(existsSync(path.join(vm, 'seed.iso')), 'the letter has no name on the host any more');
+  t.notOk(existsSync(path.join(vm, 'seed.iso')), 'the user-data has no name on the host any more');
   t.notMatch(readFileSync(path.join(vm, 'console.log'), 'latin1'), /PRIVATE KEY/);
 
   const shim = await openSandbox(socket);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pod VM whose letter is read by cloud-init itself: boot, mutual TLS, a command, and what the guest holds afterwards.
+// A pod VM whose user-data is read by cloud-init itself: boot, mutual TLS, a command, and what the guest holds afterwards.
 import { consoleOf, openSandbox, runIn, startAdaptor, vmDirectories } from '../kit/qemu-world.js';
 import { sharedImage } from '../kit/vm-image.js';
 import { vmTest } from '../kit/vm-test.js';
@@ -33,7 +33,7 @@ vmTest('a pod VM of the flavour cloud-init', { machines: 1 }, async (t, director
   t.match(seen, /^seed=0$/m, 'the seed disk is unplugged');
   t.match(seen, /^mounts=0$/m);
   t.match(seen, /^copies=\/run\/peerpod\/apf\.json *$/m, 'the key is in one file');
-  t.match(seen, /^kept= *$/m, 'cloud-init kept nothing of the letter');
+  t.match(seen, /^kept= *$/m, 'cloud-init kept nothing of the user-data');
   t.match(seen, /^people= *$/m, 'and made no user');
   t.match(seen, /^failed= *$/m);
   const said = consoleOf(vm);

@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { conformance } from '../kit/conformance.js';
-import { realLetter } from '../kit/user-data.js';
+import { realUserData } from '../kit/user-data.js';
 import { leftoversIn, makeProvider, makeReader, vmDirectories, whatReaderRead } from '../kit/qemu-world.js';
 import { copyOf, sharedImage } from '../kit/vm-image.js';
 import { vmTest } from '../kit/vm-test.js';
@@ -18,7 +18,7 @@ vmTest('qemu', { machines: 1 }, async (t, directory) => {
   // qcow2 by its first bytes alone: taken by the provider, refused by qemu when the machine's files are made.
   writeFileSync(broken, Buffer.concat([Buffer.from('QFI\xfb', 'latin1'), Buffer.alloc(1 << 20)]));
 
-  const { userData, secret } = await realLetter('podvm-conformance');
+  const { userData, secret } = await realUserData('podvm-conformance');
 
   await conformance(t, {
     // Nothing on the way may take it for text: not the disk, not the file system, not the guest.

@@ -114,7 +114,7 @@ vmTest('a boot that cannot succeed ends the machine, and says why', { machines: 
   const image = sharedImage();
 
   await t.test('a forwarder that cannot start, and StartVM tells', async t => {
-    // The letter of an adaptor without TLS holds no certificate, which this image's forwarder insists on.
+    // The user-data of an adaptor without TLS holds no certificate, which this image's forwarder insists on.
     const adaptor = await startAdaptor(t, directory, image, '-disable-tls');
     await t.rejects(adaptor.start('bare'), { message: /died|no server certificate|TLS/ });
     await adaptor.hypervisor.StopVM({ id: 'bare' });
@@ -122,8 +122,8 @@ vmTest('a boot that cannot succeed ends the machine, and says why', { machines: 
     await adaptor.program.kill('SIGTERM');
   });
 
-  await t.test('a letter that is none, and one that lacks what the forwarder needs', async t => {
-    const provider = await makeProvider(directory, image, pino({ level: 'silent' }), 'letters');
+  await t.test('user-data that is none, and one that lacks what the forwarder needs', async t => {
+    const provider = await makeProvider(directory, image, pino({ level: 'silent' }), 'user-data');
     t.teardown(() => provider.close());
     const { signal } = new AbortController();
     const lastWords = async (name: string, userData: string): Promise<string> => {
@@ -138,7 +138,7 @@ vmTest('a boot that cannot succeed ends the machine, and says why', { machines: 
       }
     };
     const [none, other] = await Promise.all([
-      lastWords('none', 'the letter of somebody else'),
+      lastWords('none', 'the user-data of somebody else'),
       lastWords(
         'other',
         '#cloud-config\nwrite_files:\n  - path: /run/peerpod/daemon.json\n    content: "{}"\n',
