@@ -10,6 +10,7 @@ import { agentBackend } from './agent-backend.js';
 import type { AgentBackend } from './agent-backend.js';
 import { Counters } from './counters.js';
 import { forwarderRewrites } from './rewrites.js';
+import { unnamedClient } from '@peerpod-tls/trust';
 import { openServing } from './live-serving.js';
 import type { LiveServing } from './live-serving.js';
 import type { ForwarderOptions, ListenAddress } from './options.js';
@@ -90,10 +91,12 @@ class RunningForwarder implements Forwarder {
   }
 
   async listen(): Promise<void> {
+    const { clients } = this.#options;
     this.#listener = await listenLink({
       ...this.#options.listen,
       security: this.#serving.security,
       maxPeers: this.#options.maxLinks,
+      admit: leaf => (clients === null ? null : unnamedClient(leaf, clients)),
       onPeer: peer => this.#serve(peer),
       onRefused: refusal => this.#counters.linkRefused(refusal.rule),
       log: this.#log,

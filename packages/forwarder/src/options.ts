@@ -3,6 +3,8 @@
 // in configuration.ts.
 import { UsageError, logFormatFlag, logLevelFlag, parseFlags } from '@peerpod-tls/daemon';
 import type { Flag } from '@peerpod-tls/daemon';
+import { namedClients } from '@peerpod-tls/trust';
+import type { NamedClients } from '@peerpod-tls/trust';
 
 export const PROGRAM = 'agent-protocol-forwarder';
 
@@ -67,6 +69,19 @@ const flags = {
     group: OURS,
     describe: 'UNSAFE: serve TLS without asking the client for a certificate',
   },
+  'client-names': {
+    type: 'list',
+    group: OURS,
+    placeholder: 'NAMES',
+    describe:
+      'let in only clients whose certificate has one of these names: a subjectAltName, the CN, or an attribute of the subject such as O=cloud-api-adaptor',
+  },
+  'client-fingerprints': {
+    type: 'list',
+    group: OURS,
+    placeholder: 'SHA256',
+    describe: 'let in clients with these certificates, beside those of -client-names',
+  },
   'max-links': {
     type: 'integer',
     default: 64,
@@ -123,6 +138,8 @@ export interface ForwarderOptions {
   readonly certKey: string | undefined;
   readonly disableTls: boolean;
   readonly allowAnyClient: boolean;
+  /** Which clients may come in, of those the anchors vouch for; null: all. */
+  readonly clients: NamedClients | null;
   /** Links served at once. Default 64: one adaptor needs one per shim connection, two or three per pod. */
   readonly maxLinks: number;
   /** Milliseconds a link waits for the agent's socket. Default 150 000, upstream's budget. */
@@ -165,6 +182,13 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): In
       'give one of them, or better none',
     );
   }
+  const clients = namedClients(values['client-names'], values['client-fingerprints']);
+  if (clients !== null && (disableTls || allowAnyClient)) {
+    throw new UsageError(
+      `${disableTls ? '-disable-tls' : '-allow-any-client'} lets anybody in, and -client-names or -client-fingerprints name some`,
+      `leave out ${disableTls ? '-disable-tls' : '-allow-any-client'}`,
+    );
+  }
   return {
     t: 'serve',
     options: Object.freeze({
@@ -177,6 +201,7 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): In
       certKey: orNone(values['cert-key']),
       disableTls,
       allowAnyClient,
+      clients,
       maxLinks: values['max-links'],
       agentTimeoutMs: values['agent-timeout'],
       drainMs: values['drain-timeout'],

@@ -49,6 +49,8 @@ t.test('what the forwarder cannot mean is refused, naming the flag and the way o
   for (const [argv, message, hint] of [
     [['-tls-skip-verify'], /-tls-skip-verify/, /-allow-any-client/],
     [['-disable-tls', '-allow-any-client'], /-disable-tls and -allow-any-client/, /one of them/],
+    [['-disable-tls', '-client-names=a'], /-disable-tls lets anybody in/, /leave out -disable-tls/],
+    [['-allow-any-client', '-client-fingerprints', '0'.repeat(64)], /lets anybody in/, /-allow-any-client/],
     [['-listen', 'here'], /-listen is "here"/, /HOST:PORT/],
     [['-listen', '127.0.0.1:70000'], /70000/, /65535/],
     [['-pod-namespace', 'default'], /-pod-namespace is "default"/, /absolute path/],

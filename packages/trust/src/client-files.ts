@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The three files that make an adaptor a client in manual mode.
-import { checkMaterial, readPem } from '@peerpod-tls/certs';
+import { checkMaterial, explainRefusal, readPem, type TlsMaterial } from '@peerpod-tls/certs';
 import type { InForce, MaterialSource } from './live-material.js';
-import type { LinkProfile } from './tls-mode.js';
+import { MANUAL_SERVER_NAME, type LinkProfile } from './tls-mode.js';
 
 export interface ClientFiles {
   readonly caFile: string;
@@ -27,10 +27,25 @@ export function clientFiles(
         material,
         profile,
         origin: `the certificate in ${certFile} (-cert-file)`,
-        notes: flawsOf(material.warnings),
+        notes: [...flawsOf(material.warnings), ...ownLeafAsServer(certFile, material)],
       };
     },
   };
+}
+
+/** Warned of at every start: then whoever has the adaptor's key can stand in for a pod VM. */
+function ownLeafAsServer(file: string, { leaf, chain, anchors }: TlsMaterial): InForce['notes'] {
+  if (explainRefusal(leaf, chain, anchors, 'server', { name: MANUAL_SERVER_NAME }) !== null) return [];
+  return [
+    {
+      text: 'own certificate would pass as that of a pod VM: whoever has its key can stand in for one',
+      fields: {
+        file,
+        flag: '-cert-file',
+        hint: `have it issued with extendedKeyUsage clientAuth and without the name ${MANUAL_SERVER_NAME}`,
+      },
+    },
+  ];
 }
 
 /** What is wrong with material that may be used, as notes. */

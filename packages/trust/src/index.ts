@@ -3,6 +3,7 @@
 export { watchExpiries, type Expiry } from './expiry-watch.js';
 export { leafFacts, type Identity, type UserDataTls } from './identity.js';
 export { LiveMaterial, type MaterialSource, type Note } from './live-material.js';
+export { namedClients, unnamedClient, type NamedClients } from './named-clients.js';
 export { openIdentity, type OpenIdentity } from './open-identity.js';
 export { decideServing, exposedMode, type TlsServing } from './serving.js';
 export { chooseTlsMode, tlsWarnings, type TlsMode } from './tls-mode.js';

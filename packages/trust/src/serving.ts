@@ -3,9 +3,10 @@
 // loudly. Opens no socket.
 import { statSync } from 'node:fs';
 
-import { checkMaterial, parseTlsProfile, readPem } from '@peerpod-tls/certs';
+import { checkMaterial, explainRefusal, parseTlsProfile, readPem } from '@peerpod-tls/certs';
 import type { PemSource, TlsMaterial, TlsProfile } from '@peerpod-tls/certs';
 
+import { unnamedClient, type NamedClients } from './named-clients.js';
 import { flawsOf } from './client-files.js';
 import { TrustError } from './errors.js';
 import type { InForce, Note } from './live-material.js';
@@ -25,6 +26,8 @@ export interface ServingFlags {
   readonly certKey: string | undefined;
   readonly disableTls: boolean;
   readonly allowAnyClient: boolean;
+  /** Who may come in, of those the anchors vouch for; null: all. */
+  readonly clients: NamedClients | null;
 }
 
 /** The configuration file as far as TLS goes: where it is, and the texts in it. */
@@ -85,7 +88,7 @@ export function decideServing(
   });
   if (anchors === null)
     notes.push({ text: 'any client served without a certificate (-allow-any-client)', fields: {} });
-  notes.push(...flawsOf(material.warnings));
+  notes.push(...flawsOf(material.warnings), ...ownLeafAsClient(pair.cert, material, flags.clients, now));
   return {
     t: anchors === null ? 'tls-any-client' : 'tls',
     material,
@@ -93,6 +96,27 @@ export function decideServing(
     origin: `the certificate in ${pair.cert.file} (${pair.cert.flag})`,
     notes,
   };
+}
+
+/** Warned of at every start: then whoever has the key of one pod VM can drive all that have these anchors. */
+function ownLeafAsClient(
+  { file, flag }: PemSource,
+  { leaf, chain, anchors }: TlsMaterial,
+  clients: NamedClients | null,
+  now: Date,
+): Note[] {
+  if (explainRefusal(leaf, chain, anchors, 'client', { now }) !== null) return [];
+  if (clients !== null && unnamedClient(leaf, clients) !== null) return [];
+  return [
+    {
+      text: 'own certificate would be let in as a client: the key of this pod VM opens every forwarder with these anchors',
+      fields: {
+        file,
+        flag,
+        hint: 'have it issued with extendedKeyUsage serverAuth, or say with -client-names or -client-fingerprints who may come in',
+      },
+    },
+  ];
 }
 
 function serverPair(

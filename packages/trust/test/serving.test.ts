@@ -12,6 +12,7 @@ const noFlags = {
   certKey: undefined,
   disableTls: false,
   allowAnyClient: false,
+  clients: null,
 };
 
 t.test(
@@ -34,6 +35,7 @@ t.test(
         certKey: has(2) ? files.certKey : undefined,
         disableTls: has(3),
         allowAnyClient: !has(3) && has(4),
+        clients: null,
       };
       world.configure({
         'tls-client-ca': has(5) ? world.client.certPem : undefined,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The listening side of a link: takes connections, handshakes them under a deadline and caps, has each verified, and
 // hands on the verified ones. What a peer then says is not read here.
+import type { X509Certificate } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { explainRefusal, type Refusal } from '@peerpod-tls/certs';
@@ -19,6 +20,8 @@ export interface ListenOptions {
   /** 0 for any free port; see {@link LinkListener.address}. */
   readonly port: number;
   readonly security: ListenSecurity;
+  /** Asked for each verified client: why it may not come in all the same, in one sentence, or null. */
+  readonly admit?: (leaf: X509Certificate) => string | null;
   /** Gets each verified peer, which is then its own. */
   onPeer(peer: VerifiedPeer): void;
   /** Told of every connection that was turned away; the log is told too, at a bounded rate. */
@@ -193,6 +196,12 @@ class Listener implements LinkListener {
         log: this.#o.log,
       });
       if (verification.t === 'refused') return this.#refuseCertificate(newcomer, verification.refusal);
+      const leaf = requestCert ? socket.getPeerX509Certificate() : undefined;
+      const unwelcome = leaf === undefined ? null : (this.#o.admit?.(leaf) ?? null);
+      if (unwelcome !== null) {
+        this.#refusals.add({ remote, rule: 'not-named', text: unwelcome, refusal: null });
+        return this.#part(newcomer);
+      }
       this.#settle(newcomer);
       socket.off('error', onError).off('_tlsError', onError);
       this.#welcome(verification.peer, newcomer.address);

@@ -10,6 +10,7 @@ export type PeerRefusalRule =
   | 'slow-handshake'
   | 'hung-up'
   | 'handshake-failed'
+  | 'not-named'
   | 'refused-by-peer'
   | 'speaks-plain-ttrpc'
   | 'speaks-http'
