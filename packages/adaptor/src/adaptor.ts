@@ -4,6 +4,7 @@ import { deadline, hintOf, makeSecretDirectory, reasonOf } from '@peerpod-tls/ba
 import {
   listenUnixSocket,
   startStatusServer,
+  type ReadyDetails,
   type Service,
   type StatusServer,
   type UnixListener,
@@ -59,6 +60,17 @@ export class Adaptor implements Service {
   /** `host:port` of the status server, with the port in use. */
   get statusAddress(): string {
     return this.#statusAddress;
+  }
+
+  /** What a parent process is told once this one serves. */
+  details(): ReadyDetails {
+    const { options, provider } = this.#parts;
+    return {
+      provider: provider.name,
+      mode: options.tls.t,
+      socket: options.socket,
+      status: this.#statusAddress,
+    };
   }
 
   async start(signal: AbortSignal): Promise<void> {

@@ -5,4 +5,5 @@ export { UsageError } from './errors.js';
 export type { Flag, FlagValues } from './flag-types.js';
 export { flagValues } from './flags.js';
 export { nearest } from './nearest.js';
+export { awaitReady, READY_FD } from './ready-channel.js';
 export { reportError } from './report-error.js';

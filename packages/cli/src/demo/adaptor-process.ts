@@ -3,18 +3,24 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { READY_FD, awaitReady } from '@peerpod-tls/daemon/terminal';
 import { CliError } from '../errors.js';
-import { type LogEvent, parseLogLine, readLog } from './log-events.js';
+import { type LogLine, logLine, readLog } from './log-lines.js';
 import { adaptorProgram } from './programs.js';
+import type { AdaptorFacts } from './story.js';
 import { MARK } from './sweep.js';
 
 export interface AdaptorProcessOptions {
   /** The demo's private directory; everything the adaptor writes is below it. */
   readonly dir: string;
   readonly env: NodeJS.ProcessEnv;
-  /** Called for each event of the adaptor's log, as it happens. */
-  readonly onEvent: (event: LogEvent) => void;
+  /** Called for each line of the adaptor's log, as it is written. */
+  readonly onLine: (line: LogLine) => void;
 }
+
+/** Where pod VMs of the demo listen: the port is the adaptor's default, said so that hints may name it. */
+export const FORWARDER_PORT = 15_150;
 
 /** Last lines of the log that are kept for the case that the adaptor dies. */
 const TAIL_LINES = 12;
@@ -34,13 +40,13 @@ export class AdaptorProcess {
     const program = adaptorProgram();
     const args = ['local', '-socket', this.hypervisorSocket, '-status-address', '127.0.0.1:0'];
     for (const what of ['pods', 'state']) args.push(`-${what}-dir`, join(dir, what));
-    args.push('-data-dir', join(dir, 'vm'));
+    args.push('-data-dir', join(dir, 'vm'), '-forwarder-port', String(FORWARDER_PORT));
     // A process group of its own: Ctrl-C at the terminal must reach the demo alone, which then stops things in order.
     this.#child = spawn(process.execPath, [program, ...args], {
       cwd: dir,
       detached: true,
-      env: { ...cleanEnvironment(options.env), [MARK]: dir },
-      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...cleanEnvironment(options.env), [MARK]: dir, [READY_FD]: '3' },
+      stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
     });
     const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>(resolve => {
       this.#child.once('exit', (code, signal) => resolve({ code, signal }));
@@ -65,15 +71,19 @@ export class AdaptorProcess {
         : readLog(stderr, line => {
             file.write(`${line}\n`);
             this.#remember(line);
-            const event = parseLogLine(line);
-            if (event !== null) options.onEvent(event);
+            options.onLine(logLine(line));
           })
             .catch(() => {})
             .finally(() => file.end());
   }
 
-  get pid(): number | undefined {
-    return this.#child.pid;
+  /** Waits until the adaptor serves, and gives what it told then; rejects when it ends first or `signal` aborts. */
+  async ready(signal: AbortSignal): Promise<AdaptorFacts> {
+    const pipe = this.#child.stdio[3];
+    if (!(pipe instanceof Readable)) throw await this.deathError();
+    const told = await awaitReady(pipe, signal);
+    const text = (name: string) => (typeof told[name] === 'string' ? told[name] : '');
+    return { provider: text('provider'), mode: text('mode'), status: text('status') };
   }
 
   get running(): boolean {
@@ -109,18 +119,16 @@ export class AdaptorProcess {
     if (this.#tail.length > TAIL_LINES) this.#tail.shift();
   }
 
-  /** The last error event, or else the last lines that were no events. */
+  /** What the person is shown of the log: the last error, or else the last lines. */
   #lastWords(): string {
-    const events = this.#tail.map(parseLogLine);
-    const error = events.findLast(e => e !== null && e.level === 'error');
-    if (error) {
-      const cause = error.nested('err')?.text('message') ?? error.text('reason');
-      return cause === '' ? error.message : `${error.message}: ${cause}`;
-    }
-    return this.#tail
-      .filter((_, i) => events[i] === null)
-      .slice(-3)
-      .join(' / ');
+    const lines = this.#tail.map(logLine);
+    return (
+      lines.findLast(line => line.level === 'error')?.text ??
+      lines
+        .slice(-3)
+        .map(line => line.text)
+        .join(' / ')
+    );
   }
 }
 

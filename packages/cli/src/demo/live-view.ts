@@ -14,15 +14,13 @@ export interface LiveFigures {
   /** Null when the status endpoint did not answer this time. */
   readonly summary: Summary | null;
   readonly sandboxes: readonly SandboxRow[];
-  /** Command lines to try in another terminal. */
-  readonly hints: readonly string[];
 }
 
 const GRAPH = 24;
 
 /** The view for a terminal. */
 export function liveLines(f: LiveFigures, style: Style, columns: number): string[] {
-  const { bold, dim, red, sign } = style;
+  const { bold, dim, red } = style;
   const indented = (lines: readonly string[]) => lines.map(line => `  ${line}`);
   const figures =
     f.summary === null ? [red('the status endpoint does not answer')] : summaryLines(f.summary, style);
@@ -37,9 +35,6 @@ export function liveLines(f: LiveFigures, style: Style, columns: number): string
     ]),
     '',
     ...indented(sandboxTable(f.sandboxes, style, new Date(), { width: columns - 3, sockets: false })),
-    '',
-    ` ${dim(`in another terminal${sign.ellipsis}`)}`,
-    ...indented(f.hints),
   ];
 }
 

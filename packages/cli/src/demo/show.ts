@@ -12,17 +12,25 @@ import { readSandboxes, takeSnapshot } from '../status/endpoint.js';
 import { waitingMethods } from '../status/status.js';
 import { summarize } from '../status/summary.js';
 import { span } from '../terminal/format.js';
-import { printable } from '../terminal/text.js';
 import type { Style } from '../terminal/style.js';
-import { AdaptorProcess } from './adaptor-process.js';
+import { AdaptorProcess, FORWARDER_PORT } from './adaptor-process.js';
 import type { DemoCommand } from './command.js';
 import { Heartbeat } from './heartbeat.js';
 import { liveFields, liveLine, liveLines } from './live-view.js';
-import type { LogEvent } from './log-events.js';
+import type { LogLine } from './log-lines.js';
+import { ownCommand } from './own-command.js';
 import type { Place } from './place.js';
 import type { Stage } from './stage.js';
 import { knock } from './stranger.js';
-import { Story, isRefusal, refusalRemark, remark } from './story.js';
+import {
+  type AdaptorFacts,
+  adaptorStep,
+  agentStep,
+  certificateStep,
+  createdStep,
+  identityStep,
+  startedStep,
+} from './story.js';
 import { VmConsoles } from './vm-console.js';
 
 export interface ShowOptions {
@@ -46,7 +54,6 @@ const DEATH_SHOWS_MS = 500;
 
 export class Show {
   readonly #o: ShowOptions;
-  readonly #story = new Story();
   #adaptor: AdaptorProcess | null = null;
   #status = '';
   /** host:port of the VM's forwarder. */
@@ -54,7 +61,6 @@ export class Show {
   readonly #consoles: VmConsoles;
   #serving = false;
   #stopping = false;
-  #onStarted: () => void = () => {};
   /** Ends what still runs once the outcome is known: a race that was lost goes on otherwise. */
   readonly #over = new AbortController();
   /** Aborted when the demo is to end, or has. */
@@ -108,84 +114,86 @@ export class Show {
 
   async #startAdaptor(): Promise<AdaptorProcess> {
     const { place, stage, io } = this.#o;
+    const began = performance.now();
     stage.waiting('starting cloud-api-adaptor');
-    const started = new Promise<void>(resolve => {
-      this.#onStarted = resolve;
-    });
-    const adaptor = new AdaptorProcess({ dir: place.dir, env: io.env, onEvent: event => this.#hear(event) });
+    const adaptor = new AdaptorProcess({ dir: place.dir, env: io.env, onLine: line => this.#hear(line) });
     this.#adaptor = adaptor;
-    await Promise.race([
-      started,
-      adaptor.ended.then(async () => {
-        throw await adaptor.deathError();
-      }),
-      sleep(START_MS, this.#signal).then(() => {
-        throw new CliError(
-          'ERR_CLI_ADAPTOR_SILENT',
-          `cloud-api-adaptor did not start within ${span(START_MS)}`,
-          {
-            hint: 'peerpod demo --keep-dir DIR keeps its log in DIR/adaptor.log',
-          },
-        );
-      }),
-    ]);
+    using patience = deadline(START_MS, this.#signal);
+    let facts: AdaptorFacts;
+    try {
+      facts = await adaptor.ready(patience);
+    } catch (error) {
+      this.#signal.throwIfAborted();
+      if (!patience.aborted) throw await adaptor.deathError();
+      throw new CliError(
+        'ERR_CLI_ADAPTOR_SILENT',
+        `cloud-api-adaptor did not start within ${span(START_MS)}`,
+        {
+          hint: 'peerpod demo --keep-dir DIR keeps its log in DIR/adaptor.log',
+          cause: error,
+        },
+      );
+    }
+    this.#status = facts.status;
+    stage.step(adaptorStep(facts, performance.now() - began));
+    const snapshot = await takeSnapshot(this.#status, this.#signal);
+    stage.step(identityStep(summarize(snapshot)));
     return adaptor;
   }
 
-  /** An event of the adaptor: a step while the story is told, a remark while it serves. */
-  #hear(event: LogEvent): void {
-    const { stage } = this.#o;
-    if (event.message === 'adaptor started') {
-      this.#status = event.text('status');
-      this.#onStarted();
-    }
-    if (event.message === 'link verified') this.#vm ||= event.text('remote');
-    if (this.#stopping) return;
-    if (this.#serving) {
-      const text = remark(event);
-      if (text !== null) stage.remark(text);
-      return;
-    }
-    const step = this.#story.stepFor(event, new Date());
-    if (step !== null) stage.step(step);
-    else if (event.level !== 'quiet') stage.remark(remark(event) ?? event.message);
+  /** A line of the adaptor's log: shown when it is no good news, and while the demo serves. */
+  #hear(line: LogLine): void {
+    if (this.#stopping || (line.level === 'quiet' && !this.#serving)) return;
+    this.#o.stage.remark(`adaptor: ${line.text}`);
   }
 
   async #startPod(adaptor: AdaptorProcess): Promise<TtrpcClient> {
     const { stage } = this.#o;
     const signal = this.#signal;
+    let began = performance.now();
+    const took = () => performance.now() - began;
     stage.waiting('the shim asks for a pod VM');
     const request = { id: SANDBOX, name: POD, namespace: 'default' };
     const agentSocket = await createVm(adaptor.hypervisorSocket, request, signal);
+    stage.step(createdStep(agentSocket, took()));
     stage.waiting('the pod VM starts');
+    began = performance.now();
     await startVm(adaptor.hypervisorSocket, SANDBOX, signal);
-    return connectAgent(agentSocket, signal);
+    const ms = took();
+    const row = (await readSandboxes(this.#status, signal)).find(({ id }) => id === SANDBOX);
+    if (row !== undefined) {
+      this.#vm = `${row.addresses[0] ?? ''}:${FORWARDER_PORT}`;
+      stage.step(startedStep(row, ms));
+      if (row.leaf !== null) stage.step(certificateStep(row.leaf, new Date()));
+    }
+    const client = await connectAgent(agentSocket, signal);
+    const heartbeat = new Heartbeat(client);
+    await heartbeat.beat(signal);
+    if (heartbeat.last !== null) stage.step(agentStep(heartbeat.last));
+    return client;
   }
 
   /** Knocks at the VM without a certificate, and shows both ends of the refusal; false if there was none. */
   async #letStrangerTry(): Promise<boolean> {
     const { stage } = this.#o;
-    // In another mode than TLS there would be no link to judge, and everybody would be let in.
-    const { port, answered } = await knock(this.#vm, this.#signal);
-    const words = answered ? '' : await this.#wordsOfRefusal(port);
+    this.#consoles.read();
+    const { answered } = await knock(this.#vm, this.#signal);
+    const said = answered ? [] : await this.#consoleLines();
     const lines = answered
       ? ['a call without a certificate was answered: anybody can drive this pod']
-      : ['a call without a certificate got no answer', ...(words === '' ? [] : [`the VM says: ${words}`])];
-    stage.step(
-      { name: 'stranger', lines: lines.map(printable), fields: { answered, words } },
-      answered ? 'bad' : 'ok',
-    );
+      : ['a call without a certificate got no answer', ...said.map(text => `VM: ${text}`)];
+    stage.step({ name: 'stranger', lines, fields: { answered, said } }, answered ? 'bad' : 'ok');
     return !answered;
   }
 
-  /** What the forwarder logged about the caller from this port; the line may take a moment to get to the console. */
-  async #wordsOfRefusal(port: number): Promise<string> {
+  /** What the VM has to warn of meanwhile; a line may take a moment to get to the console. */
+  async #consoleLines(): Promise<readonly string[]> {
     for (let i = 0; i < 20; i++) {
-      const found = this.#consoles.read().find(e => isRefusal(e) && e.text('remote').endsWith(`:${port}`));
-      if (found !== undefined) return found.text('text');
+      const lines = this.#consoles.read().filter(line => line.level !== 'quiet');
+      if (lines.length > 0) return lines.map(line => line.text);
       await sleep(50, this.#signal);
     }
-    return '';
+    return [];
   }
 
   /** Runs the command in the pod and shows its output; gives its exit code. */
@@ -239,33 +247,33 @@ export class Show {
     this.#serving = true;
     const began = performance.now();
     const heartbeat = new Heartbeat(client);
-    const hints = this.#hints(adaptor);
+    stage.hints(this.#hints(adaptor));
     let before = await takeSnapshot(this.#status, signal).catch(() => undefined);
     for (;;) {
       await heartbeat.beat(signal);
       const snapshot = await takeSnapshot(this.#status, signal).catch(() => undefined);
       signal.throwIfAborted();
       const summary = snapshot === undefined ? null : summarize(snapshot, before, waitingMethods);
-      for (const event of this.#consoles.read()) {
-        if (isRefusal(event)) stage.remark(refusalRemark(event));
+      for (const line of this.#consoles.read()) {
+        if (line.level !== 'quiet') stage.remark(`VM: ${line.text}`);
       }
       const sandboxes = snapshot?.sandboxes ?? [];
-      const figures = { servingMs: performance.now() - began, heartbeat, summary, sandboxes, hints };
+      const figures = { servingMs: performance.now() - began, heartbeat, summary, sandboxes };
       stage.live(liveLines(figures, style, io.stdout.columns ?? 80), liveLine(figures), liveFields(figures));
       before = snapshot ?? before;
       await sleep(BEAT_MS, signal);
     }
   }
 
+  /** Commands for another terminal, wherever it stands. */
   #hints(adaptor: AdaptorProcess): string[] {
     const { io, place } = this.#o;
-    // In a clone, where npm start runs, the program is not on anybody's PATH.
-    const program = io.env['npm_lifecycle_event'] === undefined ? 'peerpod' : 'npx peerpod';
+    const program = ownCommand(process.argv[1], io.env);
     return [
       `${program} ps --address ${this.#status}`,
       `${program} agent GetGuestDetails --socket ${place.dir}/pods/${SANDBOX}/agent.ttrpc`,
       `${program} run --socket ${adaptor.hypervisorSocket} -- uname -a`,
-      `openssl s_client -connect ${this.#vm}`,
+      `openssl s_client -connect ${this.#vm} </dev/null`,
     ];
   }
 

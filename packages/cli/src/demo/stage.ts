@@ -18,6 +18,8 @@ export interface Stage {
   /** Ends the command's output. */
   outputEnd(): void;
   remark(text: string): void;
+  /** Commands to try in another terminal. They are printed once, whole, so that they can be copied. */
+  hints(commands: readonly string[]): void;
   /** The view of a serving demo: drawn in place on a terminal, `summary` as a line now and then elsewhere. */
   live(lines: readonly string[], summary: string, fields: Readonly<Record<string, unknown>>): void;
   close(): void;
@@ -107,6 +109,11 @@ export class TextStage implements Stage {
     this.#print([this.#line(mark, first), ...rest.map(line => ' '.repeat(REMARK_INDENT) + line)]);
   }
 
+  hints(commands: readonly string[]): void {
+    const title = this.#style.dim(`in another terminal${this.#style.sign.ellipsis}`);
+    this.#print(['', ` ${title}`, ...commands, '']);
+  }
+
   /** Columns for text behind an indentation; very wide windows are not filled, for the eye's sake. */
   #room(indent: number): number {
     const columns = this.#tty ? (this.#stream.columns ?? 80) : 120;
@@ -148,7 +155,7 @@ export class TextStage implements Stage {
   }
 }
 
-/** One JSON object per line: `{"t":"step"|"output"|"remark"|"live", "ms":…, …}`. */
+/** One JSON object per line: `{"at":MS,"t":"step"|"output"|"remark"|"hints"|"live", …}`. */
 export class JsonStage implements Stage {
   readonly #stream: TerminalStream;
   readonly #decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') };
@@ -180,6 +187,10 @@ export class JsonStage implements Stage {
 
   remark(text: string): void {
     this.#write({ t: 'remark', text });
+  }
+
+  hints(commands: readonly string[]): void {
+    this.#write({ t: 'hints', commands });
   }
 
   live(_lines: readonly string[], _summary: string, fields: Readonly<Record<string, unknown>>): void {

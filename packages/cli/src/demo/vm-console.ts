@@ -3,7 +3,7 @@
 // shows both ends of a refusal; nothing depends on it.
 import { openSync, closeSync, readSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type LogEvent, parseLogLine } from './log-events.js';
+import { type LogLine, logLine } from './log-lines.js';
 
 /** The largest piece read at a time; a console that grows faster is behind by a second, no more. */
 const PIECE = 256 * 1024;
@@ -19,8 +19,8 @@ export class VmConsoles {
     this.#dir = dir;
   }
 
-  /** The events that were written since the last call. A VM that went away is not an error. */
-  read(): LogEvent[] {
+  /** The lines that were written since the last call. A VM that went away is not an error. */
+  read(): LogLine[] {
     return this.#files().flatMap(file => this.#readFile(file));
   }
 
@@ -32,16 +32,14 @@ export class VmConsoles {
       .map(dir => join(dir, 'console.log'));
   }
 
-  #readFile(file: string): LogEvent[] {
+  #readFile(file: string): LogLine[] {
     const at = this.#offsets.get(file) ?? 0;
     const piece = readPiece(file, at);
     this.#offsets.set(file, at + piece.length);
     const lines = ((this.#rests.get(file) ?? '') + piece.toString('utf8')).split('\n');
     this.#rests.set(file, lines.pop() ?? '');
     // Before each line stand the time and the name of the program.
-    return lines
-      .map(line => parseLogLine(line.slice(Math.max(0, line.indexOf('{')))))
-      .filter(e => e !== null);
+    return lines.filter(line => line !== '').map(line => logLine(line.slice(Math.max(0, line.indexOf('{')))));
   }
 }
 

@@ -17,10 +17,22 @@ export interface SandboxRow {
   readonly namespace: string;
   readonly state: string;
   readonly instance: string;
+  readonly name: string;
   readonly addresses: readonly string[];
   readonly socket: string;
   readonly since: Date | null;
+  /** The name that the VM has to prove. */
+  readonly serverName: string;
+  /** The certificate that was issued for the VM. */
+  readonly leaf: LeafFacts | null;
   readonly error: string;
+}
+
+/** A certificate, as far as a list tells it. */
+export interface LeafFacts {
+  readonly subject: string;
+  readonly fingerprint: string;
+  readonly notAfter: Date | null;
 }
 
 /** Everything the endpoint said at one moment. */
@@ -124,10 +136,9 @@ export function parseOrphans(text: string): OrphanList | null {
   }
   const list = fieldOf(document, 'orphans');
   if (!Array.isArray(list)) return null;
-  const checkedAt = new Date(textOf(document, 'checkedAt'));
   return {
     provider: textOf(document, 'provider'),
-    checkedAt: Number.isNaN(checkedAt.getTime()) ? null : checkedAt,
+    checkedAt: dateOf(document, 'checkedAt'),
     error: textOf(document, 'error'),
     orphans: list.map((value: unknown) => {
       const addresses = fieldOf(value, 'addresses');
@@ -139,6 +150,11 @@ export function parseOrphans(text: string): OrphanList | null {
       };
     }),
   };
+}
+
+function dateOf(value: unknown, name: string): Date | null {
+  const date = new Date(textOf(value, name));
+  return Number.isNaN(date.getTime()) ? null : date;
 }
 
 function textOf(value: unknown, name: string): string {
@@ -159,21 +175,28 @@ export function parseSandboxes(text: string): readonly SandboxRow[] | null {
 }
 
 function sandboxOf(value: unknown): SandboxRow {
-  const text = (name: string) => {
-    const field = fieldOf(value, name);
-    return typeof field === 'string' ? field : '';
-  };
+  const text = (name: string) => textOf(value, name);
   const addresses = fieldOf(value, 'addresses');
-  const since = new Date(text('since'));
+  const leaf = fieldOf(value, 'leaf');
   return {
     id: text('id'),
     pod: text('pod'),
     namespace: text('namespace'),
     state: text('state'),
     instance: text('instance'),
+    name: text('name'),
     addresses: Array.isArray(addresses) ? addresses.filter(a => typeof a === 'string') : [],
     socket: text('socket'),
-    since: Number.isNaN(since.getTime()) ? null : since,
+    since: dateOf(value, 'since'),
+    serverName: text('serverName'),
+    leaf:
+      typeof leaf === 'object' && leaf !== null
+        ? {
+            subject: textOf(leaf, 'subject'),
+            fingerprint: textOf(leaf, 'fingerprint'),
+            notAfter: dateOf(leaf, 'notAfter'),
+          }
+        : null,
     error: text('error'),
   };
 }

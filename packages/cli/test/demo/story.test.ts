@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { once } from 'node:events';
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import { healthService } from '@peerpod-tls/agent-protocol';
 import { TtrpcServer, implement } from '@peerpod-tls/ttrpc';
 import t from 'tap';
-import { parseLogLine, readLog } from '../../src/demo/log-events.js';
+import { logLine, readLog } from '../../src/demo/log-lines.js';
 import { picture } from '../../src/demo/picture.js';
 import { TextStage } from '../../src/demo/stage.js';
-import { Story, isRefusal, refusalRemark, remark } from '../../src/demo/story.js';
+import { certificateStep, startedStep } from '../../src/demo/story.js';
 import { knock } from '../../src/demo/stranger.js';
 import { VmConsoles } from '../../src/demo/vm-console.js';
 import { shortDirectory } from '../support/program.js';
@@ -18,81 +19,114 @@ import { styleFor } from '../../src/terminal/style.js';
 import { columnsOf } from '../../src/terminal/text.js';
 
 const now = new Date('2026-11-21T09:00:00Z');
-const event = (fields: Record<string, unknown>) => {
-  const parsed = parseLogLine(JSON.stringify(fields));
-  if (parsed === null) throw new Error('not an event');
-  return parsed;
-};
 
-t.test('a log is read line by line, and lines that are no events are passed on as they are', async t => {
+t.test('a line of a log is shown with its fields, safe to print, and what is no JSON as it is', async t => {
   const lines: string[] = [];
   await readLog(Readable.from(['banner\n{"msg":"a","level":"wa', 'rn"}\r\n{"msg":', '"b"}']), line =>
     lines.push(line),
   );
   t.same(lines, ['banner', '{"msg":"a","level":"warn"}', '{"msg":"b"}']);
-  t.same(
-    lines.map(line => parseLogLine(line)?.level ?? null),
-    [null, 'warn', 'quiet'],
-  );
-  for (const text of ['', 'null', '7', '[]', '"x"', '{']) t.equal(parseLogLine(text), null, text);
-});
-
-t.test('fields of another type than expected are as good as none', async t => {
-  const odd = event({ msg: 'certificate issued', names: 'x', ms: 'y', subject: { a: 1 }, notAfter: 7 });
-  const step = new Story().stepFor(odd, now);
-  t.match(step?.lines, ['for ', /of unknown lifetime|days/, 'sha256 ']);
-});
-
-t.test('the first link of a sandbox is told, with both names, and the others are not', async t => {
-  const story = new Story();
-  t.ok(story.stepFor(event({ msg: 'identity ready', client: { subject: 'O=us' }, authority: null }), now));
-  const judged = event({
-    msg: 'link verified',
-    protocol: 'TLSv1.3',
-    cipher: 'X',
-    names: ['vm'],
-    handshakeMs: 3.14,
-  });
-  t.same(story.stepFor(judged, now)?.lines, [
-    'TLSv1.3 in 3.14 ms, X',
-    'the VM proved to be vm',
-    'the adaptor proved to be O=us',
+  t.same(lines.map(logLine), [
+    { level: 'quiet', text: 'banner' },
+    { level: 'warn', text: 'a' },
+    { level: 'quiet', text: 'b' },
   ]);
-  t.equal(story.stepFor(judged, now), null);
-  t.equal(story.stepFor(event({ msg: 'something else' }), now), null);
-});
-
-t.test('while it serves, what a person should know is remarked upon', async t => {
-  t.equal(remark(event({ msg: 'link verified' })), null);
-  t.equal(remark(event({ msg: 'sandbox stopped', sandbox: 'a\u001b[2J' })), 'sandbox a\\x1b[2J stopped');
-  t.equal(
-    remark(event({ msg: 'link redialled', sandbox: 'a', ms: 250, replayed: 1, failed: 2 })),
-    'the link of a is back after 250 ms: 1 call sent again, 2 answered Unavailable',
+  const full = {
+    level: 'error',
+    time: 'x',
+    name: 'x',
+    pid: 1,
+    msg: 'went wrong',
+    sandbox: 'a\u001b[2J',
+    ms: 3,
+  };
+  t.same(
+    logLine(
+      JSON.stringify({ ...full, names: ['b', 'c'], err: { message: 'why so', stack: 'at' }, no: null }),
+    ),
+    {
+      level: 'error',
+      text: 'went wrong sandbox=a\\x1b[2J ms=3 names=b,c err.message="why so"',
+    },
   );
-  t.equal(remark(event({ msg: 'went wrong', level: 'error', err: { message: 'why' } })), 'went wrong: why');
+  for (const text of ['', 'null', '7', '[]', '"x"', '{']) t.equal(logLine(text).text, text);
 });
 
-t.test('refusals of the VM are read from its console and told with what it expects', async t => {
+t.test(
+  'the steps tell what the calls and the status told, and are silent about what they did not',
+  async t => {
+    const row = {
+      id: 'demo',
+      pod: 'hello',
+      namespace: 'default',
+      state: 'running',
+      instance: '7',
+      name: 'podvm-x',
+      addresses: ['127.1.2.3'],
+      socket: '/s',
+      since: null,
+      serverName: 'vm\u001b',
+      leaf: null,
+      error: '',
+    };
+    t.same(startedStep(row, 1240).lines, [
+      'podvm-x at 127.1.2.3, up in 1.24 s',
+      'it proved to be vm\\x1b, and its agent answered through the link',
+    ]);
+    t.equal(startedStep({ ...row, serverName: '' }, 1).lines.length, 1);
+    const leaf = {
+      subject: 'CN=a',
+      fingerprint: '0123456789abcdef01',
+      notAfter: new Date('2026-11-24T09:00:00Z'),
+    };
+    t.same(certificateStep(leaf, now).lines, ['CN=a, ends in 3 days', 'sha256 0123456789abcdef…']);
+    t.match(certificateStep({ ...leaf, notAfter: null }, now).lines, [/of unknown lifetime/, /sha256/]);
+  },
+);
+
+/** What a program logs: the text behind the fields of a call on a logger. */
+const LOGGED = /\blog\??\.(?:debug|info|warn|error|fatal)\((?:\{[^}]*\}|[\w.]+),\s*'(?<text>[^']+)'/gu;
+/** A text that something is compared with, or that a table of texts is keyed by. */
+const LOOKED_FOR =
+  /(?:[!=]==|\bcase|(?:includes|startsWith|endsWith|indexOf|search|match)\(|^\s*\[)\s*'(?<text>[^']+)'/gmu;
+
+t.test('no program looks for the text of another one’s log', async t => {
+  const packages = fileURLToPath(new URL('../../../', import.meta.url));
+  const sources = readdirSync(packages).flatMap(name => {
+    const src = join(packages, name, 'src');
+    if (!existsSync(src)) return [];
+    const files = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(file =>
+      file.endsWith('.ts'),
+    );
+    return files.map(file => ({ name, file, text: readFileSync(join(src, file), 'utf8') }));
+  });
+  const logged = new Set(
+    sources
+      .flatMap(({ text }) => [...text.matchAll(LOGGED)].map(found => found.groups?.['text'] ?? ''))
+      .filter(said => said.includes(' ')),
+  );
+  t.ok(logged.size > 30, 'the texts are found at all');
+  const readers = sources.flatMap(({ name, file, text }) =>
+    [...text.matchAll(LOOKED_FOR)]
+      .map(found => found.groups?.['text'] ?? '')
+      .filter(said => logged.has(said))
+      .map(said => `${name}/src/${file} looks for "${said}", which is logged`),
+  );
+  t.strictSame(readers, []);
+});
+
+t.test('the lines of a VM are read from its console, each once and whole', async t => {
   const dir = shortDirectory(t);
   const vm = join(dir, 'adaptor', 'vm');
   mkdirSync(vm, { recursive: true });
   const consoles = new VmConsoles(dir);
   t.same(consoles.read(), [], 'no console yet');
-  const line = (fields: object) => `2026-11-21T10:00:00Z forwarder: ${JSON.stringify(fields)}\n`;
-  const refused = {
-    msg: 'peer refused',
-    remote: '127.0.0.1:9',
-    text: 'no certificate',
-    expected: ['O=us sha256 ab'],
-  };
-  const text = `booting\n${line({ msg: 'link opened' })}${line(refused)}`;
+  const text = `booting\n2026-11-21T10:00:00Z forwarder: ${JSON.stringify({ msg: 'refused', level: 'warn' })}\n`;
   writeFileSync(join(vm, 'console.log'), text.slice(0, -20));
-  t.same(consoles.read().filter(isRefusal), [], 'half a line is no line');
+  t.same(consoles.read(), [{ level: 'quiet', text: 'booting' }], 'half a line is no line');
   appendFileSync(join(vm, 'console.log'), text.slice(-20));
-  const [found, ...more] = consoles.read().filter(isRefusal);
-  t.same(more, []);
-  t.equal(found && refusalRemark(found), 'the VM refused 127.0.0.1:9: no certificate; it expects O=us');
-  t.same(consoles.read(), [], 'each line is read once');
+  t.same(consoles.read(), [{ level: 'warn', text: 'refused' }]);
+  t.same(consoles.read(), []);
 });
 
 t.test('a stranger is told apart from an agent that answers', async t => {

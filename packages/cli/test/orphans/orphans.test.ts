@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Orphans of a real adaptor: its table is lost, its VM runs on, and a person decides.
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { parseLogLine, readLog } from '../../src/demo/log-events.js';
-import { MARK, sweep } from '../../src/demo/sweep.js';
+import { sweep } from '../../src/demo/sweep.js';
 import { parseOrphans, readOrphans } from '../../src/status/endpoint.js';
+import { launchAdaptor } from '../support/adaptor.js';
 import { call } from '../support/in-process.js';
 import { peerpod, shortDirectory } from '../support/program.js';
 
@@ -18,27 +17,10 @@ const socket = `${dir}/hypervisor.sock`;
 const running: ChildProcess[] = [];
 t.teardown(() => sweep(dir, { keep: false }));
 
-/** The adaptor with the local provider; resolves with its status address once it has looked for orphans. */
 async function start(): Promise<string> {
-  const program = fileURLToPath(import.meta.resolve('@peerpod-tls/adaptor/bin'));
-  const flags = [
-    `-socket=${socket}`,
-    `-pods-dir=${dir}/pods`,
-    `-data-dir=${dir}/vm`,
-    '-status-address=127.0.0.1:0',
-  ];
-  const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, program, 'local', ...flags], {
-    env: { PATH: process.env['PATH'], [MARK]: dir },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const { child, status } = await launchAdaptor(dir);
   running.push(child);
-  return new Promise((resolve, reject) => {
-    void once(child, 'close').then(() => reject(new Error('the adaptor did not start')));
-    void readLog(child.stderr, line => {
-      const event = parseLogLine(line);
-      if (event?.message === 'adaptor started') resolve(event.text('status'));
-    });
-  });
+  return status;
 }
 
 /** kill -9, as a machine that lost its state has it. */
@@ -103,10 +85,10 @@ t.test('a VM whose sandbox was forgotten is listed, and deleted only by its id',
 
 t.test('a wrong word, no id, and nobody there are said with the way out', async t => {
   t.match(await call(['orphans', 'delet']), { code: 2, stderr: /did you mean peerpod orphans delete\?/ });
-  t.match(await call(['orphans', 'everything']), { code: 2, stderr: /leave it out to list/ });
+  t.match(await call(['orphans', 'everything']), { code: 2, stderr: /leave it out, or say one of delete/ });
   t.match(await call(['orphans', 'delete']), {
     code: 2,
-    stderr: /needs the id[^]*peerpod orphans lists them/,
+    stderr: /needs the id[^]*peerpod orphans delete -help/,
   });
   t.match(await call(['orphans', 'delete', 'x', '-socket', `${dir}/none`]), {
     code: 1,

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real cloud-api-adaptor with the local provider, in a directory of the test's own; everything is gone after the test.
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { parseLogLine, readLog } from '../../src/demo/log-events.js';
+import { awaitReady, READY_FD } from '@peerpod-tls/daemon/terminal';
+import { readLog } from '../../src/demo/log-lines.js';
 import { MARK, sweep } from '../../src/demo/sweep.js';
 import { shortDirectory } from './program.js';
 
@@ -18,35 +20,35 @@ export interface RunningAdaptor {
 
 export async function startAdaptor(t: Test): Promise<RunningAdaptor> {
   const dir = shortDirectory(t);
-  const socket = `${dir}/hypervisor.sock`;
+  t.teardown(() => sweep(dir, { keep: false }));
+  const { child, status } = await launchAdaptor(dir);
+  const ended = once(child, 'close');
+  t.teardown(() => {
+    sweep(dir, { keep: false });
+    return ended;
+  });
+  return { dir, socket: `${dir}/hypervisor.sock`, status };
+}
+
+/** An adaptor with everything below `dir`; resolves when it serves. */
+export async function launchAdaptor(dir: string): Promise<{ child: ChildProcess; status: string }> {
   const program = fileURLToPath(import.meta.resolve('@peerpod-tls/adaptor/bin'));
   const flags = [
-    '-socket',
-    socket,
-    '-pods-dir',
-    `${dir}/pods`,
-    '-data-dir',
-    `${dir}/vm`,
-    '-status-address',
-    '127.0.0.1:0',
+    `-socket=${dir}/hypervisor.sock`,
+    `-pods-dir=${dir}/pods`,
+    `-data-dir=${dir}/vm`,
+    '-status-address=127.0.0.1:0',
   ];
   const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, program, 'local', ...flags], {
-    env: { PATH: process.env['PATH'], [MARK]: dir },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  const ended = once(child, 'close');
-  t.teardown(async () => {
-    sweep(dir, { keep: false });
-    await ended;
+    env: { PATH: process.env['PATH'], [MARK]: dir, [READY_FD]: '3' },
+    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
   });
   const lines: string[] = [];
-  const status = await new Promise<string>((resolve, reject) => {
-    void readLog(child.stderr, line => {
-      lines.push(line);
-      const event = parseLogLine(line);
-      if (event?.message === 'adaptor started') resolve(event.text('status'));
-    });
-    void ended.then(() => reject(new Error(`the adaptor did not start:\n${lines.join('\n')}`)));
+  if (child.stderr !== null) void readLog(child.stderr, line => lines.push(line));
+  const pipe = child.stdio[3];
+  if (!(pipe instanceof Readable)) throw new Error('no pipe for readiness');
+  const told = await awaitReady(pipe, AbortSignal.timeout(30_000)).catch((cause: unknown) => {
+    throw new Error(`the adaptor did not start:\n${lines.join('\n')}`, { cause });
   });
-  return { dir, socket, status };
+  return { child, status: String(told['status']) };
 }
