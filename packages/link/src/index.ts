@@ -14,7 +14,13 @@ export { LOSS_CAUSES, lossCause, type LossCause } from './liveness/loss.js';
 export { proveMaterial } from './tls/prove-material.js';
 export type { PeerRefusal, PeerRefusalRule } from './tls/refusal-log.js';
 export { startRelay } from './relay/relay.js';
+export {
+  SharedUpstream,
+  type SharedRelayOptions,
+  type SharedUpstreamOptions,
+} from './relay/shared-upstream.js';
 export type {
+  AgentEnd,
   Backend,
   CloseReason,
   Rewrite,

@@ -1,40 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
-// The near end of a relay, as long as the relay lives: what it says, how it is answered, how it is left. What its frames
-// mean is decided in request-side.ts.
+// The near end of a relay, as long as the relay lives: its stream, the calls it has open, how it is answered and how it is
+// left. What its frames mean is decided in request-side.ts.
 import type { Duplex } from 'node:stream';
 import { encodeFrame, encodeResponse, FrameType } from '@peerpod-tls/ttrpc/relay';
 import type { VerifiedPeer } from '../tls/verify-peer.js';
-import { endSoon, onClose, streamOf } from './end-stream.js';
+import { endSoon, streamOf } from './end-stream.js';
 import { Flow } from './flow.js';
+import type { MethodPlan } from './method-plans.js';
 import { Outlet } from './outlet.js';
+import type { RelayObserver } from './types.js';
 
-/** What a downstream causes. None of it before the turn it was made in is over. */
-export interface DownstreamPort {
-  bytes(chunk: Buffer): void;
-  /** Its write queue is empty again. */
-  drained(): void;
-  /** It will say no more, and may still read. */
-  ended(): void;
-  /** It is gone. May come more than once. */
-  closed(error?: Error): void;
+/** One call of a downstream. */
+export interface Call {
+  readonly plan: MethodPlan;
+  /** Who is answered; null once it has gone, when the answer still has to be told from one that nobody asked for. */
+  owner: Downstream | null;
+  /** The stream id the downstream knows. */
+  downstreamId: number;
+  /** The stream id the upstream knows; 0 as long as a rewrite, a slow sender or a redial holds the request here. */
+  upstreamId: number;
+  /** `performance.now()` at the request. */
+  since: number;
+  /** The whole request frame, for methods that may run twice. */
+  readonly kept: Buffer | null;
+  /** By what an equal call is known; null where none may take its answer. See adoption.ts. */
+  readonly key: string | null;
+  /** Whether the caller sends data frames on it, and may send more. */
+  streams: boolean;
+  /** The upstream has said its last on it, and the caller has not. */
+  answered: boolean;
 }
 
 export class Downstream {
   readonly stream: Duplex;
   readonly outlet: Outlet;
   readonly flow: Flow;
+  readonly observer: RelayObserver;
+  /** Calls that are not answered, sent or not. */
+  open = 0;
+  /** Of these, those that are not sent: a rewrite, a slow sender or a missing upstream holds them. */
+  readonly unsent = new Set<Call>();
+  /** Of those that were sent, the ones that take data frames, by its own id. */
+  readonly streams = new Map<number, Call>();
+  /** Set while somebody waits for calls to end: told after each run of answers. */
+  onAnswered: (() => void) | null = null;
 
-  constructor(end: Duplex | VerifiedPeer, port: DownstreamPort) {
-    const stream = streamOf(end);
-    this.stream = stream;
-    this.outlet = new Outlet(stream);
-    this.flow = new Flow(stream);
-    stream.on('data', (chunk: Buffer) => port.bytes(chunk));
-    stream.on('drain', () => port.drained());
-    stream.once('end', () => port.ended());
-    stream.on('error', error => port.closed(error));
-    onClose(stream, () => port.closed());
-    if (stream.destroyed) queueMicrotask(() => port.closed());
+  constructor(end: Duplex | VerifiedPeer, observer: RelayObserver) {
+    this.stream = streamOf(end);
+    this.outlet = new Outlet(this.stream);
+    this.flow = new Flow(this.stream);
+    this.observer = observer;
   }
 
   /** Answers one of its streams with a status, as soon as a frame may begin. */
@@ -44,6 +59,28 @@ export class Downstream {
       payload: new Uint8Array(0),
     });
     this.outlet.insert(encodeFrame({ streamId: downstreamId, type: FrameType.response }, response));
+    if (this.onAnswered !== null) queueMicrotask(() => this.onAnswered?.());
+  }
+
+  /** A call began. */
+  begin(call: Call): void {
+    this.open++;
+    if (call.upstreamId === 0) this.unsent.add(call);
+    else if (call.streams) this.streams.set(call.downstreamId, call);
+    this.observer.callStarted?.(call.plan.service, call.plan.method);
+  }
+
+  /** A call that was held up has been sent. */
+  sent(call: Call): void {
+    this.unsent.delete(call);
+    if (call.streams) this.streams.set(call.downstreamId, call);
+  }
+
+  /** A call is nobody's business any more, or another downstream's. Whoever calls this tells the observer. */
+  forget(call: Call): void {
+    if (!call.answered) this.open--;
+    this.unsent.delete(call);
+    if (this.streams.get(call.downstreamId) === call) this.streams.delete(call.downstreamId);
   }
 
   /** Ends it kindly, save inside a response: one that cannot be completed must not look like one, so the stream is cut. */

@@ -22,6 +22,10 @@ export class Flow {
     this.#stream = stream;
   }
 
+  get held(): boolean {
+    return this.#reasons !== 0;
+  }
+
   hold(reason: number): void {
     if (this.#reasons === 0) this.#stream.pause();
     this.#reasons |= reason;

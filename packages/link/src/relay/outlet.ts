@@ -39,9 +39,9 @@ export class Outlet {
     return this.#waiting.length > MANY_WAITING;
   }
 
-  /** A chunk is about to be scanned into this outlet. */
-  begin(chunk: Buffer): void {
-    if (chunk.length === TLS_RECORD_BYTES) this.#cork();
+  /** A chunk of this length is about to be scanned into this outlet. */
+  begin(chunkLength: number): void {
+    if (chunkLength === TLS_RECORD_BYTES) this.#cork();
   }
 
   /** Writes a run of frames. `whole`: it ends where a frame ends. `more`: the same chunk has more to come. */
@@ -63,9 +63,9 @@ export class Outlet {
   }
 
   /** The chunk has been scanned: what it brought goes out now, or after this turn's reads when more is about to come. */
-  end(chunk: Buffer): void {
+  end(chunkLength: number): void {
     if (!this.#corked) return;
-    if (chunk.length === TLS_RECORD_BYTES) this.#uncorkSoon ??= setImmediate(() => this.flush());
+    if (chunkLength === TLS_RECORD_BYTES) this.#uncorkSoon ??= setImmediate(() => this.flush());
     else this.flush();
   }
 

@@ -1,137 +1,135 @@
 // SPDX-License-Identifier: Apache-2.0
-// A relay: frames between one downstream and one upstream, the upstream replaced when it is lost. It owns both streams. What a
-// frame means is decided in request-side.ts and response-side.ts, how an upstream is opened in upstream-opener.ts, what becomes of
-// open calls in open-calls.ts.
+// A relay from its beginning to its end: one downstream, and an upstream that is its own and replaced when it is lost, or
+// one that it shares. No frame passes through here: the streams' chunks go to a scanner each, from there to request-side.ts
+// and response-side.ts, and from those to the other stream.
 import type { Duplex } from 'node:stream';
+import { StatusCode } from '@peerpod-tls/ttrpc/relay';
 import type { Logger } from 'pino';
 import { isPermanent, LinkError, textOf } from '../errors.js';
-import type { VerifiedPeer } from '../tls/verify-peer.js';
 import { lossCause } from '../liveness/loss.js';
-import { Upstream, type UpstreamPort } from './upstream.js';
-import { UpstreamOpener } from './upstream-opener.js';
+import type { VerifiedPeer } from '../tls/verify-peer.js';
 import { CallTable } from './call-table.js';
 import { closedBecause } from './closed-because.js';
-import { endSoon, gone } from './end-stream.js';
+import { Downstream, type Call } from './downstream.js';
+import { endSoon, gone, onClose, streamOf } from './end-stream.js';
 import { Hold } from './flow.js';
-import { Downstream } from './downstream.js';
-import { OpenCalls } from './open-calls.js';
-import { Park } from './park.js';
+import { MethodPlans } from './method-plans.js';
 import { RequestSide } from './request-side.js';
-import { ResponseSide } from './response-side.js';
 import { FrameScanner } from './scanner.js';
-import type { CloseReason, InFlightCall, Relay, RelayObserver, RelayOptions } from './types.js';
+import type {
+  AgentEnd,
+  CloseReason,
+  InFlightCall,
+  Relay,
+  RelayEnd,
+  RelayObserver,
+  RelayOptions,
+} from './types.js';
+import { UpstreamOpener } from './upstream-opener.js';
+import { Upstream } from './upstream.js';
 
-/** Bytes of requests under slow rewrites, above which the downstream is not read. */
-const REWRITING_BYTES = 16 * 1024 * 1024;
 /** How long an upstream may take to end after the downstream has, in milliseconds. */
 const HALF_CLOSE_MS = 5_000;
 
+/** Where a relay gets its upstream from. */
+export type UpstreamSource =
+  | { readonly t: 'own'; readonly open: RelayOptions['openUpstream']; readonly budgetMs: number | null }
+  | {
+      readonly t: 'shared';
+      readonly acquire: (signal: AbortSignal) => Promise<Upstream>;
+      /** Whose calls these are, where a later connection of the same client may take them over. */
+      readonly client: string;
+    };
+
 /** Starts relaying; the upstream is opened at once. See {@link RelayOptions}. */
-export function startRelay(options: RelayOptions): Relay {
-  return new FrameRelay(options);
+export function startRelay(o: RelayOptions): Relay {
+  const source = { t: 'own', open: o.openUpstream, budgetMs: o.redial?.budgetMs ?? null } as const;
+  return new FrameRelay(o, source, o.upstreamName ?? 'the link to the pod VM', o.agentEnd ?? { near: false });
 }
 
-class FrameRelay implements Relay {
+export class FrameRelay implements Relay {
   readonly closed: Promise<CloseReason>;
-  readonly #downstream: Downstream;
-  readonly #upstreamPort: UpstreamPort;
-  readonly #calls: OpenCalls;
-  readonly #requests: FrameScanner;
-  readonly #requestSide: RequestSide;
-  readonly #responseSide: ResponseSide;
-  readonly #opener: UpstreamOpener;
-  readonly #canRedial: boolean;
+  readonly #source: UpstreamSource;
   readonly #upstreamName: string;
+  readonly #agentEnd: AgentEnd;
   readonly #observer: RelayObserver;
   readonly #log: Logger;
   readonly #abort = new AbortController();
-  readonly #park = new Park();
+  readonly #downstream: Downstream;
+  readonly #requestSide: RequestSide;
+  readonly #requests: FrameScanner;
   readonly #resolveClosed: (reason: CloseReason) => void;
-  #responses: FrameScanner;
+  /** The calls on an upstream of its own, which outlive it; and who opens the next one. */
+  readonly #own: { readonly calls: CallTable; readonly opener: UpstreamOpener } | null;
   #upstream: Upstream | null = null;
   #downstreamEnded = false;
   #ended: CloseReason | null = null;
   #draining = false;
-  #rewritingBytes = 0;
   #halfCloseTimer: NodeJS.Timeout | null = null;
+  /** How far the downstream had got at the last look for half a frame; -1 when there was none. */
+  #chunksAtLook = -1;
 
-  constructor(o: RelayOptions) {
-    this.#downstream = new Downstream(o.downstream, {
-      bytes: chunk => this.#onRequestBytes(chunk),
-      drained: () => {
-        this.#downstream.flow.release(Hold.answers);
-        this.#upstream?.flow.release(Hold.full);
-      },
-      ended: () => this.#onDownstreamEnd(),
-      closed: error => this.close({ why: 'downstream-closed', ...(error === undefined ? {} : { error }) }),
-    });
-    this.#upstreamPort = {
-      bytes: (upstream, chunk) => this.#onResponseBytes(upstream, chunk),
-      drained: upstream => {
-        if (this.#upstream === upstream) this.#downstream.flow.release(Hold.full);
-      },
-      lost: upstream => this.#onUpstreamLost(upstream),
-    };
-    this.#canRedial = o.redial !== null;
-    this.#upstreamName = o.upstreamName ?? 'the link to the pod VM';
+  constructor(o: RelayEnd, source: UpstreamSource, upstreamName: string, agentEnd: AgentEnd) {
+    this.#source = source;
+    this.#upstreamName = upstreamName;
+    this.#agentEnd = agentEnd;
     this.#observer = o.observer ?? {};
     this.#log = o.log;
-    const answer = (id: number, status: number, text: string): void => this.#answer(id, status, text);
-    const table = new CallTable(o.rewrites);
-    this.#requestSide = new RequestSide(
-      {
-        answer,
-        toUpstream: (bytes, whole, more) => this.#toUpstream(bytes, whole, more),
-        sendLater: (call, frame) => {
-          this.#calls.hold(call, frame);
-          this.#calls.sendHeld(this.#upstream);
-        },
-        rewriting: bytes => this.#rewriting(bytes),
-        breakOff: reason => this.#breakOff('downstream-protocol', reason),
-      },
-      table,
-      this.#observer,
-      this.#abort.signal,
-    );
-    this.#responseSide = new ResponseSide(
-      {
-        answer,
-        toDownstream: (bytes, whole, more) => this.#toDownstream(bytes, whole, more),
-        breakOff: reason => this.#breakOff('upstream-protocol', reason),
-      },
-      table,
-      this.#observer,
-    );
-    this.#calls = new OpenCalls(
-      table,
-      {
-        answer,
-        send: frame => this.#toUpstream(frame, true, false),
-        nextUpstreamId: downstreamId => this.#requestSide.nextUpstreamId(downstreamId),
-      },
-      this.#observer,
-      this.#upstreamName,
-    );
-    this.#requests = new FrameScanner(this.#requestSide);
-    this.#responses = new FrameScanner(this.#responseSide);
-    this.#opener = new UpstreamOpener(o.openUpstream, o.redial?.budgetMs ?? null, this.#abort.signal, o.log);
+    const { signal } = this.#abort;
+    this.#own =
+      source.t === 'shared'
+        ? null
+        : {
+            calls: new CallTable(null),
+            opener: new UpstreamOpener(source.open, source.budgetMs, signal, o.log),
+          };
+    const downstream = new Downstream(o.downstream, this.#observer);
+    this.#downstream = downstream;
+    this.#requestSide = new RequestSide({
+      downstream,
+      plans: new MethodPlans(o.rewrites),
+      client: source.t === 'shared' ? source.client : '',
+      signal,
+      breakOff: reason => this.#breakOff('downstream-protocol', reason),
+    });
+    const requests = new FrameScanner(this.#requestSide);
+    this.#requests = requests;
+    const { stream } = downstream;
+    stream.on('data', (chunk: Buffer) => requests.feed(chunk));
+    stream.on('drain', () => {
+      downstream.flow.release(Hold.answers);
+      this.#upstream?.release(downstream);
+    });
+    stream.once('end', () => this.#onDownstreamEnd());
+    const closed = (error?: Error): void =>
+      this.close({ why: 'downstream-closed', ...(error === undefined ? {} : { error }) });
+    stream.on('error', closed);
+    onClose(stream, closed);
+    if (stream.destroyed) queueMicrotask(closed);
     let resolveClosed: (reason: CloseReason) => void = () => {};
     this.closed = new Promise(resolve => (resolveClosed = resolve));
     this.#resolveClosed = resolveClosed;
-    void this.#openUpstream(0, null);
+    void this.#connect(0, null);
   }
 
   inFlight(): readonly InFlightCall[] {
-    return this.#calls.list();
+    const now = performance.now();
+    return this.#openCalls().map(call => ({
+      service: call.plan.service,
+      method: call.plan.method,
+      streamId: call.downstreamId,
+      sinceMs: now - call.since,
+    }));
   }
 
   async drain(signal: AbortSignal): Promise<void> {
     this.#draining = true;
-    this.#requestSide.refusal = 'this side is shutting down';
+    this.#requestSide.refuse('this side is shutting down');
+    this.#downstream.onAnswered = () => this.#checkIdle();
     const onAbort = (): void => this.close({ why: 'drained' });
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
-    else this.#checkDrain();
+    else this.#checkIdle();
     await this.closed;
     signal.removeEventListener('abort', onAbort);
   }
@@ -140,78 +138,82 @@ class FrameRelay implements Relay {
     if (this.#ended !== null) return;
     this.#ended = reason;
     this.#requests.stop();
-    this.#responses.stop();
     if (this.#halfCloseTimer !== null) clearTimeout(this.#halfCloseTimer);
-    this.#park.empty();
-    const upstream = this.#upstream;
-    this.#upstream = null;
+    this.#requestSide.unpark();
     this.#downstream.outlet.flush();
-    upstream?.outlet.flush();
     // Rewrites and dials under way end by this signal; the calls that are open end with the streams.
     this.#abort.abort(closedBecause(reason.why));
-    this.#calls.letGo();
-    if (upstream !== null) endSoon(upstream.stream);
-    this.#downstream.leave();
-    void Promise.all([gone(this.#downstream.stream), upstream === null ? null : gone(upstream.stream)]).then(
-      () => this.#resolveClosed(reason),
-    );
-  }
-
-  #onRequestBytes(chunk: Buffer): void {
-    if (this.#ended !== null) return;
     const upstream = this.#upstream;
-    if (upstream === null) {
-      this.#park.add(chunk);
-      if (this.#park.full) this.#downstream.flow.hold(Hold.parked);
-      return;
+    this.#letGo(upstream);
+    this.#setUpstream(null);
+    if (upstream !== null && this.#own !== null) {
+      upstream.stop();
+      endSoon(upstream.stream);
     }
-    upstream.outlet.begin(chunk);
-    this.#requestSide.now = performance.now();
-    this.#requests.feed(chunk);
-    upstream.outlet.end(chunk);
-    this.#calls.sendHeld(upstream);
-    if (upstream.outlet.full) this.#downstream.flow.hold(Hold.full);
-    if (this.#downstream.outlet.full || this.#downstream.outlet.crowded)
-      this.#downstream.flow.hold(Hold.answers);
+    this.#downstream.leave();
+    const last = upstream === null || this.#own === null ? null : gone(upstream.stream);
+    void Promise.all([gone(this.#downstream.stream), last]).then(() => this.#resolveClosed(reason));
   }
 
-  #onResponseBytes(upstream: Upstream, chunk: Buffer): void {
-    if (this.#upstream !== upstream) return;
-    const outlet = this.#downstream.outlet;
-    outlet.begin(chunk);
-    this.#responseSide.now = performance.now();
-    this.#responses.feed(chunk);
-    outlet.end(chunk);
-    if (outlet.full) upstream.flow.hold(Hold.full);
-    else if (!outlet.crowded) this.#downstream.flow.release(Hold.answers);
-    if (this.#draining) this.#checkDrain();
+  /** The upstream is gone: the calls on it are answered or sent again, and the next one is opened, or this ends. */
+  upstreamLost(upstream: Upstream): void {
+    if (this.#upstream !== upstream || this.#ended !== null) return;
+    this.#downstream.outlet.flush();
+    this.#setUpstream(null);
+    if (this.#own !== null) {
+      upstream.stream.destroy();
+      if (upstream.proved) this.#own.opener.settled();
+    }
+    const error = upstream.failure();
+    const stopped = this.#agentEnd.near;
+    if (!this.#downstreamEnded && !stopped) this.#observer.upstreamLost?.(lossCause(error));
+    if (this.#downstream.outlet.midFrame) {
+      return this.close({
+        why: 'cut-response',
+        error: new LinkError('ERR_LINK_CLOSED', 'the upstream was lost inside an answer that was under way'),
+      });
+    }
+    if (this.#downstreamEnded) return this.close({ why: 'downstream-closed' });
+    this.#requests.dropRest();
+    this.#downstream.flow.release(Hold.full);
+    // A shim takes a closed connection for what it is, and a status on a call it would make again for something else.
+    const failed = this.#answerLost(upstream, this.#canRedial);
+    const open = this.#downstream.open;
+    const fields = { failed, open, error: error === null ? undefined : textOf(error) };
+    this.#log.info(fields, stopped ? 'agent ended as it was told' : 'link lost');
+    if (stopped) return this.close({ why: 'stopped' });
+    if (this.#canRedial && !isPermanent(error)) return void this.#connect(failed, performance.now());
+    if (this.#canRedial) this.#observer.notRedialled?.(lossCause(error));
+    this.close({ why: 'upstream-lost', ...(error === null ? {} : { error }) });
   }
 
-  #toUpstream(bytes: Buffer, whole: boolean, more: boolean): void {
-    if (this.#upstream === null) return;
-    this.#upstream.outlet.pass(bytes, whole, more);
-    this.#observer.bytes?.('request', bytes.length);
+  /** Called now and then: a downstream that has not sent on with half a frame since the last time has to go. */
+  checkHalfFrame(): void {
+    const { chunks } = this.#requestSide;
+    const waits = !this.#requests.clean && !this.#downstream.flow.held;
+    if (waits && chunks === this.#chunksAtLook) return this.#endSlow('it sent half a frame and no more');
+    this.#chunksAtLook = waits ? chunks : -1;
   }
 
-  #toDownstream(bytes: Buffer, whole: boolean, more: boolean): void {
-    this.#downstream.outlet.pass(bytes, whole, more);
-    this.#observer.bytes?.('response', bytes.length);
+  get #canRedial(): boolean {
+    return this.#source.t === 'own' && this.#source.budgetMs !== null;
   }
 
-  #answer(downstreamId: number, status: number, text: string): void {
-    if (this.#ended !== null) return;
-    this.#downstream.answer(downstreamId, status, text);
-    if (this.#draining) queueMicrotask(() => this.#checkDrain());
+  #setUpstream(upstream: Upstream | null): void {
+    this.#upstream?.delete(this.#downstream);
+    this.#upstream = upstream;
+    this.#requestSide.upstream = upstream;
+    upstream?.add(this.#downstream, reason => this.#endSlow(reason));
   }
 
-  #rewriting(bytes: number): void {
-    this.#rewritingBytes += bytes;
-    if (this.#rewritingBytes > REWRITING_BYTES) this.#downstream.flow.hold(Hold.rewrites);
-    else this.#downstream.flow.release(Hold.rewrites);
+  #endSlow(reason: string): void {
+    this.#log.warn({ reason }, 'relay closed because one side was too slow for the others');
+    this.close({ why: 'slow-downstream', error: new LinkError('ERR_LINK_CLOSED', reason) });
+    // What it did not read so far it would not read in a second either.
+    this.#downstream.stream.destroy();
   }
 
   #breakOff(why: 'downstream-protocol' | 'upstream-protocol', reason: string): void {
-    this.#observer.protocolError?.(reason);
     if (why === 'upstream-protocol') this.#observer.upstreamLost?.('protocol');
     this.#log.warn({ reason }, 'relay closed because of what one side sent');
     this.close({ why, error: new LinkError('ERR_LINK_CLOSED', reason) });
@@ -224,18 +226,20 @@ class FrameRelay implements Relay {
       this.#observer.protocolError?.('the calling side hung up inside a frame');
       this.#log.debug('the calling side hung up inside a frame');
     }
+    const { open, unsent } = this.#downstream;
     const upstream = this.#upstream;
-    if (upstream === null || !this.#calls.onlyAwaited || !this.#requests.clean)
+    if (upstream === null || open === 0 || unsent.size > 0 || !this.#requests.clean)
       return this.close({ why: 'downstream-closed' });
-    // The downstream may still read: let the upstream see the end, answer what it will, and end in its turn.
-    upstream.stream.end();
+    // The downstream may still read: let the upstream see the end where it is ours, answer what it will, and end in its turn.
+    if (this.#own !== null) upstream.stream.end();
+    else this.#downstream.onAnswered = () => this.#checkIdle();
     this.#halfCloseTimer = setTimeout(() => this.close({ why: 'downstream-closed' }), HALF_CLOSE_MS);
   }
 
-  async #openUpstream(failed: number, lostAt: number | null): Promise<void> {
-    let opened: Duplex | VerifiedPeer;
+  async #connect(failed: number, lostAt: number | null): Promise<void> {
+    let upstream: Upstream;
     try {
-      opened = await this.#opener.open();
+      upstream = await this.#nextUpstream();
     } catch (error) {
       if (this.#ended !== null) return;
       this.#log.warn({ error: textOf(error), upstreamName: this.#upstreamName }, 'upstream given up');
@@ -246,55 +250,109 @@ class FrameRelay implements Relay {
         error: error instanceof Error ? error : new Error(String(error)),
       });
     }
-    if (this.#ended !== null) return endSoon('peer' in opened ? opened.socket : opened);
-    const upstream = new Upstream(opened, this.#upstreamPort);
-    this.#upstream = upstream;
-    this.#responses = new FrameScanner(this.#responseSide);
-    const replayed = this.#calls.replay(upstream);
+    if (this.#ended !== null) {
+      if (this.#own !== null) endSoon(upstream.stream);
+      return;
+    }
+    this.#setUpstream(upstream);
+    const replayed = this.#replay(upstream);
     if (lostAt !== null) {
       const ms = performance.now() - lostAt;
       this.#observer.redialled?.(ms, replayed, failed);
       this.#log.info({ ms: Math.round(ms), replayed, failed }, 'link redialled');
     }
-    for (const chunk of this.#park.empty()) this.#onRequestBytes(chunk);
+    for (const chunk of this.#requestSide.unpark()) this.#requests.feed(chunk);
     this.#downstream.flow.release(Hold.parked);
+  }
+
+  async #nextUpstream(): Promise<Upstream> {
+    if (this.#source.t === 'shared') return this.#source.acquire(this.#abort.signal);
+    if (this.#own === null) throw new Error('internal error: a relay without a place to open its upstream');
+    const opened: Duplex | VerifiedPeer = await this.#own.opener.open();
+    // A network socket that nobody verified must not be taken for an upstream that is to be replaced.
+    streamOf(opened);
+    const upstream: Upstream = new Upstream(opened, {
+      calls: this.#own.calls,
+      agentEnd: this.#agentEnd,
+      observer: this.#observer,
+      onLost: () => this.upstreamLost(upstream),
+      onBroken: reason => this.#breakOff('upstream-protocol', reason),
+    });
+    return upstream;
   }
 
   /** Answers the calls that came while there was no upstream with why there never will be one. */
   #refuseParked(text: string): void {
-    this.#requestSide.refusal = text;
-    for (const chunk of this.#park.empty()) this.#requests.feed(chunk);
+    this.#requestSide.refuse(text);
+    for (const chunk of this.#requestSide.unpark()) this.#requests.feed(chunk);
   }
 
-  #onUpstreamLost(upstream: Upstream): void {
-    if (this.#upstream !== upstream || this.#ended !== null) return;
-    this.#downstream.outlet.flush();
-    upstream.outlet.flush();
-    this.#upstream = null;
-    upstream.stream.destroy();
-    if (upstream.proved) this.#opener.settled();
-    const error = upstream.failure();
-    if (!this.#downstreamEnded) this.#observer.upstreamLost?.(lossCause(error));
-    if (this.#downstream.outlet.midFrame) {
-      return this.close({
-        why: 'cut-response',
-        error: new LinkError('ERR_LINK_CLOSED', 'the upstream was lost inside an answer that was under way'),
-      });
+  /** To a new upstream: sends again what may run twice, oldest first, then what never left. Returns the number sent again. */
+  #replay(upstream: Upstream): number {
+    let replayed = 0;
+    for (const { kept } of this.#own?.calls.sent() ?? []) {
+      if (kept === null) continue;
+      upstream.outlet.pass(kept, true, false);
+      this.#observer.bytes?.('request', kept.length);
+      replayed++;
     }
-    if (this.#downstreamEnded) return this.close({ why: 'downstream-closed' });
-    this.#requests.dropRest();
-    this.#downstream.flow.release(Hold.full);
-    // A shim takes a closed connection for what it is, and a status on a call it would make again for something else.
-    const failed = this.#calls.answerLost(this.#canRedial);
-    const open = this.#calls.count;
-    this.#log.info({ failed, open, error: error === null ? undefined : textOf(error) }, 'link lost');
-    if (this.#canRedial && !isPermanent(error)) return void this.#openUpstream(failed, performance.now());
-    if (this.#canRedial) this.#observer.notRedialled?.(lossCause(error));
-    this.close({ why: 'upstream-lost', ...(error === null ? {} : { error }) });
+    this.#requestSide.sendReady();
+    return replayed;
   }
 
-  #checkDrain(): void {
-    if (!this.#draining || this.#ended !== null || this.#downstream.outlet.midFrame) return;
-    if (this.#calls.onlyEndless) this.close({ why: 'drained' });
+  /**
+   * The upstream is lost: answers calls Unavailable, since it cannot be known whether the agent ran them. Those that may
+   * run twice or never left are spared when there will be another one. Returns the number answered.
+   */
+  #answerLost(upstream: Upstream, another: boolean): number {
+    let answered = 0;
+    for (const call of this.#openCalls(upstream)) {
+      const sent = call.upstreamId !== 0;
+      if (another && (!sent || call.kept !== null)) continue;
+      this.#forget(upstream, call);
+      if (call.answered) continue;
+      this.#tellEnded(call, StatusCode.unavailable);
+      const text = sent
+        ? `${this.#upstreamName} was cut while this call was open; it is not known whether the agent ran it`
+        : `${this.#upstreamName} was cut before this call was sent`;
+      this.#downstream.answer(call.downstreamId, StatusCode.unavailable, text);
+      answered++;
+    }
+    return answered;
+  }
+
+  /** The relay ends: nobody is left to answer. */
+  #letGo(upstream: Upstream | null): void {
+    for (const call of this.#openCalls(upstream)) {
+      if (!call.answered) this.#tellEnded(call, StatusCode.canceled);
+      if (this.#own === null && upstream !== null && call.upstreamId !== 0) upstream.orphan(call);
+      else this.#forget(upstream, call);
+    }
+  }
+
+  #forget(upstream: Upstream | null, call: Call): void {
+    if (call.upstreamId === 0) this.#downstream.forget(call);
+    else if (this.#own !== null) this.#own.calls.remove(call);
+    else upstream?.calls.remove(call);
+  }
+
+  #tellEnded(call: Call, status: number): void {
+    const ms = performance.now() - call.since;
+    this.#observer.callEnded?.(call.plan.service, call.plan.method, status, ms);
+  }
+
+  /** The calls of this downstream, sent or not. */
+  #openCalls(upstream = this.#upstream): Call[] {
+    const sent = this.#own === null ? upstream?.calls.sent(this.#downstream) : this.#own.calls.sent();
+    return [...(sent ?? []), ...this.#downstream.unsent];
+  }
+
+  /** Ends what only waited for answers: a drain, save for calls that may wait for ever, or a downstream that hung up half. */
+  #checkIdle(): void {
+    if (this.#ended !== null || this.#downstream.outlet.midFrame) return;
+    if (this.#downstreamEnded && this.#downstream.open === 0) return this.close({ why: 'downstream-closed' });
+    if (!this.#draining) return;
+    const endless = (call: Call): boolean => call.answered || call.plan.traits.blocks;
+    if (this.#openCalls().every(endless)) this.close({ why: 'drained' });
   }
 }

@@ -1,68 +1,130 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a relay does with each frame from its downstream: which pass, which are kept for sending again, which are rewritten,
-// which are answered here. Writes to no stream itself.
+// What is done with each frame from the downstream: which pass, which are kept for sending again, which are rewritten,
+// which wait until they are whole, which are answered here.
 import {
   FrameFlag,
   FrameType,
   HEADER_LENGTH,
   looksLikeTls,
   MAX_MESSAGE_LENGTH,
+  peekResponseCode,
   peekRequestTarget,
+  readRequestPayload,
   StatusCode,
   type RequestTarget,
 } from '@peerpod-tls/ttrpc/relay';
-import { MAX_CALLS, type Call, type CallTable, type MethodPlan } from './call-table.js';
-import { rewriteFrame, type RewrittenFrame } from './rewrite-frame.js';
+import { answerFor, LARGEST_KEYED, type Adoption } from './adoption.js';
+import { MAX_CALLS } from './call-table.js';
+import type { Call, Downstream } from './downstream.js';
+import { Hold } from './flow.js';
+import { Gathered } from './gathered.js';
+import type { MethodPlan, MethodPlans } from './method-plans.js';
+import { Park } from './park.js';
+import { processOf } from './process-of.js';
 import { readTimeoutMs } from './request-timeout.js';
-import { PASS, SKIP, STOP, TAKE, type FrameJudge } from './scanner.js';
-import type { RelayObserver } from './types.js';
+import { rewriteFrame, type RewrittenFrame } from './rewrite-frame.js';
+import { PASS, PASS_APART, SKIP, STOP, TAKE, type FrameSide } from './scanner.js';
+import { Strays } from './strays.js';
+import type { RewriteContext } from './types.js';
+import type { Upstream } from './upstream.js';
 
-/** What the downstream's frames may cause. */
-export interface RequestPort {
-  /** Answers a stream of the downstream with a status. */
-  answer(downstreamId: number, status: number, text: string): void;
-  /** Hands bytes on to the upstream; see {@link FrameJudge}. */
-  toUpstream(bytes: Buffer, whole: boolean, more: boolean): void;
-  /** Sends a request that was held up, as soon as a frame may begin at the upstream, under an id of its own. */
-  sendLater(call: Call, frame: Buffer): void;
-  /** A rewrite took or returned this many bytes of memory. */
-  rewriting(bytes: number): void;
-  /** The downstream speaks something else; the relay ends. */
-  breakOff(reason: string): void;
-}
-
+/** Bytes of requests under slow rewrites, above which the downstream is not read. */
+export const REWRITING_BYTES = 16 * 1024 * 1024;
 /** Bytes of an envelope that hold the names of any request in use; the first guess when a head is too short. */
 const HEAD_GUESS = 256;
 /** When the names are not in this many bytes, the request is collected whole to find them. */
 const HEAD_LIMIT = 4096;
-const LARGEST_ID = 0xffffffff;
 /** Whom an envelope is for that is none. */
 const NOBODY: RequestTarget = { service: '', method: '' };
 
-export class RequestSide implements FrameJudge {
-  readonly #port: RequestPort;
-  readonly #table: CallTable;
-  readonly #observer: RelayObserver;
+export interface RequestSideOptions {
+  readonly downstream: Downstream;
+  readonly plans: MethodPlans;
+  /** Who the calls are of, where another connection of the same client may take them over. */
+  readonly client: string;
+  /** Aborted when the relay closes. */
+  readonly signal: AbortSignal;
+  /** The downstream speaks something else; the relay ends. */
+  breakOff(reason: string): void;
+}
+
+export class RequestSide implements FrameSide {
+  readonly #downstream: Downstream;
+  readonly #plans: MethodPlans;
+  readonly #client: string;
   readonly #signal: AbortSignal;
+  readonly #breakOff: (reason: string) => void;
+  readonly #strays: Strays;
+  readonly #park = new Park();
+  #upstream: Upstream | null = null;
   #greeted = false;
-  #lastDownstreamId = 0;
-  #lastUpstreamId = 0;
-  /** Set once, when the relay drains: the text new calls are answered with. */
-  refusal: string | null = null;
-  /** `performance.now()` at the chunk being judged: one reading of the clock for all its requests. */
-  now = 0;
+  #lastId = 0;
+  /** `performance.now()` at the chunk under way: one reading of the clock for all its requests. */
+  #now = 0;
+  /** Set once, when there will be no more calls: the text they are answered with. */
+  #refusal: string | null = null;
   /** The last target seen and its plan: most requests on a connection follow one of their own kind. */
   #lastTarget: RequestTarget | null = null;
   #lastPlan: MethodPlan | null = null;
+  /** The frame that is being gathered, and the one that is next. */
+  #gathered: Gathered | null = null;
+  #nextGathered: Gathered | null = null;
+  #rewritingBytes = 0;
+  /** Chunks scanned so far: what did not grow did not go on. */
+  chunks = 0;
+  /** Requests that were held up by a rewrite and wait for a place between two frames, or for an upstream. */
+  #ready: { call: Call; frame: Buffer }[] = [];
 
-  constructor(port: RequestPort, table: CallTable, observer: RelayObserver, signal: AbortSignal) {
-    this.#port = port;
-    this.#table = table;
-    this.#observer = observer;
-    this.#signal = signal;
+  constructor(o: RequestSideOptions) {
+    this.#downstream = o.downstream;
+    this.#plans = o.plans;
+    this.#client = o.client;
+    this.#signal = o.signal;
+    this.#breakOff = o.breakOff;
+    this.#strays = new Strays(o.downstream.observer, reason => o.breakOff(reason));
   }
 
-  judge(bytes: Buffer, offset: number, available: number): number {
+  /** From now on calls go to this one; with null they wait for the next. */
+  set upstream(upstream: Upstream | null) {
+    this.#upstream = upstream;
+    this.#gathered = null;
+  }
+
+  /** Answers all calls to come with this. */
+  refuse(text: string): void {
+    this.#refusal = text;
+  }
+
+  /** What came while there was no upstream, to be scanned now. */
+  unpark(): Buffer[] {
+    return this.#park.empty();
+  }
+
+  begin(chunk: Buffer): boolean {
+    const upstream = this.#upstream;
+    if (upstream === null) {
+      if (this.#refusal !== null) return true;
+      this.#park.add(chunk);
+      if (this.#park.full) this.#downstream.flow.hold(Hold.parked);
+      return false;
+    }
+    upstream.outlet.begin(chunk.length);
+    this.#now = performance.now();
+    this.chunks++;
+    return true;
+  }
+
+  end(chunk: Buffer): void {
+    const upstream = this.#upstream;
+    if (upstream === null) return;
+    const { flow, outlet } = this.#downstream;
+    upstream.outlet.end(chunk.length);
+    if (this.#ready.length > 0) this.sendReady();
+    if (upstream.outlet.full) flow.hold(Hold.full);
+    if (outlet.full || outlet.crowded) flow.hold(Hold.answers);
+  }
+
+  decide(bytes: Buffer, offset: number, available: number): number {
     const length = bytes.readUInt32BE(offset);
     const id = bytes.readUInt32BE(offset + 4);
     const type = bytes[offset + 8];
@@ -70,68 +132,79 @@ export class RequestSide implements FrameJudge {
       this.#greeted = true;
       if (looksLikeTls(bytes.subarray(offset, offset + available))) {
         // Any frame tells a TLS client at once what it met; a mere hang-up would make it dial again and again.
-        this.#port.answer(1, StatusCode.failedPrecondition, 'this end speaks plain ttrpc, not TLS');
-        this.#port.breakOff('the peer speaks TLS to a plain ttrpc end');
+        this.#downstream.answer(1, StatusCode.failedPrecondition, 'this end speaks plain ttrpc, not TLS');
+        this.#protocolError('the peer speaks TLS to a plain ttrpc end');
+        this.#breakOff('the peer speaks TLS to a plain ttrpc end');
         return STOP;
       }
     }
     if (length > MAX_MESSAGE_LENGTH) return this.#oversize(id, type, length);
     if (type === FrameType.request) return this.#request(bytes, offset, available, length, id);
-    if (type === FrameType.data) return this.#data(bytes, offset, id);
-    this.#observer.protocolError?.('a frame of an unexpected type from the calling side');
-    return SKIP;
+    if (type === FrameType.data) return this.#data(bytes, offset, available, length, id);
+    return this.#strays.add(
+      'a frame of an unexpected type from the calling side',
+      Math.max(length, HEADER_LENGTH),
+    );
+  }
+
+  apart(): void {
+    this.#gathered = this.#nextGathered;
+    this.#nextGathered = null;
   }
 
   take(frame: Buffer): void {
     const id = frame.readUInt32BE(4);
-    const result = peekRequestTarget(frame.subarray(HEADER_LENGTH), true);
+    const envelope = frame.subarray(HEADER_LENGTH);
+    const result = peekRequestTarget(envelope, true);
     const plan = this.#planOf(result.t === 'target' ? result.target : NOBODY);
-    this.#lastDownstreamId = id;
-    // Until it is sent it has no id at the upstream; a negative one keeps it apart from those that have.
-    const call: Call = {
-      plan,
-      downstreamId: id,
-      upstreamId: -id,
-      since: performance.now(),
-      kept: null,
-      sent: false,
-    };
-    this.#table.add(call);
-    this.#observer.callStarted?.(plan.service, plan.method);
+    this.#lastId = id;
+    const call = this.#newCall(plan, id, 0, false);
+    this.#downstream.begin(call);
+    this.#noteBeginning(plan, envelope);
     const own = Buffer.from(frame);
     if (plan.rewrite === null) return this.#rewritten(call, { t: 'frame', frame: own });
     const outcome = rewriteFrame(own, plan.rewrite, this.#contextOf(plan, own));
     if (!(outcome instanceof Promise)) return this.#rewritten(call, outcome);
-    this.#port.rewriting(own.length);
+    this.#rewriting(own.length);
     void outcome.then(rewritten => {
-      this.#port.rewriting(-own.length);
+      this.#rewriting(-own.length);
       this.#rewritten(call, rewritten);
     });
   }
 
   forward(bytes: Buffer, whole: boolean, more: boolean): void {
-    this.#port.toUpstream(bytes, whole, more);
+    const upstream = this.#upstream;
+    if (upstream === null) return;
+    this.#downstream.observer.bytes?.('request', bytes.length);
+    const gathered = this.#gathered;
+    if (gathered === null) return upstream.outlet.pass(bytes, whole, more);
+    gathered.add(bytes);
+    if (!whole) return;
+    this.#gathered = null;
+    this.#sendGathered(upstream, gathered);
   }
 
-  /** The next id that rises at the upstream: the downstream's own as long as no call was overtaken. */
-  nextUpstreamId(downstreamId: number): number {
-    const id = downstreamId > this.#lastUpstreamId ? downstreamId : this.#lastUpstreamId + 2;
-    if (id > LARGEST_ID) this.#port.breakOff('stream ids are used up');
-    this.#lastUpstreamId = Math.min(id, LARGEST_ID);
-    return this.#lastUpstreamId;
+  /** Sends what was held up, as far as a frame may begin at the upstream. */
+  sendReady(): void {
+    const upstream = this.#upstream;
+    if (upstream === null) return;
+    while (this.#ready.length > 0 && !upstream.outlet.midFrame) {
+      const next = this.#ready.shift();
+      if (next === undefined || !this.#giveId(upstream, next.call, next.frame)) return;
+      upstream.outlet.pass(next.frame, true, false);
+      this.#downstream.observer.bytes?.('request', next.frame.length);
+    }
   }
 
   #request(bytes: Buffer, offset: number, available: number, length: number, id: number): number {
-    if (id % 2 === 0) return this.#refuse(id, StatusCode.invalidArgument, `stream id ${id} must be odd`);
-    if (id <= this.#lastDownstreamId)
-      return this.#refuse(id, StatusCode.invalidArgument, `stream id ${id} was used before; ids must rise`);
-    if (this.refusal !== null) return this.#refuseNew(id, StatusCode.unavailable, this.refusal);
-    if (this.#table.size >= MAX_CALLS)
-      return this.#refuseNew(
-        id,
-        StatusCode.resourceExhausted,
-        `${MAX_CALLS} calls are open on this connection`,
-      );
+    if (id % 2 === 0) return this.#wrongId(id, `stream id ${id} must be odd`);
+    if (id <= this.#lastId) return this.#wrongId(id, `stream id ${id} was used before; ids must rise`);
+    const upstream = this.#upstream;
+    if (this.#refusal !== null || upstream === null)
+      return this.#refuseNew(id, StatusCode.unavailable, this.#refusal ?? 'there is no upstream');
+    const { calls } = upstream;
+    const { adoption } = calls;
+    if (this.#downstream.open >= MAX_CALLS || calls.size >= 2 * MAX_CALLS) return this.#tooMany(id);
     const total = HEADER_LENGTH + length;
     const complete = available === total;
     const head = bytes.subarray(offset + HEADER_LENGTH, offset + available);
@@ -140,77 +213,212 @@ export class RequestSide implements FrameJudge {
       const wanted = head.length < HEAD_LIMIT ? Math.max(HEADER_LENGTH + HEAD_GUESS, available * 2) : total;
       return Math.min(total, wanted);
     }
-    // Bytes that are no request are the server's to refuse; its answer finds its way upstream by the table.
+    // Bytes that are no request are the server's to refuse; its answer finds its way back by the table.
     const plan = this.#planOf(result.t === 'target' ? result.target : NOBODY);
     if (plan.rewrite !== null) return complete ? TAKE : total;
-    const keep =
-      this.#table.wouldKeep(plan, total) && ((bytes[offset + 9] ?? 0) & FrameFlag.remoteOpen) === 0;
+    const streams = ((bytes[offset + 9] ?? 0) & FrameFlag.remoteOpen) !== 0;
+    if (adoption !== null)
+      return this.#shared(upstream, adoption, plan, streams, bytes, offset, total, complete);
+    const keep = !streams && calls.wouldKeep(plan, total);
     if (keep && !complete) return total;
-    this.#lastDownstreamId = id;
-    const upstreamId = this.nextUpstreamId(id);
+    this.#lastId = id;
+    const upstreamId = calls.nextId(id);
+    if (upstreamId === 0) return this.#usedUp();
     if (upstreamId !== id) bytes.writeUInt32BE(upstreamId, offset + 4);
     const kept = keep ? Buffer.from(bytes.subarray(offset, offset + total)) : null;
-    this.#table.add({ plan, downstreamId: id, upstreamId, since: this.now, kept, sent: true });
-    this.#observer.callStarted?.(plan.service, plan.method);
+    this.#begin(upstream, this.#newCall(plan, id, upstreamId, streams, kept));
     return PASS;
+  }
+
+  /** A request to an upstream that others use as well. */
+  #shared(
+    upstream: Upstream,
+    adoption: Adoption,
+    plan: MethodPlan,
+    streams: boolean,
+    bytes: Buffer,
+    offset: number,
+    total: number,
+    complete: boolean,
+  ): number {
+    const id = bytes.readUInt32BE(offset + 4);
+    const keyed = plan.traits.blocks && plan.traits.replay && !streams && total <= LARGEST_KEYED;
+    if ((keyed || plan.begins) && !complete) return total;
+    this.#lastId = id;
+    if (!complete) {
+      const call = this.#newCall(plan, id, 0, streams);
+      this.#downstream.begin(call);
+      this.#nextGathered = new Gathered(call);
+      return PASS_APART;
+    }
+    const envelope = bytes.subarray(offset + HEADER_LENGTH, offset + total);
+    this.#noteBeginning(plan, envelope);
+    const key = keyed ? adoption.keyOf(this.#client, plan, envelope) : null;
+    const adopted = key === null ? null : adoption.adopt(key, this.#downstream, id, this.#now);
+    if (adopted?.t === 'answer') {
+      this.#answered(plan, id, adopted.frame);
+      return SKIP;
+    }
+    if (adopted?.t === 'adopted' || adopted?.t === 'swapped') {
+      this.#downstream.open++;
+      this.#downstream.observer.callStarted?.(plan.service, plan.method);
+      if (adopted.t === 'adopted') return SKIP;
+    }
+    const upstreamId = upstream.calls.nextId(id);
+    if (upstreamId === 0) return this.#usedUp();
+    bytes.writeUInt32BE(upstreamId, offset + 4);
+    const call = this.#newCall(plan, id, upstreamId, streams, null, key);
+    if (adopted?.t === 'swapped') {
+      // It already began, at the connection that asked for it.
+      call.owner = adopted.owner;
+      call.downstreamId = adopted.downstreamId;
+      call.since = adopted.since;
+      upstream.sent(call);
+    } else this.#begin(upstream, call);
+    return PASS;
+  }
+
+  #newCall(
+    plan: MethodPlan,
+    downstreamId: number,
+    upstreamId: number,
+    streams: boolean,
+    kept: Buffer | null = null,
+    key: string | null = null,
+  ): Call {
+    const owner = this.#downstream;
+    const since = this.#now;
+    return { plan, owner, downstreamId, upstreamId, since, kept, key, streams, answered: false };
+  }
+
+  #begin(upstream: Upstream, call: Call): void {
+    upstream.sent(call);
+    this.#downstream.begin(call);
+  }
+
+  /** The answer was here before the question: an earlier link of this client asked, and was gone when it came. */
+  #answered(plan: MethodPlan, id: number, frame: Buffer): void {
+    const { observer, outlet } = this.#downstream;
+    observer.callStarted?.(plan.service, plan.method);
+    outlet.insert(answerFor(frame, id));
+    observer.bytes?.('response', frame.length);
+    const status = peekResponseCode(frame.subarray(HEADER_LENGTH)) ?? StatusCode.unknown;
+    observer.callEnded?.(plan.service, plan.method, status, 0);
+  }
+
+  #noteBeginning(plan: MethodPlan, envelope: Buffer): void {
+    if (!plan.begins) return;
+    const adoption = this.#upstream?.calls.adoption ?? null;
+    if (adoption !== null) adoption.begins(processOf(messageIn(envelope)));
+  }
+
+  #sendGathered(upstream: Upstream, { call, chunks }: Gathered): void {
+    const [head] = chunks;
+    if (head === undefined || (call !== null && !this.#giveId(upstream, call, head))) return;
+    for (const [at, chunk] of chunks.entries()) {
+      const last = at === chunks.length - 1;
+      upstream.outlet.pass(chunk, last, !last);
+    }
+    if (chunks.length > 1) upstream.outlet.flush();
+  }
+
+  /** Gives a call that was held up the id it has at the upstream, in the table and in its frame. */
+  #giveId(upstream: Upstream, call: Call, frame: Buffer): boolean {
+    const upstreamId = upstream.calls.nextId(call.downstreamId);
+    if (upstreamId === 0) return this.#usedUp() === PASS;
+    frame.writeUInt32BE(upstreamId, 4);
+    call.upstreamId = upstreamId;
+    upstream.sent(call);
+    this.#downstream.sent(call);
+    return true;
+  }
+
+  #usedUp(): number {
+    this.#upstream?.breakOff('stream ids are used up');
+    return STOP;
   }
 
   #planOf(target: RequestTarget): MethodPlan {
     if (target === this.#lastTarget && this.#lastPlan !== null) return this.#lastPlan;
     this.#lastTarget = target;
-    this.#lastPlan = this.#table.plan(target.service, target.method);
+    this.#lastPlan = this.#plans.of(target.service, target.method);
     return this.#lastPlan;
   }
 
-  #data(bytes: Buffer, offset: number, id: number): number {
-    const call = this.#table.byDownstream(id);
-    if (call === undefined || !call.sent)
-      return this.#refuse(id, StatusCode.invalidArgument, `stream ${id} is not open for data`);
+  #data(bytes: Buffer, offset: number, available: number, length: number, id: number): number {
+    const call = this.#downstream.streams.get(id);
+    const upstream = this.#upstream;
+    if (call === undefined || upstream === null)
+      return this.#wrongId(id, `stream ${id} is not open for data`);
     if (call.upstreamId !== id) bytes.writeUInt32BE(call.upstreamId, offset + 4);
-    return PASS;
+    if (((bytes[offset + 9] ?? 0) & FrameFlag.remoteClosed) !== 0) {
+      call.streams = false;
+      this.#downstream.streams.delete(id);
+      if (call.answered) upstream.calls.remove(call);
+    }
+    if (upstream.calls.adoption === null || available === HEADER_LENGTH + length) return PASS;
+    this.#nextGathered = new Gathered(null);
+    return PASS_APART;
   }
 
   #oversize(id: number, type: number | undefined, length: number): number {
-    if (type === FrameType.request && id > this.#lastDownstreamId) this.#lastDownstreamId = id;
+    if (type === FrameType.request && id > this.#lastId) this.#lastId = id;
     const text = `message of ${length} bytes is over the limit of ${MAX_MESSAGE_LENGTH}`;
-    return this.#refuse(id, StatusCode.resourceExhausted, text, 'an oversized frame from the calling side');
+    this.#downstream.answer(id, StatusCode.resourceExhausted, text);
+    return this.#strays.add('an oversized frame from the calling side', length);
   }
 
-  #refuse(
-    id: number,
-    status: number,
-    text: string,
-    reason = 'a stream id the calling side may not use',
-  ): number {
-    this.#observer.protocolError?.(reason);
-    this.#port.answer(id, status, text);
+  #wrongId(id: number, text: string): number {
+    this.#protocolError('a stream id the calling side may not use');
+    this.#downstream.answer(id, StatusCode.invalidArgument, text);
     return SKIP;
+  }
+
+  #tooMany(id: number): number {
+    const text = `${MAX_CALLS} calls are open on this connection, or twice as many in all`;
+    return this.#refuseNew(id, StatusCode.resourceExhausted, text);
   }
 
   #refuseNew(id: number, status: number, text: string): number {
-    this.#lastDownstreamId = id;
-    this.#port.answer(id, status, text);
+    this.#lastId = id;
+    this.#downstream.answer(id, status, text);
     return SKIP;
   }
 
-  #contextOf(
-    plan: MethodPlan,
-    frame: Buffer,
-  ): { service: string; method: string; signal: AbortSignal; timeoutMs: number | null } {
+  #protocolError(reason: string): void {
+    this.#downstream.observer.protocolError?.(reason);
+  }
+
+  #contextOf(plan: MethodPlan, frame: Buffer): RewriteContext {
     const timeoutMs = readTimeoutMs(frame.subarray(HEADER_LENGTH));
     return { service: plan.service, method: plan.method, signal: this.#signal, timeoutMs };
   }
 
+  #rewriting(bytes: number): void {
+    this.#rewritingBytes += bytes;
+    if (this.#rewritingBytes > REWRITING_BYTES) this.#downstream.flow.hold(Hold.rewrites);
+    else this.#downstream.flow.release(Hold.rewrites);
+  }
+
   #rewritten(call: Call, rewritten: RewrittenFrame): void {
     if (this.#signal.aborted) return;
-    if (rewritten.t === 'frame') return this.#port.sendLater(call, rewritten.frame);
-    this.#table.remove(call);
-    this.#observer.callEnded?.(
-      call.plan.service,
-      call.plan.method,
-      rewritten.status,
-      performance.now() - call.since,
-    );
-    this.#port.answer(call.downstreamId, rewritten.status, rewritten.text);
+    if (rewritten.t === 'frame') {
+      this.#ready.push({ call, frame: rewritten.frame });
+      return this.sendReady();
+    }
+    const { plan, since, downstreamId } = call;
+    this.#downstream.forget(call);
+    const ms = performance.now() - since;
+    this.#downstream.observer.callEnded?.(plan.service, plan.method, rewritten.status, ms);
+    this.#downstream.answer(downstreamId, rewritten.status, rewritten.text);
+  }
+}
+
+/** The message in an envelope; empty when it cannot be read. */
+function messageIn(envelope: Buffer): Uint8Array {
+  try {
+    return readRequestPayload(envelope);
+  } catch {
+    return new Uint8Array(0);
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cuts a stream of chunks into ttrpc frames without collecting them: whole runs of frames that may pass are handed on
-// in the chunk they came in. What a frame means is the judge's business; no sockets here.
+// in the chunk they came in. What a frame means is the side's business; no sockets here.
 import { HEADER_LENGTH } from '@peerpod-tls/ttrpc/relay';
 
 /** The frame, as much of it as is here, may pass now and the rest as it comes. */
@@ -11,41 +11,47 @@ export const SKIP = -2;
 export const TAKE = -3;
 /** Nothing more of this stream is to be read. */
 export const STOP = -4;
+/** As PASS, but everything before it is handed on first, then `apart` is called; its end is handed on as one, too. */
+export const PASS_APART = -5;
 
-export interface FrameJudge {
+/** What is done with the frames of one direction. */
+export interface FrameSide {
+  /** A chunk has come. False: the side has put it by, and it is not to be scanned now. */
+  begin(chunk: Buffer): boolean;
   /**
-   * Judges the frame whose header begins at `offset`; `available` bytes of it are there, at least the header and never
-   * more than the frame. Returns one of the constants, or how many bytes (more than `available`, at most the frame)
-   * must be there before it is asked again. Only the last of these answers for a frame may have an effect.
+   * Decides on the frame whose header begins at `offset`; `available` bytes of it are there, at least the header and
+   * never more than the frame. Returns one of the constants, or how many bytes (more than `available`, at most the
+   * frame) must be there before it is asked again. Only the last of these answers for a frame may have an effect.
    */
-  judge(bytes: Buffer, offset: number, available: number): number;
+  decide(bytes: Buffer, offset: number, available: number): number;
+  /** What is handed on from now on begins with the frame that was answered PASS_APART. */
+  apart(): void;
   /** A whole frame that was answered TAKE. The bytes are lent: copy what is to be kept. */
   take(frame: Buffer): void;
   /** Bytes to hand on. `whole` says that they end where a frame ends. `more` says that the same chunk has more to come. */
   forward(bytes: Buffer, whole: boolean, more: boolean): void;
+  /** All of the chunk was scanned. */
+  end(chunk: Buffer): void;
 }
 
 /** The smallest hold; most frames that are split by a chunk's end fit it. */
 const SMALLEST_HOLD = 512;
 
 export class FrameScanner {
-  readonly #judge: FrameJudge;
+  readonly #side: FrameSide;
   /** Bytes of the current frame that are still to come and need no thought. */
   #left = 0;
   #passing = false;
+  /** Whether the current frame's end must not share a run with what follows. */
+  #apart = false;
   #stopped = false;
-  /** The beginning of a frame that cannot be judged yet. Grows with the bytes that arrive, never with a claim. */
+  /** The beginning of a frame that cannot be decided on yet. Grows with the bytes that arrive, never with a claim. */
   #hold: Buffer | null = null;
   #held = 0;
   #wanted = 0;
 
-  constructor(judge: FrameJudge) {
-    this.#judge = judge;
-  }
-
-  /** Whether the bytes handed on so far end inside a frame. */
-  get midFrame(): boolean {
-    return this.#passing && this.#left > 0;
+  constructor(side: FrameSide) {
+    this.#side = side;
   }
 
   /** Whether the stream so far ends where a frame ends. */
@@ -58,7 +64,7 @@ export class FrameScanner {
     this.#passing = false;
   }
 
-  /** Judges no more and drops all input. */
+  /** Decides no more and drops all input. */
   stop(): void {
     this.#stopped = true;
     this.#hold = null;
@@ -66,17 +72,25 @@ export class FrameScanner {
 
   /** Takes the next chunk. The chunk belongs to the scanner from now on. */
   feed(chunk: Buffer): void {
-    if (this.#stopped) return;
+    if (this.#stopped || !this.#side.begin(chunk)) return;
+    this.#scan(chunk);
+    if (!this.#stopped) this.#side.end(chunk);
+  }
+
+  #scan(chunk: Buffer): void {
     const end = chunk.length;
     let offset = 0;
     let runStart = 0;
     if (this.#held > 0) offset = this.#feedHold(chunk);
     if (this.#left > 0 && offset < end) {
       const n = Math.min(this.#left, end - offset);
-      if (this.#passing) runStart = offset;
-      else runStart = offset + n;
+      runStart = this.#passing ? offset : offset + n;
       this.#left -= n;
       offset += n;
+      if (this.#apart && this.#left === 0) {
+        this.#flush(chunk, runStart, offset, offset < end);
+        runStart = offset;
+      }
     } else {
       runStart = offset;
     }
@@ -88,11 +102,12 @@ export class FrameScanner {
         return;
       }
       const total = HEADER_LENGTH + chunk.readUInt32BE(offset);
-      const verdict = this.#judge.judge(chunk, offset, Math.min(available, total));
+      const verdict = this.#side.decide(chunk, offset, Math.min(available, total));
       if (verdict === PASS) {
         const n = Math.min(available, total);
         this.#left = total - n;
         this.#passing = true;
+        this.#apart = false;
         offset += n;
       } else if (verdict > 0) {
         this.#flush(chunk, runStart, offset, true);
@@ -102,11 +117,16 @@ export class FrameScanner {
         this.#flush(chunk, runStart, offset, true);
         if (verdict === STOP) return this.stop();
         const n = Math.min(available, total);
-        if (verdict === TAKE) this.#judge.take(chunk.subarray(offset, offset + n));
-        this.#left = total - n;
-        this.#passing = false;
-        offset += n;
         runStart = offset;
+        offset += n;
+        this.#left = total - n;
+        this.#passing = verdict === PASS_APART;
+        this.#apart = this.#passing;
+        if (verdict === PASS_APART) this.#side.apart();
+        else {
+          if (verdict === TAKE) this.#side.take(chunk.subarray(runStart, offset));
+          runStart = offset;
+        }
       }
     }
     if (!this.#stopped) this.#flush(chunk, runStart, offset, false);
@@ -115,7 +135,7 @@ export class FrameScanner {
   #flush(chunk: Buffer, from: number, to: number, more: boolean): void {
     if (to <= from) return;
     const run = from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to);
-    this.#judge.forward(run, this.#left === 0, more);
+    this.#side.forward(run, this.#left === 0, more);
   }
 
   #startHold(chunk: Buffer, offset: number, wanted: number): void {
@@ -137,7 +157,7 @@ export class FrameScanner {
     this.#held = size;
   }
 
-  /** Fills the hold from the chunk and judges it once enough is there. Returns where the chunk goes on. */
+  /** Fills the hold from the chunk and decides once enough is there. Returns where the chunk goes on. */
   #feedHold(chunk: Buffer): number {
     let offset = 0;
     while (this.#held > 0) {
@@ -148,7 +168,7 @@ export class FrameScanner {
       if (this.#held < this.#wanted || hold === null) return offset;
       const total = HEADER_LENGTH + hold.readUInt32BE(0);
       const held = this.#held;
-      const verdict = this.#judge.judge(hold, 0, Math.min(held, total));
+      const verdict = this.#side.decide(hold, 0, Math.min(held, total));
       if (verdict > 0) {
         this.#wanted = verdict;
         continue;
@@ -156,10 +176,11 @@ export class FrameScanner {
       this.#hold = null;
       this.#held = 0;
       this.#left = total - held;
-      this.#passing = verdict === PASS;
-      if (verdict === PASS)
-        this.#judge.forward(hold.subarray(0, held), this.#left === 0, offset < chunk.length);
-      else if (verdict === TAKE) this.#judge.take(hold.subarray(0, held));
+      this.#apart = verdict === PASS_APART;
+      this.#passing = verdict === PASS || this.#apart;
+      if (this.#apart) this.#side.apart();
+      if (this.#passing) this.#side.forward(hold.subarray(0, held), this.#left === 0, offset < chunk.length);
+      else if (verdict === TAKE) this.#side.take(hold.subarray(0, held));
       else if (verdict === STOP) this.stop();
     }
     return offset;

@@ -49,11 +49,17 @@ export interface RelayObserver {
   protocolError?(reason: string): void;
 }
 
-export interface RelayOptions {
+/** What a relay with a connection of its own and one that shares have in common. */
+export interface RelayEnd {
   /** The side that calls. The relay owns it, and the buffers it reads from it. */
   readonly downstream: Duplex | VerifiedPeer;
-  readonly openUpstream: Backend;
   readonly rewrites: readonly Rewrite[];
+  readonly observer?: RelayObserver;
+  readonly log: Logger;
+}
+
+export interface RelayOptions extends RelayEnd {
+  readonly openUpstream: Backend;
   /**
    * Null: a lost upstream ends the relay. Else the time to replace it in, in milliseconds; 20 000 is what a shim's own
    * 30 s health check leaves room for. Counts for the first open too.
@@ -61,11 +67,21 @@ export interface RelayOptions {
   readonly redial: { readonly budgetMs: number } | null;
   /** What the upstream is called in the status a caller reads. Default `the link to the pod VM`. */
   readonly upstreamName?: string;
-  readonly observer?: RelayObserver;
-  readonly log: Logger;
+  /** What the relays of one sandbox share. Default its own. */
+  readonly agentEnd?: AgentEnd;
 }
 
-/** Why a relay ended. `error` is what caused it, where there is something to say. */
+/** `near` once an agent was told to end (DestroySandbox): what is lost then is no loss, and is not redialled. */
+export interface AgentEnd {
+  near: boolean;
+}
+
+/**
+ * Why a relay ended. `error` is what caused it, where there is something to say.
+ *
+ * - `stopped` the agent was told to end, and did · `cut-response` the upstream was lost inside an answer under way
+ * - `slow-downstream` it did not read, or not send the other half of a frame, while others waited
+ */
 export interface CloseReason {
   readonly why:
     | 'downstream-closed'
@@ -73,6 +89,8 @@ export interface CloseReason {
     | 'downstream-protocol'
     | 'upstream-protocol'
     | 'cut-response'
+    | 'slow-downstream'
+    | 'stopped'
     | 'drained'
     | 'closed';
   readonly error?: Error;

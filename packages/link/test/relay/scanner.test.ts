@@ -3,19 +3,23 @@
 import * as fc from 'fast-check';
 import t from 'tap';
 import { HEADER_LENGTH } from '@peerpod-tls/ttrpc';
-import { FrameScanner, PASS, SKIP, STOP, TAKE, type FrameJudge } from '../../src/relay/scanner.js';
+import { FrameScanner, PASS, SKIP, STOP, TAKE, type FrameSide } from '../../src/relay/scanner.js';
 import { dataFrame } from '../support/frames.js';
 
-/** What the judge below does with a frame, told by the frame's flags. */
+/** What the side below does with a frame, told by the frame's flags. */
 const Fate = { pass: 0, skip: 1, take: 2, passOnceWhole: 3, stop: 4 } as const;
 
-class Recorder implements FrameJudge {
+class Recorder implements FrameSide {
   readonly forwarded: Buffer[] = [];
   readonly taken: Buffer[] = [];
   readonly order: string[] = [];
   wholes: boolean[] = [];
 
-  judge(bytes: Buffer, offset: number, available: number): number {
+  begin(): boolean {
+    return true;
+  }
+
+  decide(bytes: Buffer, offset: number, available: number): number {
     const total = HEADER_LENGTH + bytes.readUInt32BE(offset);
     switch (bytes[offset + 9]) {
       case Fate.skip:
@@ -35,6 +39,12 @@ class Recorder implements FrameJudge {
     this.taken.push(Buffer.from(frame));
     this.order.push(`take ${frame.readUInt32BE(4)}`);
   }
+
+  apart(): void {
+    this.order.push('apart');
+  }
+
+  end(): void {}
 
   forward(bytes: Buffer, whole: boolean): void {
     this.forwarded.push(Buffer.from(bytes));
