@@ -12,6 +12,8 @@ export interface Gauges {
   expiresAt(): Date | null;
   /** Null while the material in force is what the files say. */
   trustTrouble(): string | null;
+  /** Whether calls reach the agent. */
+  agentConnected(): boolean;
 }
 
 export class Counters {
@@ -82,6 +84,9 @@ export class Counters {
     };
     const expiresAt = this.#gauges?.expiresAt() ?? null;
     family('peerpod_forwarder_links', 'gauge', 'Links open now.', [['', this.#gauges?.links() ?? 0]]);
+    family('peerpod_forwarder_agent_connected', 'gauge', '1 while the connection to the agent stands.', [
+      ['', this.#gauges?.agentConnected() === true ? 1 : 0],
+    ]);
     family('peerpod_forwarder_links_total', 'counter', 'Links accepted.', [['', this.#links]]);
     family(
       'peerpod_forwarder_link_losses_total',

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The forwarder as one object: it listens for adaptors, gives each judged link its own relay to the agent, swaps its
-// material on a reload and drains when closed. Flags, signals and the status endpoint are main.ts's.
-import { listenLink, lossCause, startRelay } from '@peerpod-tls/link';
+// The forwarder as one object: it holds one connection to the agent for its life, listens for adaptors, relays each
+// verified link to the agent, swaps its material on a reload and drains when closed. Flags, signals and the status endpoint
+// are main.ts's.
+import { abortable, abortReason, deadline } from '@peerpod-tls/base';
+import { listenLink, lossCause, SharedUpstream } from '@peerpod-tls/link';
 import type { CloseReason, VerifiedPeer, LinkListener, LossCause, Relay } from '@peerpod-tls/link';
 import type { Logger } from 'pino';
 
 import { checkAgentSocket } from './abstract-socket.js';
-import { agentBackend } from './agent-backend.js';
-import type { AgentBackend } from './agent-backend.js';
+import { AgentSocket } from './agent-socket.js';
 import { Counters } from './counters.js';
 import { forwarderRewrites } from './rewrites.js';
 import { unnamedClient } from '@peerpod-tls/trust';
@@ -20,7 +21,7 @@ export interface Forwarder {
   readonly address: ListenAddress;
   /** Links open now. */
   links(): number;
-  /** What calls would meet at the agent's socket: null when a connection succeeds, else why it does not. */
+  /** What calls would meet: null while the connection to the agent stands, else why there is none. */
   agentTrouble(): Promise<string | null>;
   /** When the material in force ends; null when plain text is served. */
   expiresAt(): Date | null;
@@ -41,7 +42,8 @@ export interface ForwarderContext {
 }
 
 /**
- * Reads and checks everything, then listens. The agent need not be there yet: each link waits for it.
+ * Reads and checks everything, then connects to the agent and listens. The agent need not be there yet: it is tried until
+ * it is, from the start on, since it removes its socket once its sandbox is made; links wait for it.
  * @throws ForwarderError, CertError, UserDataError or LinkError, before or instead of listening
  */
 export async function startForwarder(
@@ -55,7 +57,7 @@ export async function startForwarder(
   try {
     await running.listen();
   } catch (error) {
-    await serving.close();
+    await running.close(AbortSignal.abort());
     throw error;
   }
   return running;
@@ -65,13 +67,14 @@ class RunningForwarder implements Forwarder {
   readonly #options: ForwarderOptions;
   readonly #log: Logger;
   readonly #counters: Counters;
-  readonly #agent: AgentBackend;
+  readonly #socket: AgentSocket;
+  readonly #agent: SharedUpstream;
   readonly #relays = new Set<Relay>();
   readonly #serving: LiveServing;
   #listener: LinkListener | null = null;
 
   constructor(options: ForwarderOptions, log: Logger, counters: Counters, serving: LiveServing) {
-    const { agentSocket, agentTimeoutMs } = options;
+    const { agentSocket } = options;
     this.#options = options;
     this.#log = log;
     this.#counters = counters;
@@ -79,8 +82,16 @@ class RunningForwarder implements Forwarder {
       links: () => this.links(),
       expiresAt: () => this.expiresAt(),
       trustTrouble: () => this.trustTrouble(),
+      agentConnected: () => this.#agent.connected,
     });
-    this.#agent = agentBackend({ agentSocket, timeoutMs: agentTimeoutMs, log });
+    const socket = new AgentSocket({ agentSocket, log });
+    this.#socket = socket;
+    this.#agent = new SharedUpstream({
+      open: signal => socket.open(signal),
+      name: `the kata-agent on ${agentSocket}`,
+      observer: counters.observer,
+      log,
+    });
     this.#serving = serving;
   }
 
@@ -111,8 +122,8 @@ class RunningForwarder implements Forwarder {
     return this.#serving.expiresAt();
   }
 
-  agentTrouble(): Promise<string | null> {
-    return this.#agent.trouble();
+  async agentTrouble(): Promise<string | null> {
+    return this.#agent.connected ? null : this.#socket.trouble;
   }
 
   trustTrouble(): string | null {
@@ -127,21 +138,30 @@ class RunningForwarder implements Forwarder {
     await this.#listener?.close();
     await this.#serving.close();
     await Promise.all([...this.#relays].map(relay => relay.drain(signal)));
+    await this.#agent.close();
+  }
+
+  async #connected(connected: Promise<void>, signal: AbortSignal): Promise<void> {
+    const { agentTimeoutMs } = this.#options;
+    using end = deadline(agentTimeoutMs, signal);
+    try {
+      await abortable(connected, end);
+    } catch {
+      throw signal.aborted ? abortReason(signal) : this.#socket.absent(agentTimeoutMs);
+    }
   }
 
   #serve(peer: VerifiedPeer): void {
     const started = performance.now();
-    const { agentSocket, podNamespace, guestRoot } = this.#options;
+    const { podNamespace, guestRoot } = this.#options;
     const log = this.#log.child({ remote: peer.peer.remote });
     log.info({ tls: peer.peer.tls, expiresAt: peer.peer.expiresAt }, 'link opened');
     this.#counters.linkOpened();
-    const relay = startRelay({
+    const relay = this.#agent.relay({
       downstream: peer,
-      openUpstream: signal => this.#agent.open(signal),
+      client: peer.peer.tls?.fingerprint ?? 'plain',
+      within: (connected, signal) => this.#connected(connected, signal),
       rewrites: forwarderRewrites({ podNamespace, guestRoot, log }),
-      // The adaptor dials anew and knows which calls may run twice; here a lost agent ends the link.
-      redial: null,
-      upstreamName: `the kata-agent on ${agentSocket}`,
       observer: this.#counters.observer,
       log,
     });

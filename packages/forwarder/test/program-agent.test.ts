@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { agentService, grpc, healthService } from '@peerpod-tls/agent-protocol';
 import { dialUntilHealthy } from '@peerpod-tls/link';
@@ -70,21 +70,64 @@ t.test('a mount that is awaited holds up its own call alone', async t => {
   t.same(agent.containers, []);
 });
 
-t.test('several links at once each have their own agent connection', async t => {
+t.test('several links at once share the one agent connection, which is there before any link', async t => {
   const world = await makeWorld(t);
   const agent = await startAgent(t, world);
   const program = new Program(t, [...world.argv, '-max-links', '3']);
   const port = await program.port();
+  await program.said('agent connected');
+  t.equal(agent.connections(), 1, 'connected before any link');
   const links = await Promise.all([1, 2, 3].map(() => dial(world, port)));
   const clients = links.map(link => clientOf(healthService, new TtrpcClient(link.socket)));
   await Promise.all(clients.map(client => client.Check({})));
-  t.equal(agent.connections(), 3);
+  t.equal(agent.connections(), 1);
   await t.rejects(check(world, port), { code: /^ERR_LINK_/ }, 'a fourth is turned away');
   t.match(await program.said('connection refused'), { rule: 'too-many-peers' });
   links[0]?.close();
   await program.said('link closed');
   await check(world, port);
+  t.equal(agent.connections(), 1);
 });
+
+t.test(
+  'an agent that removes its socket, as kata-agent does, is still reached by every link; a forwarder started anew says that it is lost to it',
+  async t => {
+    const world = await makeWorld(t);
+    const agent = await startAgent(t, world);
+    const program = new Program(t, world.argv);
+    const port = await program.port();
+    await program.said('agent connected');
+    rmSync(world.agentSocket);
+    const first = await dial(world, port);
+    const waiting = clientOf(agentService, new TtrpcClient(first.socket)).WaitProcess({ containerId: 'c' });
+    waiting.catch(() => {});
+    while (agent.waiting() === 0) await check(world, port);
+    first.socket.destroy();
+    await program.said('link closed', line => line['remote'] === first.peer.local);
+    const second = await dial(world, port);
+    const shim = new TtrpcClient(second.socket);
+    clientOf(agentService, shim)
+      .WaitProcess({ containerId: 'c' })
+      .catch(() => {});
+    t.match(await clientOf(healthService, shim).Check({}), { status: 1 }, 'calls go on after a cut');
+    t.equal(agent.waiting(), 1, 'the wait that was on its way was taken over');
+    await check(world, port);
+    t.equal(agent.connections(), 1);
+
+    program.child.kill('SIGKILL');
+    await program.exited;
+    const next = new Program(t, [...world.argv, '-agent-timeout', '300ms']);
+    t.match(await next.said('agent out of reach'), {
+      level: 'error',
+      reason: /its socket has been removed.*delete the pod/,
+    });
+    const late = await dial(world, await next.port());
+    await t.rejects(clientOf(healthService, new TtrpcClient(late.socket)).Check({}), {
+      status: 14,
+      message: /its socket has been removed/,
+    });
+  },
+);
 
 t.test('an agent that is not there yet is waited for', async t => {
   const world = await makeWorld(t);
@@ -103,7 +146,7 @@ t.test('an agent that is not there yet is waited for', async t => {
   await program.said('agent awaited');
   await startAgent(t, world);
   t.equal((await dialling).attempts, 1, 'the first link waited it out');
-  await program.said('agent found');
+  await program.said('agent connected');
 });
 
 t.test('an agent that never comes is named to the caller, and the link ends', async t => {

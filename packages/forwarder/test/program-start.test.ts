@@ -143,6 +143,7 @@ t.test('the status endpoint tells ready from alive, and counts', async t => {
   t.match(await get('/healthz'), { status: 200 });
   t.match(await get('/readyz'), { status: 503, text: /kata-agent on .*takes no connection/ });
   await startAgent(t, world);
+  await program.said('agent connected');
   t.match(await get('/readyz'), { status: 200 });
   await check(world, port);
   const { text } = await get('/metrics');
