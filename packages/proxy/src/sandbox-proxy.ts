@@ -3,13 +3,28 @@
 // a VM whose agent has answered, and never asks the VM for anything by itself.
 import { codeOf } from '@peerpod-tls/base';
 import { listenUnixSocket, type UnixListener } from '@peerpod-tls/daemon';
-import { dialLink, startRelay, type LinkSecurity, type Relay, type RelayObserver } from '@peerpod-tls/link';
+import {
+  dialLink,
+  startRelay,
+  type CloseReason,
+  type LinkSecurity,
+  type Relay,
+  type RelayObserver,
+} from '@peerpod-tls/link';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import { materialNotHeld } from './errors.js';
 import { refusalRule } from './refusal-rule.js';
 import { adaptorRewrites } from './rewrites.js';
 import type { ProxyEvent, ProxySpec, ProxyView } from './spec.js';
+
+/** Ends of a relay that nobody has to hear of: the shim left, or the agent ended because it was told to. */
+const EXPECTED: ReadonlySet<CloseReason['why']> = new Set([
+  'downstream-closed',
+  'closed',
+  'drained',
+  'stopped',
+]);
 
 export interface SandboxProxyOptions {
   readonly spec: ProxySpec;
@@ -24,6 +39,8 @@ export class SandboxProxy {
   readonly #o: SandboxProxyOptions;
   readonly #openedAt = new Date().toISOString();
   readonly #relays = new Set<Relay>();
+  /** One for all connections: whichever of them told the agent to end, the others lose it too. */
+  readonly #agentEnd = { near: false };
   #listener: UnixListener | null = null;
   #lastClosedAt: string | null = null;
 
@@ -72,6 +89,7 @@ export class SandboxProxy {
       downstream,
       rewrites: adaptorRewrites(spec.rewrites),
       redial: { budgetMs: spec.limits.redialBudgetMs },
+      agentEnd: this.#agentEnd,
       observer,
       log,
       openUpstream: async signal => {
@@ -87,7 +105,7 @@ export class SandboxProxy {
       this.#relays.delete(relay);
       this.#lastClosedAt = new Date().toISOString();
       log.debug({ connections: this.#relays.size, why: reason.why }, 'shim disconnected');
-      if (reason.why === 'downstream-closed' || reason.why === 'closed' || reason.why === 'drained') return;
+      if (EXPECTED.has(reason.why)) return;
       // The shim has lost its connection, so this is the line to look for when a pod went down.
       log.warn({ why: reason.why, err: reason.error, code: codeOf(reason.error) }, 'shim connection closed');
     });

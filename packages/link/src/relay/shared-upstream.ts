@@ -134,7 +134,7 @@ export class SharedUpstream {
     const fields = { upstream: this.#o.name, error, cause: lossCause(upstream.failure()) };
     if (this.#agentEnd.near) this.#o.log.info(fields, 'agent connection ended, as it was told');
     else if (!signal.aborted) this.#o.log.warn(fields, 'agent connection lost');
-    for (const relay of [...this.#relays]) relay.upstreamLost(upstream);
+    for (const relay of this.#relays) relay.upstreamLost(upstream);
     upstream.stop();
     endSoon(stream);
     await gone(stream);
