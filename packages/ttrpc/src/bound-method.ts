@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A handler seen as a function on bytes: decoding its request, calling it, encoding what it gives. The server knows
 // handlers in this form only.
+import { messageOf } from '@peerpod-tls/base';
 import type { CallContext } from './call-context.js';
 import { StatusError } from './errors.js';
 import type { AnyMethod, Implementation, MessageType } from './service.js';
@@ -88,7 +89,7 @@ function decodeMessage(type: MessageType<unknown>, bytes: Uint8Array): unknown {
   try {
     return type.decode(bytes);
   } catch (error) {
-    throw new StatusError(StatusCode.internal, `ttrpc: error unmarshalling payload: ${reasonOf(error)}`);
+    throw new StatusError(StatusCode.internal, `ttrpc: error unmarshalling payload: ${messageOf(error)}`);
   }
 }
 
@@ -104,7 +105,7 @@ function encodeMessage(type: MessageType<unknown>, message: unknown): Uint8Array
     if (!(bytes instanceof Uint8Array)) throw new TypeError('encoding gave no bytes');
     return bytes;
   } catch (error) {
-    throw new StatusError(StatusCode.internal, `ttrpc: error marshaling payload: ${reasonOf(error)}`);
+    throw new StatusError(StatusCode.internal, `ttrpc: error marshaling payload: ${messageOf(error)}`);
   }
 }
 
@@ -112,8 +113,4 @@ function isIterable(value: unknown): value is AsyncIterable<unknown> | Iterable<
   return (
     typeof value === 'object' && value !== null && (Symbol.asyncIterator in value || Symbol.iterator in value)
   );
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : 'unknown reason';
 }

@@ -3,7 +3,7 @@
 import { StatusError } from './errors.js';
 import type { Metadata } from './envelope.js';
 import { StatusCode } from './status.js';
-import { startTimer } from './timer.js';
+import { startTimer } from '@peerpod-tls/base';
 
 export interface CallOptions {
   /**

@@ -2,7 +2,7 @@
 // The caller's end of one stream, in bytes: send, end the sending side, read, give up. The client gives it frames.
 import { endedBefore, watchCaller } from './call-options.js';
 import type { CallOptions } from './call-options.js';
-import type { StreamEnd, Submission } from './client.js';
+import type { StreamEnd, Submission } from './stream-end.js';
 import { decodeResponse, errorOfResponse } from './envelope.js';
 import { StatusError, TtrpcError } from './errors.js';
 import type { FrameConnection } from './frame-connection.js';

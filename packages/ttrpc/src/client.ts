@@ -12,6 +12,7 @@ import { FrameConnection } from './frame-connection.js';
 import type { Frame, OversizedFrame } from './frame-decoder.js';
 import { encodeFrame, FrameFlag, FrameType, MAX_MESSAGE_LENGTH } from './frame.js';
 import { oversizedStatus } from './status.js';
+import type { StreamEnd, Submission } from './stream-end.js';
 
 export interface TtrpcClientOptions {
   /**
@@ -25,22 +26,6 @@ export interface StreamOptions extends CallOptions {
   readonly kind: StreamKind;
   /** The request message of a server stream. */
   readonly payload?: Uint8Array;
-}
-
-/** What waits for frames of one stream. */
-export interface StreamEnd {
-  onResponse(payload: Buffer): void;
-  onData(payload: Buffer, flags: number): void;
-  /** The stream is over, whatever it was waiting for. */
-  onError(error: Error): void;
-}
-
-/** A request on its way: its id is given when it is written, so that ids rise in the order of the wire. */
-export interface Submission {
-  /** Null until the request has been written. */
-  readonly id: number | null;
-  /** Takes the stream off the table; what still arrives for it is ignored. */
-  forget(): void;
 }
 
 interface QueuedRequest {

@@ -5,7 +5,7 @@ import { TtrpcClient } from './client.js';
 import type { TtrpcClientOptions } from './client.js';
 import { StatusError, TtrpcError } from './errors.js';
 import { StatusCode } from './status.js';
-import { startTimer } from './timer.js';
+import { startTimer } from '@peerpod-tls/base';
 
 export interface ConnectOptions extends TtrpcClientOptions {
   readonly signal?: AbortSignal | undefined;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The envelope around the messages of a call: the one place where this package meets the protobuf runtime. What a
 // relay reads, changes or answers without that runtime is in peek.ts and response-envelope.ts.
+import { messageOf } from '@peerpod-tls/base';
 import Long from 'long';
 import { envelope } from '../gen/envelope.js';
 import { StatusError, TtrpcError } from './errors.js';
@@ -89,7 +90,7 @@ function decodeWith<T>(
   try {
     return type.decode(bytes);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : 'unknown reason';
+    const reason = messageOf(error);
     throw new TtrpcError(code, `the ${what} envelope does not decode: ${reason}`, { cause: error });
   }
 }

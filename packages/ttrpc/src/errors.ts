@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The two errors this package raises: TtrpcError for what went wrong between the two ends, StatusError for what
 // the far end answered. Nothing here decides which of them applies.
+import { CodedError } from '@peerpod-tls/base';
 
 /** What can go wrong between two ends that speak ttrpc. */
 export type TtrpcErrorCode =
@@ -22,17 +23,7 @@ export type TtrpcErrorCode =
   | 'ERR_TTRPC_CONNECT';
 
 /** An error between the two ends. Branch on `code`. */
-export class TtrpcError extends Error {
-  override readonly name = 'TtrpcError';
-  readonly code: TtrpcErrorCode;
-  readonly hint: string | undefined;
-
-  constructor(code: TtrpcErrorCode, message: string, o: { hint?: string; cause?: unknown } = {}) {
-    super(message, o.cause === undefined ? undefined : { cause: o.cause });
-    this.code = code;
-    this.hint = o.hint;
-  }
-}
+export class TtrpcError extends CodedError<TtrpcErrorCode> {}
 
 /** One detail of a status: the wire form of `google.protobuf.Any`. */
 export interface StatusDetail {
@@ -41,9 +32,7 @@ export interface StatusDetail {
 }
 
 /** A status other than OK: thrown by handlers to answer a call with it, received by callers. */
-export class StatusError extends Error {
-  override readonly name = 'StatusError';
-  readonly code = 'ERR_TTRPC_STATUS';
+export class StatusError extends CodedError<'ERR_TTRPC_STATUS'> {
   /** One of {@link StatusCode}, or whatever number the peer sent. */
   readonly status: number;
   readonly details: readonly StatusDetail[];
@@ -53,7 +42,7 @@ export class StatusError extends Error {
     message: string,
     o: { details?: readonly StatusDetail[]; cause?: unknown } = {},
   ) {
-    super(message, o.cause === undefined ? undefined : { cause: o.cause });
+    super('ERR_TTRPC_STATUS', message, { cause: o.cause });
     this.status = status;
     this.details = o.details ?? [];
   }

@@ -6,7 +6,7 @@ import { TtrpcError } from './errors.js';
 import { FrameDecoder } from './frame-decoder.js';
 import type { Frame, OversizedFrame } from './frame-decoder.js';
 import type { Ledger } from './inbox.js';
-import { startTimer } from './timer.js';
+import { startTimer } from '@peerpod-tls/base';
 
 export interface FrameConnectionOwner {
   onFrame(frame: Frame | OversizedFrame): void;

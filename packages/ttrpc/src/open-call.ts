@@ -9,7 +9,7 @@ import { FrameFlag } from './frame.js';
 import { Inbox } from './inbox.js';
 import type { Ledger } from './inbox.js';
 import { StatusCode } from './status.js';
-import { startTimer } from './timer.js';
+import { startTimer } from '@peerpod-tls/base';
 
 export class OpenCall {
   readonly id: number;

@@ -5,12 +5,10 @@ import { TtrpcError } from './errors.js';
 import { MAX_MESSAGE_LENGTH } from './frame.js';
 import {
   afterVarint,
-  BAD,
-  MORE,
+  FieldCursor,
   readTag,
   readUint32,
   skipValue,
-  skipVarint,
   varintLength,
   writeVarint,
 } from './wire.js';
@@ -98,35 +96,25 @@ function startsWith(head: Uint8Array, prefix: Uint8Array): boolean {
 function peekSlowly(head: Uint8Array, complete: boolean, prefix: number): PeekResult {
   let service: Uint8Array | null = null;
   let method: Uint8Array | null = null;
-  for (let at = 0; at < head.length;) {
-    const tag = readTag(head, at, head.length);
-    if (tag < 0) return unfinished(tag, complete);
-    let after: number;
-    if (tag === SERVICE || tag === METHOD) {
-      const length = readUint32(head, afterVarint, head.length);
-      if (length < 0) return unfinished(length, complete);
-      if (length > MAX_NAME_LENGTH) return bad;
-      after = afterVarint + length;
-      if (after > head.length) return unfinished(MORE, complete);
-      const name = head.subarray(afterVarint, after);
-      if (tag === SERVICE) service = name;
-      else method = name;
-      if (!complete && service !== null && method !== null) break;
-    } else {
-      after = skipValue(head, afterVarint, head.length, tag);
-      if (after < 0) return unfinished(after, complete);
-    }
-    at = after;
+  const fields = new FieldCursor(head);
+  for (;;) {
+    const whole = fields.next();
+    const named = fields.tag === SERVICE || fields.tag === METHOD;
+    // Also of a name that is not all here yet.
+    if (named && fields.end - fields.value > MAX_NAME_LENGTH) return bad;
+    if (!whole) break;
+    if (!named) continue;
+    const name = head.subarray(fields.value, fields.end);
+    if (fields.tag === SERVICE) service = name;
+    else method = name;
+    if (!complete && service !== null && method !== null) break;
   }
+  if (fields.fault !== null && (complete || !fields.short)) return bad;
   if (!complete && (service === null || method === null)) return more;
   return remember(head, prefix, service ?? noName, method ?? noName);
 }
 
 const noName = new Uint8Array(0);
-
-function unfinished(code: number, complete: boolean): PeekResult {
-  return complete || code === BAD ? bad : more;
-}
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -178,16 +166,14 @@ export function replaceRequestPayload(envelope: Uint8Array, message: Uint8Array)
   }
   const result = Buffer.allocUnsafe(total);
   let written = 0;
-  for (let at = 0; at < envelope.length;) {
-    const tag = readTag(envelope, at, envelope.length);
-    const after = skipValue(envelope, afterVarint, envelope.length, tag);
-    if (tag !== PAYLOAD) {
-      result.set(envelope.subarray(at, after), written);
-      written += after - at;
-    } else if (after === found?.to) {
+  const fields = new FieldCursor(envelope);
+  while (fields.next()) {
+    if (fields.tag !== PAYLOAD) {
+      result.set(envelope.subarray(fields.start, fields.end), written);
+      written += fields.end - fields.start;
+    } else if (fields.end === found?.to) {
       written = writePayload(result, written, message);
     }
-    at = after;
   }
   if (found === null && message.length > 0) writePayload(result, written, message);
   return result;
@@ -210,23 +196,17 @@ interface PayloadPlace {
 function findPayloads(envelope: Uint8Array): PayloadPlace | null {
   let found: PayloadPlace | null = null;
   let bytes = 0;
-  for (let at = 0; at < envelope.length;) {
-    const tag = readTag(envelope, at, envelope.length);
-    if (tag < 0) throw malformed(at);
-    const value = afterVarint;
-    const after = skipValue(envelope, value, envelope.length, tag);
-    if (after < 0) throw malformed(at);
-    if (tag === PAYLOAD) {
-      bytes += after - at;
-      found = { from: after - readUint32(envelope, value, envelope.length), to: after, bytes };
-    }
-    at = after;
+  const fields = new FieldCursor(envelope);
+  while (fields.next()) {
+    if (fields.tag !== PAYLOAD) continue;
+    bytes += fields.end - fields.start;
+    found = { from: fields.value, to: fields.end, bytes };
   }
-  return found;
-}
-
-function malformed(at: number): TtrpcError {
-  return new TtrpcError('ERR_TTRPC_BAD_REQUEST', `the request envelope is malformed at byte ${at}`);
+  if (fields.fault === null) return found;
+  throw new TtrpcError(
+    'ERR_TTRPC_BAD_REQUEST',
+    `the request envelope is malformed at byte ${fields.start}: ${fields.fault}`,
+  );
 }
 
 const STATUS = 0x0a;
@@ -248,28 +228,18 @@ export function peekResponseCode(head: Uint8Array): number | null {
   if (length < 0) return null;
   const end = afterVarint + length;
   const available = Math.min(end, head.length);
-  let code = 0;
-  for (let at = afterVarint; at < available;) {
-    const field = readTag(head, at, available);
-    if (field < 0) return null;
-    const value = afterVarint;
-    const after = skipValue(head, value, available, field);
-    if (field === STATUS_CODE) {
-      if (after < 0) return null;
-      code = int32At(head, value, available);
-      // Senders write the code first; what follows is text this function has no reason to wait for.
-      return code;
-    }
-    if (after < 0) return null;
-    at = after;
+  const fields = new FieldCursor(head, { from: afterVarint, to: available });
+  while (fields.next()) {
+    // Senders write the code first; what follows is text this function has no reason to wait for.
+    if (fields.tag === STATUS_CODE) return int32At(head, fields.value, fields.end);
   }
-  return available === end ? code : null;
+  return fields.fault === null && available === end ? 0 : null;
 }
 
-function int32At(bytes: Uint8Array, position: number, end: number): number {
-  const after = skipVarint(bytes, position, end);
+/** The lower 32 bits of a whole varint. */
+function int32At(bytes: Uint8Array, from: number, to: number): number {
   let value = 0;
-  for (let i = position, shift = 0; i < after && shift < 32; i++, shift += 7)
+  for (let i = from, shift = 0; i < to && shift < 32; i++, shift += 7)
     value |= ((bytes[i] ?? 0) & 0x7f) << shift;
   return value;
 }

@@ -2,7 +2,7 @@
 // Writing response envelopes by hand: a program that only relays answers some calls itself and starts faster
 // without a protobuf runtime. Reading them is in envelope.ts.
 import type { StatusDetail, StatusError } from './errors.js';
-import { varintLength, writeVarint } from './wire.js';
+import { encodeBytesField, writeVarint } from './wire.js';
 
 export interface ResponseStatus {
   readonly code: number;
@@ -19,9 +19,9 @@ export interface ResponseEnvelope {
 
 export function encodeResponse(response: ResponseEnvelope): Buffer {
   const { status, payload } = response;
-  if (status === null) return payload.length === 0 ? Buffer.alloc(0) : field(2, payload);
-  const bytes = field(1, encodeStatus(status));
-  return payload.length === 0 ? bytes : Buffer.concat([bytes, field(2, payload)]);
+  if (status === null) return payload.length === 0 ? Buffer.alloc(0) : encodeBytesField(2, payload);
+  const bytes = encodeBytesField(1, encodeStatus(status));
+  return payload.length === 0 ? bytes : Buffer.concat([bytes, encodeBytesField(2, payload)]);
 }
 
 /** The envelope that answers a call with this error. */
@@ -35,13 +35,13 @@ export function statusEnvelope(error: StatusError): ResponseEnvelope {
 function encodeStatus(status: ResponseStatus): Buffer {
   return Buffer.concat([
     status.code === 0 ? noBytes : int32Field(1, status.code),
-    status.message === '' ? noBytes : field(2, Buffer.from(status.message)),
+    status.message === '' ? noBytes : encodeBytesField(2, Buffer.from(status.message)),
     ...status.details.map(({ typeUrl, value }) =>
-      field(
+      encodeBytesField(
         3,
         Buffer.concat([
-          typeUrl === '' ? noBytes : field(1, Buffer.from(typeUrl)),
-          value.length === 0 ? noBytes : field(2, value),
+          typeUrl === '' ? noBytes : encodeBytesField(1, Buffer.from(typeUrl)),
+          value.length === 0 ? noBytes : encodeBytesField(2, value),
         ]),
       ),
     ),
@@ -49,14 +49,6 @@ function encodeStatus(status: ResponseStatus): Buffer {
 }
 
 const noBytes = Buffer.alloc(0);
-
-/** A length-delimited field. */
-function field(number: number, value: Uint8Array): Buffer {
-  const bytes = Buffer.allocUnsafe(1 + varintLength(value.length) + value.length);
-  bytes[0] = (number << 3) | 2;
-  bytes.set(value, writeVarint(bytes, 1, value.length));
-  return bytes;
-}
 
 /** An int32 travels as a varint of 64 bits, so a negative one takes ten bytes. */
 function int32Field(number: number, value: number): Buffer {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One accepted connection: which streams are open, which frames are refused and how, and how calls are run. Rules
 // and texts are those of containerd's Go server, so that a client cannot tell the two apart by an error.
+import { messageOf } from '@peerpod-tls/base';
 import type { Duplex } from 'node:stream';
 import type { BoundMethod, ManyAnswers, Registry } from './bound-method.js';
 import { decodeRequest } from './envelope.js';
@@ -110,7 +111,7 @@ export class ServerConnection {
     try {
       request = decodeRequest(frame.payload);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : 'unknown reason';
+      const reason = messageOf(error);
       this.#sendStatus(streamId, invalid(`unmarshal request error: ${reason}`));
       return;
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Status codes, and the rule by which whatever a handler throws becomes a status a peer may read. No frames here.
+import { codeOf } from '@peerpod-tls/base';
 import { StatusError } from './errors.js';
 import type { StatusDetail } from './errors.js';
 import { MAX_MESSAGE_LENGTH } from './frame.js';
@@ -58,7 +59,7 @@ export function statusOfThrown(thrown: unknown, reason?: StatusError): StatusErr
     }
     if (thrown instanceof Error) {
       if (reason !== undefined && thrown.name === 'AbortError') return reason;
-      const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : '';
+      const code = codeOf(thrown);
       const status = Object.hasOwn(systemErrors, code) ? systemErrors[code] : undefined;
       return new StatusError(status ?? StatusCode.unknown, tidy(thrown.message));
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Typed calls: a service descriptor and a client give an object with one function per method.
+import { messageOf } from '@peerpod-tls/base';
 import type { CallOptions } from './call-options.js';
 import type { ClientStream } from './client-stream.js';
 import type { TtrpcClient } from './client.js';
@@ -88,7 +89,7 @@ function decode(type: MessageType<unknown>, bytes: Uint8Array): unknown {
   try {
     return type.decode(bytes);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : 'unknown reason';
+    const reason = messageOf(error);
     throw new TtrpcError('ERR_TTRPC_BAD_RESPONSE', `the response message does not decode: ${reason}`, {
       cause: error,
     });

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import * as fc from 'fast-check';
 import t from 'tap';
 import {
   afterVarint,
   BAD,
+  encodeBytesField,
+  encodeVarint,
+  FieldCursor,
   isWellFormed,
   MORE,
   readTag,
@@ -70,4 +74,77 @@ t.test('a sequence of whole fields is well formed, and nothing else is', async t
   t.notOk(isWellFormed(hex('08011201')));
   t.notOk(isWellFormed(hex('08')));
   t.notOk(isWellFormed(hex('00')));
+});
+
+t.test('a varint is written as short as it goes, and a field with its tag and length', async t => {
+  for (const value of [0, 1, 127, 128, 16_383, 16_384, 2 ** 28, 2 ** 31, 2 ** 32 - 1]) {
+    t.equal(encodeVarint(value).length, varintLength(value));
+    t.equal(readUint32(encodeVarint(value), 0, varintLength(value)), value);
+  }
+  t.equal(encodeBytesField(6, Buffer.from('ab')).toString('hex'), '32026162');
+  t.equal(encodeBytesField(16, Buffer.alloc(128)).subarray(0, 4).toString('hex'), '82018001');
+});
+
+t.test('the fields of a message lie end to end, and each is where the cursor says', async t => {
+  const field = fc.record({ number: fc.integer({ min: 1, max: 2 ** 29 - 1 }), value: fc.uint8Array() });
+  fc.assert(
+    fc.property(fc.array(field, { maxLength: 10 }), fields => {
+      const bytes = Buffer.concat(fields.map(({ number, value }) => encodeBytesField(number, value)));
+      const cursor = new FieldCursor(bytes, { plain: true });
+      let last = 0;
+      for (const { number, value } of fields) {
+        if (!cursor.next() || cursor.start !== last || cursor.number !== number) return false;
+        if (!Buffer.from(bytes.subarray(cursor.value, cursor.end)).equals(value)) return false;
+        last = cursor.end;
+      }
+      return !cursor.next() && cursor.fault === null && last === bytes.length;
+    }),
+  );
+  t.pass();
+});
+
+t.test('a cursor says what is wrong and whether more bytes could mend it, and stays there', async t => {
+  const rows: readonly (readonly [string, string, boolean])[] = [
+    ['0200', 'field number 0', false],
+    ['80', 'a tag is cut off', true],
+    ['8a', 'a tag is cut off', true],
+    ['ffffffff1f', 'a tag is over 32 bits', false],
+    ['0a', 'a length is cut off', true],
+    ['0a0261', 'field 1 runs past the end', true],
+    ['0affffffff1f', 'a length is over 32 bits', false],
+    ['0880', 'field 1 runs past the end', true],
+    ['08ffffffffffffffffff02', 'the number in field 1 is over 64 bits', false],
+    ['0901', 'field 1 runs past the end', true],
+    ['0b0801', 'field 1 runs past the end', true],
+    ['0c', 'wire type 4 in field 1', false],
+    ['0f', 'wire type 7 in field 1', false],
+  ];
+  for (const [text, fault, short] of rows) {
+    const cursor = new FieldCursor(hex(text));
+    t.equal(cursor.next(), false, text);
+    t.equal(cursor.next(), false);
+    t.match({ fault: cursor.fault, short: cursor.short }, { fault, short }, text);
+  }
+});
+
+t.test('a plain cursor refuses what protobuf allows and no encoder writes', async t => {
+  const rows: readonly (readonly [string, string])[] = [
+    ['0b0c', 'wire type 3 in field 1'],
+    ['8a808080800000', 'a tag is over 32 bits'],
+    ['0a818080808000ff', 'a length is over 32 bits'],
+  ];
+  for (const [text, fault] of rows) {
+    t.equal(new FieldCursor(hex(text)).next(), true, text);
+    const plain = new FieldCursor(hex(text), { plain: true });
+    t.equal(plain.next(), false);
+    t.equal(plain.fault, fault);
+  }
+});
+
+t.test('four mebibytes of the smallest fields are stepped over without a heap to match', async t => {
+  const cursor = new FieldCursor(Buffer.alloc(4_194_304, Buffer.from([0x0a, 0x00])));
+  let fields = 0;
+  while (cursor.next()) fields += 1;
+  t.equal(fields, 2_097_152);
+  t.equal(cursor.fault, null);
 });

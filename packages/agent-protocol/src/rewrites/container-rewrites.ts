@@ -4,7 +4,7 @@ import { invalid, replaced, same, type RewriteResult, type Refused } from './rew
 import { eachOccurrence, findSingle, lastText, whole } from './find-field.js';
 import * as known from './known-fields.js';
 import { splice, type Enclosing, type Patch } from './splice.js';
-import { encodeBytesField, FieldCursor } from './wire-cursor.js';
+import { encodeBytesField, FieldCursor } from '@peerpod-tls/ttrpc/relay';
 
 const NETWORK = 'network';
 const NOTHING = new Uint8Array(0);
@@ -114,7 +114,7 @@ function locateOci(message: Uint8Array): Enclosing | Refused {
 
 function withoutField(bytes: Uint8Array, within: Enclosing, number: number): Buffer {
   const kept: Uint8Array[] = [];
-  const cursor = new FieldCursor(bytes, within.value, within.end);
+  const cursor = new FieldCursor(bytes, { from: within.value, to: within.end, plain: true });
   while (cursor.next()) if (cursor.number !== number) kept.push(bytes.subarray(cursor.start, cursor.end));
   return Buffer.concat(kept);
 }

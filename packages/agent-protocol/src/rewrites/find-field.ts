@@ -2,7 +2,7 @@
 // Finds fields of a known message by number, and refuses what two parsers could read differently. Changes nothing.
 import { invalid, type Refused } from './rewrite-result.js';
 import type { Enclosing } from './splice.js';
-import { FieldCursor, WireType } from './wire-cursor.js';
+import { FieldCursor, WireType } from '@peerpod-tls/ttrpc/relay';
 
 /** A field of a message we know: where it is on the wire and what to call it when refusing. */
 export interface KnownField {
@@ -29,7 +29,7 @@ export function eachOccurrence(
   field: KnownField,
   visit: (cursor: FieldCursor) => Refused | null,
 ): Refused | null {
-  const cursor = new FieldCursor(bytes, within.value, within.end);
+  const cursor = new FieldCursor(bytes, { from: within.value, to: within.end, plain: true });
   while (cursor.next()) {
     if (cursor.number !== field.number) continue;
     // Go files a known number under the wrong wire type as unknown, Rust too, but a sender who means it is none we know.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Replaces ranges of a protobuf message and corrects the lengths of the messages around them. All other bytes stay as they are.
-import { encodeVarint } from './wire-cursor.js';
+import { encodeVarint } from '@peerpod-tls/ttrpc/relay';
 
 /** Put `bytes` where `[start, end)` of the original was. An empty range inserts, empty bytes delete. */
 export interface Patch {
