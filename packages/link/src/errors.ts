@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What can go wrong with a link, as one error class with a closed set of codes. The words for a refused certificate
 // come from certs; the translation of Node's and OpenSSL's own errors lives in node-error.ts.
+import { CodedError, type ErrorDetails } from '@peerpod-tls/base';
 import type { Refusal } from '@peerpod-tls/certs';
 
 /**
@@ -46,28 +47,20 @@ const PERMANENT: ReadonlySet<LinkErrorCode> = new Set([
   'ERR_LINK_UNVERIFIED',
 ]);
 
-export interface LinkErrorDetail {
-  /** What to do about it, as a sentence of its own. */
-  readonly hint?: string | undefined;
-  readonly cause?: unknown;
+export interface LinkErrorDetail extends ErrorDetails {
   /** Why we refused the peer: rule, certificate, anchors and clocks. */
   readonly refusal?: Refusal | undefined;
   /** Only where the code alone does not decide it. */
   readonly permanent?: boolean;
 }
 
-export class LinkError extends Error {
-  override readonly name = 'LinkError';
-  readonly code: LinkErrorCode;
-  readonly hint: string | undefined;
+export class LinkError extends CodedError<LinkErrorCode> {
   readonly refusal: Refusal | undefined;
   /** True when dialling again cannot help, so that a dial loop ends at once. */
   readonly permanent: boolean;
 
   constructor(code: LinkErrorCode, message: string, detail: LinkErrorDetail = {}) {
-    super(message, detail.cause === undefined ? undefined : { cause: detail.cause });
-    this.code = code;
-    this.hint = detail.hint;
+    super(code, message, detail);
     this.refusal = detail.refusal;
     this.permanent = detail.permanent ?? PERMANENT.has(code);
   }
@@ -76,15 +69,4 @@ export class LinkError extends Error {
 /** Whether trying again is pointless. Reads the field, not the class, so that it also works on errors of a twin copy of this module. */
 export function isPermanent(error: unknown): boolean {
   return typeof error === 'object' && error !== null && 'permanent' in error && error.permanent === true;
-}
-
-/** The `code` of any error of Node's, OpenSSL's or ours; empty where there is none. */
-export function codeOf(error: unknown): string {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return '';
-  return typeof error.code === 'string' ? error.code : '';
-}
-
-/** The text of anything thrown. */
-export function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Dials until an agent answers through the link, a deadline is over, or a reason shows up that no waiting heals.
-import { setTimeout as sleep } from 'node:timers/promises';
+import { deadline, messageOf, sleep } from '@peerpod-tls/base';
 import { dialLink, type DialOptions } from '../tls/dial.js';
-import { isPermanent, LinkError, textOf } from '../errors.js';
+import { isPermanent, LinkError } from '../errors.js';
 import { checkHealth } from './health.js';
 import { certificateWords, hostPort, type PeerInfo } from '../tls/verify-peer.js';
 
@@ -39,8 +39,7 @@ const CLOSED_AT_ONCE_LIMIT = 2;
  */
 export async function dialUntilHealthy(o: DialUntilHealthyOptions): Promise<HealthyLink> {
   const started = performance.now();
-  const deadline = AbortSignal.timeout(Math.ceil(o.deadlineMs));
-  const signal = AbortSignal.any([o.signal, deadline]);
+  using signal = deadline(Math.ceil(o.deadlineMs), o.signal);
   let closedAtOnce = 0;
   let before: LinkError | null = null;
   for (let attempts = 1; ; attempts++) {
@@ -54,7 +53,7 @@ export async function dialUntilHealthy(o: DialUntilHealthyOptions): Promise<Heal
       failed =
         error instanceof LinkError
           ? error
-          : new LinkError('ERR_LINK_CLOSED', textOf(error), { cause: error });
+          : new LinkError('ERR_LINK_CLOSED', messageOf(error), { cause: error });
     }
     o.onAttempt?.(attempts, failed);
     if (o.signal.aborted) throw new LinkError('ERR_LINK_CLOSED', 'the dial was given up', { cause: failed });
@@ -62,10 +61,10 @@ export async function dialUntilHealthy(o: DialUntilHealthyOptions): Promise<Heal
     if (isPermanent(failed) || closedAtOnce >= CLOSED_AT_ONCE_LIMIT) throw failed;
     const pause = pauseAfter(failed, performance.now() - started);
     // A try that the deadline cut short knows less than the one before it.
-    if (deadline.aborted) throw over(o, attempts, before ?? failed);
+    if (signal.aborted) throw over(o, attempts, before ?? failed);
     if (performance.now() - started + pause >= o.deadlineMs) throw over(o, attempts, failed);
     before = failed;
-    await sleep(pause, undefined, { signal: o.signal }).catch(() => {});
+    await sleep(pause, o.signal).catch(() => {});
   }
 }
 

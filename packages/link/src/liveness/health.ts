@@ -2,8 +2,9 @@
 // Whether an agent answers at the end of a link: one grpc.Health/Check. The link is spent by it, since stream ids on a
 // connection only rise and the shim will begin at 1.
 import type { Duplex } from 'node:stream';
+import { codeOf, messageOf } from '@peerpod-tls/base';
 import { healthServiceName } from '@peerpod-tls/agent-protocol/wire';
-import { codeOf, LinkError, textOf } from '../errors.js';
+import { LinkError } from '../errors.js';
 import type { VerifiedPeer } from '../tls/verify-peer.js';
 import { closedWithoutAnswer } from '../tls/node-error.js';
 
@@ -65,7 +66,7 @@ function translated(
   if (code === 'ERR_TTRPC_STATUS') {
     const status = error instanceof Error && 'status' in error ? Number(error.status) : 0;
     if (status === 4) return silent(where, `within ${o.timeoutMs} ms`, error);
-    return new LinkError('ERR_LINK_AGENT_DOWN', `the agent behind ${where} is down: ${textOf(error)}`, {
+    return new LinkError('ERR_LINK_AGENT_DOWN', `the agent behind ${where} is down: ${messageOf(error)}`, {
       cause: error,
     });
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Why a link was lost, or could not be made again, as one word of a closed set: for a metric's label. Decides nothing.
-import { codeOf, type LinkErrorCode } from '../errors.js';
+import { codeOf } from '@peerpod-tls/base';
+import { type LinkErrorCode } from '../errors.js';
 
 /**
  * - `closed` the other side hung up, or its process ended · `reset` its kernel reset the connection

@@ -13,6 +13,8 @@ export interface TcpEntry {
   readonly retransmits: number;
   /** Probes (of a closed window, or keepalive) since it last answered one. */
   readonly probes: number;
+  /** Whether the other end has said that it sends no more. */
+  readonly parted: boolean;
 }
 
 export type Family = 'IPv4' | 'IPv6';
@@ -36,6 +38,8 @@ const LONGEST_LINE = 1_024;
 const CHUNK_BYTES = 64 * 1024;
 /** ESTABLISHED, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT, LAST_ACK, CLOSING: the states that have somebody to acknowledge. */
 const CONNECTED = new Set(['01', '04', '05', '08', '09', '0B']);
+/** CLOSE_WAIT, LAST_ACK, CLOSING. */
+const PARTED = new Set(['08', '09', '0B']);
 /** State, tx_queue:rx_queue, timer:expiry, retransmits, uid, probes; numbers before the uid are hexadecimal. */
 const REST =
   /^ ([\dA-F]{2}) ([\dA-F]{8}):[\dA-F]{8} [\dA-F]{2}:[\dA-F]{8,16} ([\dA-F]{8}) +\d+ +(\d{1,10}) /u;
@@ -121,6 +125,7 @@ export class TableScanner {
       unacknowledged: Number.parseInt(unacknowledged, 16),
       retransmits: Number.parseInt(retransmits ?? '', 16),
       probes: Number(probes),
+      parted: PARTED.has(state),
     });
   }
 }

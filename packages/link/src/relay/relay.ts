@@ -3,9 +3,10 @@
 // one that it shares. No frame passes through here: the streams' chunks go to a scanner each, from there to request-side.ts
 // and response-side.ts, and from those to the other stream.
 import type { Duplex } from 'node:stream';
+import { messageOf } from '@peerpod-tls/base';
 import { StatusCode } from '@peerpod-tls/ttrpc/relay';
 import type { Logger } from 'pino';
-import { isPermanent, LinkError, textOf } from '../errors.js';
+import { isPermanent, LinkError } from '../errors.js';
 import { lossCause } from '../liveness/loss.js';
 import type { VerifiedPeer } from '../tls/verify-peer.js';
 import { CallTable } from './call-table.js';
@@ -179,7 +180,7 @@ export class FrameRelay implements Relay {
     // A shim takes a closed connection for what it is, and a status on a call it would make again for something else.
     const failed = this.#answerLost(upstream, this.#canRedial);
     const open = this.#downstream.open;
-    const fields = { failed, open, error: error === null ? undefined : textOf(error) };
+    const fields = { failed, open, error: error === null ? undefined : messageOf(error) };
     this.#log.info(fields, stopped ? 'agent ended as it was told' : 'link lost');
     if (stopped) return this.close({ why: 'stopped' });
     if (this.#canRedial && !isPermanent(error)) return void this.#connect(failed, performance.now());
@@ -242,9 +243,9 @@ export class FrameRelay implements Relay {
       upstream = await this.#nextUpstream();
     } catch (error) {
       if (this.#ended !== null) return;
-      this.#log.warn({ error: textOf(error), upstreamName: this.#upstreamName }, 'upstream given up');
+      this.#log.warn({ error: messageOf(error), upstreamName: this.#upstreamName }, 'upstream given up');
       if (lostAt !== null) this.#observer.notRedialled?.(lossCause(error));
-      if (!this.#canRedial) this.#refuseParked(textOf(error));
+      if (!this.#canRedial) this.#refuseParked(messageOf(error));
       return this.close({
         why: 'upstream-lost',
         error: error instanceof Error ? error : new Error(String(error)),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One request frame through one rewrite: the frame to send on, or the status to answer with. No streams and no table.
+import { codeOf, messageOf } from '@peerpod-tls/base';
 import {
   encodeFrame,
   FrameType,
@@ -8,7 +9,6 @@ import {
   replaceRequestPayload,
   StatusCode,
 } from '@peerpod-tls/ttrpc/relay';
-import { codeOf, textOf } from '../errors.js';
 import type { Rewrite, RewriteContext, RewriteOutcome } from './types.js';
 
 export type RewrittenFrame =
@@ -55,12 +55,12 @@ function framed(frame: Buffer, envelope: Buffer, outcome: RewriteOutcome): Rewri
 function failed(error: unknown): RewrittenFrame {
   const code = codeOf(error);
   if (code === 'ERR_TTRPC_OVERSIZE')
-    return { t: 'answer', status: StatusCode.resourceExhausted, text: textOf(error) };
+    return { t: 'answer', status: StatusCode.resourceExhausted, text: messageOf(error) };
   if (code === 'ERR_TTRPC_BAD_REQUEST')
-    return { t: 'answer', status: StatusCode.invalidArgument, text: textOf(error) };
+    return { t: 'answer', status: StatusCode.invalidArgument, text: messageOf(error) };
   return {
     t: 'answer',
     status: StatusCode.internal,
-    text: `the request could not be rewritten: ${textOf(error)}`,
+    text: `the request could not be rewritten: ${messageOf(error)}`,
   };
 }

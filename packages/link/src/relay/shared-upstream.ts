@@ -2,9 +2,9 @@
 // One connection to the agent for all relays, held for as long as it lives: kata-agent removes its own socket when it
 // creates its sandbox, and whoever has no connection by then gets none any more. How it is opened is the caller's.
 import type { Duplex } from 'node:stream';
+import { messageOf } from '@peerpod-tls/base';
 import { abortable, Backoff, sleep } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
-import { textOf } from '../errors.js';
 import { lossCause } from '../liveness/loss.js';
 import { Adoption } from './adoption.js';
 import { CallTable } from './call-table.js';
@@ -101,7 +101,7 @@ export class SharedUpstream {
         else await sleep(pause.next(), signal);
       } catch (error) {
         if (signal.aborted) return;
-        this.#o.log.error({ error: textOf(error) }, 'upstream not opened');
+        this.#o.log.error({ error: messageOf(error) }, 'upstream not opened');
         await sleep(pause.next(), signal).catch(() => {});
       }
     }
@@ -130,7 +130,7 @@ export class SharedUpstream {
     });
     this.#upstream = null;
     this.#connected = this.#nextConnection();
-    const error = broken ?? textOf(upstream.failure() ?? 'it hung up');
+    const error = broken ?? messageOf(upstream.failure() ?? 'it hung up');
     const fields = { upstream: this.#o.name, error, cause: lossCause(upstream.failure()) };
     if (this.#agentEnd.near) this.#o.log.info(fields, 'agent connection ended, as it was told');
     else if (!signal.aborted) this.#o.log.warn(fields, 'agent connection lost');

@@ -2,8 +2,9 @@
 // Opens a relay's upstream, and opens it again within a budget of time. Knows nothing of frames or calls.
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
-import { isPermanent, LinkError, textOf } from '../errors.js';
+import { isPermanent, LinkError } from '../errors.js';
 import type { VerifiedPeer } from '../tls/verify-peer.js';
 import type { Backend } from './types.js';
 
@@ -57,7 +58,10 @@ export class UpstreamOpener {
       } catch (error) {
         const spent = performance.now() + this.#waitMs >= this.#until;
         if (this.#signal.aborted || isPermanent(error) || spent) throw error;
-        this.#log.debug({ error: textOf(error), waitMs: this.#waitMs }, 'upstream not opened, trying again');
+        this.#log.debug(
+          { error: messageOf(error), waitMs: this.#waitMs },
+          'upstream not opened, trying again',
+        );
       } finally {
         clearTimeout(timer);
       }

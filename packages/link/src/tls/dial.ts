@@ -2,8 +2,10 @@
 // One try to open a link: connect, handshake, verify. Retrying is dial-until-healthy.ts's and redial's business.
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { codeOf, messageOf } from '@peerpod-tls/base';
+import type { Refusal } from '@peerpod-tls/certs';
 import type { Logger } from 'pino';
-import { codeOf, LinkError } from '../errors.js';
+import { LinkError } from '../errors.js';
 import { acceptPlain, certificateWords, hostPort, verifyTls, type VerifiedPeer } from './verify-peer.js';
 import { linkErrorFrom } from './node-error.js';
 import { contextOf, type LinkSecurity } from './security.js';
@@ -74,7 +76,23 @@ function connected(o: DialOptions): Promise<Socket> {
   });
 }
 
-function handshaken(
+async function handshaken(
+  o: DialOptions,
+  raw: Socket,
+  security: LinkSecurity & { t: 'tls' },
+): Promise<VerifiedPeer> {
+  try {
+    return await handshake(o, raw, security);
+  } catch (error) {
+    raw.on('error', () => {}).destroy();
+    if (error instanceof LinkError) throw error;
+    // Our own side cannot begin: a certificate that OpenSSL takes into no context, for one.
+    const own = certificateWords(security.material().leaf);
+    throw new LinkError('ERR_LINK_OWN_MATERIAL', `no TLS with ${own}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+function handshake(
   o: DialOptions,
   raw: Socket,
   security: LinkSecurity & { t: 'tls' },
@@ -93,60 +111,66 @@ function handshaken(
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
     });
-    const done = (end: VerifiedPeer | LinkError): void => {
+    const end = (): void => {
       clearTimeout(timer);
       o.signal.removeEventListener('abort', onAbort);
       socket.off('secureConnect', onSecure).off('error', onError).off('end', onEnd).off('close', onEnd);
-      if (!(end instanceof LinkError)) return resolve(end);
+    };
+    const fail = (error: unknown): void => {
+      end();
       socket.on('error', () => {}).destroy();
-      raw.on('error', () => {}).destroy();
-      reject(end);
+      reject(error);
     };
     const onError = (error: unknown): void => {
       const ownCertificate = certificateWords(material.leaf);
-      done(linkErrorFrom(error, { remote, phase: 'handshake', ownCertificate }));
+      fail(linkErrorFrom(error, { remote, phase: 'handshake', ownCertificate }));
     };
     const onEnd = (): void => onError(Object.assign(new Error('end of stream'), { code: 'ERR_LINK_EOF' }));
     const onAbort = (): void =>
-      done(cancelled(o, 'took the connection, and did not finish the TLS handshake'));
-    const onSecure = (): void => {
-      const handshakeMs = Math.round((performance.now() - started) * 1000) / 1000;
-      const { serverName, log } = o;
-      const verification = verifyTls({
-        socket,
-        role: 'server',
-        material,
-        serverName,
-        handshakeMs,
-        log,
-      });
-      if (verification.t === 'peer') return done(verification.peer);
-      const { refusal } = verification;
-      done(
-        new LinkError(
-          refusal.rule === 'wrong-name' ? 'ERR_LINK_WRONG_NAME' : 'ERR_LINK_PEER_REFUSED',
-          `refused the server at ${remote}: ${refusal.text}`,
-          { refusal },
-        ),
+      fail(
+        cancelled(o, 'took the connection, and did not finish the TLS handshake', silenceHint(raw.bytesRead)),
       );
+    const onSecure = (): void => {
+      try {
+        const handshakeMs = Math.round((performance.now() - started) * 1000) / 1000;
+        const { serverName, log } = o;
+        const verification = verifyTls({ socket, role: 'server', material, serverName, handshakeMs, log });
+        if (verification.t === 'refused') return fail(refused(remote, verification.refusal));
+        end();
+        resolve(verification.peer);
+      } catch (error) {
+        fail(error);
+      }
     };
-    const timer = setTimeout(
-      () =>
-        done(
-          new LinkError('ERR_LINK_TIMEOUT', `${remote} did not finish the TLS handshake within ${waitMs} ms`),
-        ),
-      waitMs,
-    );
+    const timer = setTimeout(() => {
+      const what = `${remote} did not finish the TLS handshake within ${waitMs} ms`;
+      fail(new LinkError('ERR_LINK_TIMEOUT', what, { hint: silenceHint(raw.bytesRead) }));
+    }, waitMs);
     o.signal.addEventListener('abort', onAbort, { once: true });
     socket.once('secureConnect', onSecure).once('error', onError).once('end', onEnd).once('close', onEnd);
   });
 }
 
+function refused(remote: string, refusal: Refusal): LinkError {
+  return new LinkError(
+    refusal.rule === 'wrong-name' ? 'ERR_LINK_WRONG_NAME' : 'ERR_LINK_PEER_REFUSED',
+    `refused the server at ${remote}: ${refusal.text}`,
+    { refusal },
+  );
+}
+
+/** A plain forwarder takes the beginning of a handshake for that of a frame, and waits for the rest of it. */
+function silenceHint(bytesRead: number): string | undefined {
+  return bytesRead === 0
+    ? 'it said nothing at all: a forwarder without TLS does that. Is -disable-tls set on the other side?'
+    : undefined;
+}
+
 /** `missed` is what the other side failed to do until now. */
-function cancelled(o: DialOptions, missed: string): LinkError {
+function cancelled(o: DialOptions, missed: string, hint?: string): LinkError {
   const why = o.signal.reason;
   return codeOf(why) === '' && why instanceof Error && why.name === 'TimeoutError'
-    ? new LinkError('ERR_LINK_TIMEOUT', `${hostPort(o.host, o.port)} ${missed} in time`)
+    ? new LinkError('ERR_LINK_TIMEOUT', `${hostPort(o.host, o.port)} ${missed} in time`, { hint })
     : new LinkError('ERR_LINK_CLOSED', `the dial to ${hostPort(o.host, o.port)} was given up`, {
         cause: why,
       });

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one place where the error codes of Node's sockets and of OpenSSL become ours. No sockets here, and no decision
 // about certificates: those are made in tls/verify-peer.ts.
-import { codeOf, LinkError, textOf, type LinkErrorCode } from '../errors.js';
+import { codeOf, messageOf } from '@peerpod-tls/base';
+import { LinkError, type LinkErrorCode } from '../errors.js';
 
 /** What we were doing when the error came, for the words of it. */
 export interface ErrorScene {
@@ -102,9 +103,9 @@ export function linkErrorFrom(error: unknown, scene: ErrorScene): LinkError {
   if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS') || code === 'EPROTO')
     return make(
       scene.phase === 'open' ? 'ERR_LINK_CLOSED' : 'ERR_LINK_NOT_TLS',
-      `TLS with ${remote} failed: ${textOf(error)}`,
+      `TLS with ${remote} failed: ${messageOf(error)}`,
     );
-  return make('ERR_LINK_CLOSED', `the link to ${remote} ended: ${code === '' ? textOf(error) : code}`);
+  return make('ERR_LINK_CLOSED', `the link to ${remote} ended: ${code === '' ? messageOf(error) : code}`);
 }
 
 /**

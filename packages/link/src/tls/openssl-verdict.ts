@@ -13,6 +13,7 @@ import {
   type TlsRole,
 } from '@peerpod-tls/certs';
 import { clientFlight, clientHello, serverFlight } from './first-flight.js';
+import { handshakeVerdict, NO_VERDICT } from './node-internals.js';
 
 /** How long OpenSSL may take over a handful of certificates: it takes a millisecond. */
 const PATIENCE_MS = 5_000;
@@ -21,17 +22,13 @@ const PATIENCE_MS = 5_000;
 const SUITES = 'ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256';
 
 /**
- * The verdict of a handshake: null when good. Node offers it as `authorized` on sockets that its own server or `connect`
- * made; a server socket made by hand has it only on the handle. Should a later Node move it, every peer is refused, by
- * name, rather than one let in.
+ * The verdict of a handshake: null when good. Should a later Node move it, every peer is refused, by name, rather than
+ * one let in.
  */
 export function verdictOf(socket: TLSSocket): OpensslRefusal | null {
-  const handle: unknown = Reflect.get(socket, 'ssl');
-  const verifyError: unknown =
-    typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'verifyError') : undefined;
-  if (typeof verifyError !== 'function') return { code: '', text: 'this Node.js does not tell its verdict' };
-  const verdict: unknown = Reflect.apply(verifyError, handle, []);
-  return verdict === null || verdict === undefined ? null : refusalFrom(verdict);
+  const verdict = handshakeVerdict(socket);
+  if (verdict === NO_VERDICT) return { code: '', text: 'this Node.js does not tell its verdict' };
+  return verdict === null ? null : refusalFrom(verdict);
 }
 
 const refusalFrom = (error: unknown): OpensslRefusal => ({ code: codeOf(error), text: messageOf(error) });

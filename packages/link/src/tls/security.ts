@@ -2,8 +2,9 @@
 // How a link is secured: what a caller asks for, and the OpenSSL context made from it. No sockets, and no verification of
 // a peer: see verify.ts.
 import { constants } from 'node:crypto';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
 import type { TlsMaterial, TlsProfile } from '@peerpod-tls/certs';
+import { sendNoTickets } from './node-internals.js';
 
 /** What secures a dialled link. `material` is asked for each connection, so a reload is a swap behind it. */
 export type LinkSecurity =
@@ -51,7 +52,7 @@ export function contextOf(material: TlsMaterial, profile: TlsProfile): SecureCon
 }
 
 function makeContext(material: TlsMaterial, profile: TlsProfile): SecureContext {
-  return createSecureContext({
+  const options: SecureContextOptions = {
     cert: material.chainPem,
     key: material.keyPem,
     // An empty list would mean Node's public roots. Without anchors (the loud flag only) the list is our own
@@ -65,8 +66,13 @@ function makeContext(material: TlsMaterial, profile: TlsProfile): SecureContext 
     ciphers: `${TLS13_SUITES}:${profile.ciphers ?? TLS12_SUITES}`,
     honorCipherOrder: true,
     ecdhCurve: 'X25519:P-256:P-384',
-    // A resumed session outlives the certificate it was made with: no tickets. (The stateful sessions OpenSSL falls
-    // back to have no store here, so none is ever found again.) Renegotiation would verify nobody anew: refused.
-    secureOptions: constants.SSL_OP_NO_TICKET | NO_RENEGOTIATION,
-  });
+    // Renegotiation would verify nobody anew: refused.
+    secureOptions: NO_RENEGOTIATION,
+  };
+  const context = createSecureContext(options);
+  // A resumed session outlives the certificate it was made with: no tickets. OpenSSL's option is second best: under
+  // TLS 1.3 it makes tickets of sessions that are kept, of which none is ever found again, because nobody keeps them.
+  return sendNoTickets(context)
+    ? context
+    : createSecureContext({ ...options, secureOptions: NO_RENEGOTIATION | constants.SSL_OP_NO_TICKET });
 }

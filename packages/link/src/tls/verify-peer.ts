@@ -4,6 +4,7 @@
 import { Socket, isIP } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { X509Certificate } from 'node:crypto';
+import { atDate } from '@peerpod-tls/base';
 import {
   describeCertificate,
   fingerprintOf,
@@ -14,8 +15,7 @@ import {
 import type { Logger } from 'pino';
 import { linkErrorFrom } from './node-error.js';
 import { LinkError } from '../errors.js';
-import { atDate } from '../expiry.js';
-import { endWhenStalled } from '../liveness/stall.js';
+import { endWhenGone } from '../liveness/link-watch.js';
 import { verdictOf } from './openssl-verdict.js';
 import { readCertificates, type SeenCertificate } from './reading.js';
 
@@ -164,7 +164,7 @@ function mint(socket: Socket, peer: PeerInfo, material: TlsMaterial | null, log:
       if (Date.now() >= expiresAt.getTime() - EXPIRY_SKEW_MS) onError(expired());
     });
   }
-  endWhenStalled(socket, peer.remote, log, onError);
+  endWhenGone(socket, peer.remote, log, onError);
   return {
     [verified]: true,
     socket,

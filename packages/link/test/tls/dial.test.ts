@@ -208,7 +208,7 @@ t.test('the dial loop waits for a listener that comes late', async t => {
   t.match(errors, [{ code: 'ERR_LINK_CLOSED_PORT' }]);
 });
 
-t.test('a relay refuses a network socket that nobody judged', async t => {
+t.test('a relay refuses a network socket that nobody verified', async t => {
   const server = createServer(socket => {
     t.teardown(() => socket.destroy());
   });
@@ -216,7 +216,7 @@ t.test('a relay refuses a network socket that nobody judged', async t => {
   await once(socket, 'connect');
   t.teardown(() => socket.destroy());
   const options = { openUpstream: async () => socket, rewrites: [], redial: null, log: silentLog };
-  t.throws(() => startRelay({ downstream: socket, ...options }), { code: 'ERR_LINK_UNJUDGED' });
+  t.throws(() => startRelay({ downstream: socket, ...options }), { code: 'ERR_LINK_UNVERIFIED' });
 });
 
 t.test('OpenSSL alerts and Node codes have one translation each', async t => {

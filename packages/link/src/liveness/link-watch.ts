@@ -1,20 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// Notices a link whose network swallows packets. Nothing resets such a connection: once a byte was sent the kernel asks
-// no keepalive any more, and retransmits for a quarter of an hour (tcp_retries2) while calls hang. Node has neither
-// TCP_USER_TIMEOUT (RFC 5482) nor TCP_INFO, so the kernel's table of sockets is looked at, and only while some link has
-// sent and heard nothing since. A peer whose kernel acknowledges is never cut, however long its process is silent.
-import { Socket } from 'node:net';
+// Notices a link whose other end is gone though nothing says so. Where the network swallows packets nothing resets a
+// connection: once a byte was sent the kernel asks no keepalive any more, and retransmits for a quarter of an hour
+// (tcp_retries2) while calls hang. And a socket that is not being read, because the agent does not read, shows neither an
+// end nor a reset. Node has neither TCP_USER_TIMEOUT (RFC 5482) nor TCP_INFO, so the kernel's table of sockets is looked
+// at, once for all links, and only while some link has sent and heard nothing since, or is not read. A peer whose kernel
+// acknowledges is never cut, however long its process is silent.
+import type { Socket } from 'node:net';
+import { codeOf } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
-import { codeOf, LinkError } from '../errors.js';
-import { lookUp, tableKey, TABLES, type Family, type TcpEntry } from './tcp-table.js';
+import { LinkError } from '../errors.js';
+import { socketBelow } from '../tls/node-internals.js';
+import { isStalled, partedBy, partingAfter, silenceAfter, type Parting, type Silence } from './silence.js';
+import { lookUp, tableKey, TABLES, type Family, type TableKey, type TcpEntry } from './tcp-table.js';
 
-export interface StallTiming {
+export interface WatchTiming {
   /**
    * How long the other end's kernel may acknowledge nothing, in milliseconds. Default 15 000, as long as an idle link
    * waits for its first keepalive. Retransmissions come at doubling intervals, so a network that is back within half of
    * this always heals the connection itself; and with the 20 s of a redial after it, a wait outlives 35 s without network.
    */
   readonly stallMs: number;
+  /**
+   * How long the other end of a link may have ended its side while nobody reads, in milliseconds. Default 15 000: what it
+   * said before is read within that, or nobody waits for the answers any more.
+   */
+  readonly heldMs: number;
   /** Between two rounds over the links, in milliseconds. Default 1 000; a stall is noticed up to three of them late. */
   readonly tickMs: number;
 }
@@ -27,56 +37,30 @@ const REST_FACTOR = 50;
 /** The table is not there for us, today or ever: no Linux, or a sandbox that hides it. */
 const HIDDEN = new Set(['ENOENT', 'EACCES', 'EPERM', 'ENOTDIR']);
 
-/** How long a socket has been without acknowledgement, as far as looks at the table have shown. */
-export interface Silence {
-  readonly ms: number;
-  /** When it was looked at last, by `performance.now()`. */
-  readonly at: number;
-  /** Vain tries of the kernel at the first look and at the last. */
-  readonly firstTries: number;
-  readonly retransmits: number;
-  readonly probes: number;
-}
+/** How the other end was found to be gone: by `ms` of silence, or with nobody reading what it left. */
+export type Loss = { readonly t: 'stalled'; readonly ms: number } | { readonly t: 'reset' | 'ended' };
 
 interface Watched {
   readonly socket: Socket;
-  readonly onStall: (ms: number) => void;
+  /** Asked for while it stands: a socket that was reset has no addresses any more. */
+  readonly place: TableKey;
+  readonly onLoss: (loss: Loss) => void;
   /** As of the last round. */
   bytesRead: number;
   /** `bytesWritten` up to which everything is known to be acknowledged; -1 before the first look, for the handshake. */
   settled: number;
   silence: Silence | null;
+  parting: Parting | null;
 }
 
-/**
- * What a look adds to what was known; null when the other end has acknowledged, or owes nothing. The kernel counts its
- * tries from the last acknowledgement on and doubles the time between them, so a count that did not fall between two
- * looks was not begun anew. `longestMs` is what a pause between looks may count for: a machine that was suspended
- * has not been listening.
- */
-export function silenceAfter(
-  before: Silence | null,
-  { unacknowledged, retransmits, probes }: TcpEntry,
-  at: number,
-  longestMs: number,
-): Silence | null {
-  if (unacknowledged === 0 || retransmits + probes === 0) return null;
-  if (before === null || retransmits < before.retransmits || probes < before.probes)
-    return { ms: 0, at, firstTries: retransmits + probes, retransmits, probes };
-  return { ...before, ms: before.ms + Math.min(at - before.at, longestMs), at, retransmits, probes };
-}
-
-/**
- * Whether that is enough to give the link up. The tries must have become more while we looked: against a window that a
- * living peer closed late the count stays where it was.
- */
-export function isStalled(silence: Silence, stallMs: number): boolean {
-  return silence.ms >= stallMs && silence.retransmits + silence.probes > silence.firstTries;
+/** Nobody reads from it: what its other end does is not told. */
+function isHeld({ readableFlowing, readableEnded }: Socket): boolean {
+  return readableFlowing !== true && !readableEnded;
 }
 
 /** Watches all links of a process with one timer, which runs while there is a link and holds no process alive. */
-export class StallWatch {
-  readonly #timing: StallTiming;
+export class LinkWatch {
+  readonly #timing: WatchTiming;
   readonly #tables: Readonly<Record<Family, string>>;
   readonly #links = new Set<Watched>();
   #timer: NodeJS.Timeout | null = null;
@@ -86,17 +70,18 @@ export class StallWatch {
   #notBefore = 0;
   #pauseMs: number;
 
-  constructor(timing: StallTiming = { stallMs: 15_000, tickMs: 1_000 }, tables = TABLES) {
+  constructor(timing: WatchTiming = { stallMs: 15_000, heldMs: 15_000, tickMs: 1_000 }, tables = TABLES) {
     this.#timing = timing;
     this.#tables = tables;
     this.#pauseMs = timing.tickMs;
   }
 
-  /** Calls `onStall` once, with the milliseconds of silence seen, should the network to the other end be gone. */
-  add(socket: Socket, log: Logger, onStall: (ms: number) => void): void {
-    if (this.#hidden || socket.destroyed || socket.remoteFamily === undefined) return;
+  /** Calls `onLoss` once, should the other end, or the network to it, be gone without a word. */
+  add(socket: Socket, log: Logger, onLoss: (loss: Loss) => void): void {
+    const place = this.#hidden || socket.destroyed ? null : tableKey(socket);
+    if (place === null) return;
     const { bytesRead } = socket;
-    const link = { socket, onStall, bytesRead, settled: -1, silence: null };
+    const link: Watched = { socket, place, onLoss, bytesRead, settled: -1, silence: null, parting: null };
     this.#links.add(link);
     socket.once('close', () => this.#forget(link));
     this.#timer ??= setInterval(() => this.#round(log), this.#timing.tickMs).unref();
@@ -119,7 +104,9 @@ export class StallWatch {
       if (bytesRead !== link.bytesRead) {
         link.bytesRead = bytesRead;
         link.silence = null;
-      } else if (link.socket.bytesWritten !== link.settled) suspects.push(link);
+        link.parting = null;
+      } else if (link.socket.bytesWritten !== link.settled || isHeld(link.socket)) suspects.push(link);
+      else link.parting = null;
     }
     if (suspects.length === 0 || this.#looking || performance.now() < this.#notBefore) return;
     this.#looking = true;
@@ -142,18 +129,18 @@ export class StallWatch {
       IPv6: new Map(),
     };
     for (const link of suspects) {
-      const place = tableKey(link.socket);
       // What waits in this process is not in the kernel's count.
       const written = link.socket.writableLength === 0 ? link.socket.bytesWritten : -1;
-      if (place !== null) byKey[place.family].set(place.key, { link, written });
+      byKey[link.place.family].set(link.place.key, { link, written });
     }
     for (const family of ['IPv4', 'IPv6'] as const) {
       const links = byKey[family];
       if (links.size === 0) continue;
       const found = await lookUp(this.#tables[family], family, new Set(links.keys()));
-      for (const [key, entry] of found) {
-        const seen = links.get(key);
-        if (seen !== undefined) this.#weigh(seen.link, seen.written, entry);
+      for (const [key, { link, written }] of links) {
+        const entry = found.get(key);
+        if (entry !== undefined) this.#weigh(link, written, entry);
+        if (isHeld(link.socket)) this.#weighParting(link, entry);
       }
     }
     const now = performance.now();
@@ -168,31 +155,61 @@ export class StallWatch {
     link.silence = silenceAfter(link.silence, entry, performance.now(), this.#pauseMs);
     if (link.silence === null || !isStalled(link.silence, this.#timing.stallMs)) return;
     this.#forget(link);
-    link.onStall(link.silence.ms);
+    link.onLoss({ t: 'stalled', ms: link.silence.ms });
+  }
+
+  #weighParting(link: Watched, entry: TcpEntry | undefined): void {
+    // Forgotten meanwhile, by the other rule or because it was closed.
+    if (!this.#links.has(link) || link.socket.destroyed) return;
+    link.parting = partingAfter(link.parting, entry, performance.now(), this.#pauseMs);
+    const how = link.parting === null ? null : partedBy(link.parting, this.#timing.heldMs);
+    if (how === null) return;
+    this.#forget(link);
+    link.onLoss({ t: how });
   }
 }
 
-const links = new StallWatch();
+const links = new LinkWatch();
 
 /**
- * Ends this socket with ERR_LINK_STALLED when its network is gone. Does nothing where the kernel keeps no such table.
+ * Ends this socket when its other end is gone without a word: with ERR_LINK_STALLED when its network is, else with
+ * ERR_LINK_CLOSED. Does nothing where the kernel keeps no such table.
  * @param onError is told before anything else hears of it: below TLS, the close of a reset comes before its error
  */
-export function endWhenStalled(
+export function endWhenGone(
   socket: Socket,
   remote: string,
   log: Logger,
   onError: (error: LinkError) => void,
   watch = links,
 ): void {
-  watch.add(socket, log, ms => {
-    const seconds = Math.round(ms / 1000);
-    log.warn({ remote, seconds }, 'link closed because its network swallows packets');
-    const error = new LinkError('ERR_LINK_STALLED', `${remote} has acknowledged nothing for ${seconds} s`, {
-      hint: 'see that its machine runs, and the network between',
-    });
+  watch.add(socket, log, loss => {
+    const error = errorOf(loss, remote);
+    if (loss.t === 'stalled')
+      log.warn(
+        { remote, seconds: Math.round(loss.ms / 1000) },
+        'link closed because its network swallows packets',
+      );
+    else log.warn({ remote, how: loss.t }, 'link closed because its other end is gone and nobody reads it');
     onError(error);
     reset(socket, error);
+  });
+}
+
+function errorOf(loss: Loss, remote: string): LinkError {
+  if (loss.t === 'stalled') {
+    const seconds = Math.round(loss.ms / 1000);
+    return new LinkError('ERR_LINK_STALLED', `${remote} has acknowledged nothing for ${seconds} s`, {
+      hint: 'see that its machine runs, and the network between',
+    });
+  }
+  const hint = 'see whether the agent still reads';
+  if (loss.t === 'ended')
+    return new LinkError('ERR_LINK_CLOSED', `${remote} ended the link while nobody read from it`, { hint });
+  const cause = Object.assign(new Error('reset by its other end'), { code: 'ECONNRESET' });
+  return new LinkError('ERR_LINK_CLOSED', `${remote} reset the link while nobody read from it`, {
+    hint,
+    cause,
   });
 }
 
@@ -201,9 +218,7 @@ export function endWhenStalled(
  * that was answered Unavailable long ago could reach the agent once the network is back.
  */
 function reset(socket: Socket, error: LinkError): void {
-  // The TCP socket below a TLS one, which itself cannot be reset; Node has no public name for it.
-  const below: unknown = Reflect.get(socket, '_parent');
-  const raw = below instanceof Socket ? below : socket;
+  const raw = socketBelow(socket);
   raw.on('error', () => {});
   raw.resetAndDestroy();
   socket.destroy(error);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is taken for a lost network and what is not: the rule as a table, and the watch over real sockets, with a table
 // of the test's own in place of the kernel's. Real networks that swallow packets are in test/system/blackhole.
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { renameSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,13 +13,9 @@ import t, { type Test } from 'tap';
 import type { LinkError } from '../../src/errors.js';
 import type { VerifiedPeer } from '../../src/tls/verify-peer.js';
 import { startRelay } from '../../src/relay/relay.js';
-import {
-  endWhenStalled,
-  isStalled,
-  silenceAfter,
-  StallWatch,
-  type Silence,
-} from '../../src/liveness/stall.js';
+import { endWhenGone, LinkWatch } from '../../src/liveness/link-watch.js';
+import { lossCause } from '../../src/liveness/loss.js';
+import { isStalled, silenceAfter, type Silence } from '../../src/liveness/silence.js';
 import { tableKey, type TcpEntry } from '../../src/liveness/tcp-table.js';
 import { streamPair } from '../support/frames.js';
 import { dial, listen, makeWorld, recordingLog, silentLog } from '../support/tls.js';
@@ -26,6 +24,7 @@ const entry = (retransmits: number, probes = 0, unacknowledged = 100): TcpEntry 
   unacknowledged,
   retransmits,
   probes,
+  parted: false,
 });
 
 /** Looks one after another, each with its time in seconds. */
@@ -85,12 +84,12 @@ t.test('whoever acknowledges something every few seconds is never given up', asy
   t.doesNotThrow(() => fc.assert(property, { numRuns: 300 }));
 });
 
-const TIMING = { stallMs: 200, tickMs: 20 };
+const TIMING = { stallMs: 200, heldMs: 200, tickMs: 20 };
 
 interface Scene {
   readonly near: Socket;
   readonly far: Socket;
-  readonly watch: StallWatch;
+  readonly watch: LinkWatch;
   /** Puts this entry of `near` into the table. */
   readonly tell: (entry: TcpEntry) => void;
 }
@@ -106,7 +105,7 @@ function tableOf(t: Test, socket: Socket): Pick<Scene, 'watch' | 'tell'> {
     renameSync(`${table}.new`, table);
   };
   tell(entry(0, 0, 0));
-  return { watch: new StallWatch(TIMING, { IPv4: table, IPv6: table }), tell };
+  return { watch: new LinkWatch(TIMING, { IPv4: table, IPv6: table }), tell };
 }
 
 async function scene(t: Test): Promise<Scene> {
@@ -141,8 +140,8 @@ t.test('a socket whose bytes nobody acknowledges is reported, once', async t => 
   const s = await scene(t);
   const told: number[] = [];
   const stalled = new Promise<void>(resolve => {
-    s.watch.add(s.near, silentLog, ms => {
-      told.push(ms);
+    s.watch.add(s.near, silentLog, loss => {
+      told.push(loss.t === 'stalled' ? loss.ms : -1);
       resolve();
     });
   });
@@ -200,7 +199,7 @@ t.test('a socket that is gone is forgotten', async t => {
 t.test('where the table is hidden, that is said once, at debug, and nothing is watched', async t => {
   const s = await scene(t);
   const hidden = join(t.testdir(), 'nowhere');
-  const watch = new StallWatch(TIMING, { IPv4: hidden, IPv6: hidden });
+  const watch = new LinkWatch(TIMING, { IPv4: hidden, IPv6: hidden });
   const { log, lines } = recordingLog();
   watch.add(s.near, log, () => t.fail('reported'));
   while (lines.length === 0) await sleep(5);
@@ -232,12 +231,107 @@ for (const end of ['downstream', 'upstream'] as const) {
     link.socket.write('a call that was never delivered');
     const table = tableOf(t, link.socket);
     const told = new Promise<LinkError>(resolve =>
-      endWhenStalled(link.socket, link.peer.remote, silentLog, resolve, table.watch),
+      endWhenGone(link.socket, link.peer.remote, silentLog, resolve, table.watch),
     );
     await tries(table, told);
     t.match(await relay.closed, { why: end === 'downstream' ? 'downstream-closed' : 'upstream-lost' });
   });
 }
+
+/** Resets a TCP connection at once; Node's own way sends an orderly end before. */
+function resetNow(socket: Socket): void {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  if (typeof handle !== 'object' || handle === null) throw new Error('internal error: no TCP handle');
+  const reset: unknown = Reflect.get(handle, 'reset');
+  if (typeof reset !== 'function') throw new Error('internal error: this Node.js cannot reset a handle');
+  Reflect.apply(reset, handle, [() => socket.destroy()]);
+}
+
+const noKernelTable = !existsSync('/proc/self/net/tcp') && 'needs the table of sockets of Linux';
+
+/** A listener's end that nobody reads from, watched in the kernel's own table, with so many bytes sent to it. */
+async function heldLink(t: Test, bytes: number) {
+  const server = createServer({ allowHalfOpen: true });
+  t.teardown(() => server.close());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const accepted = once(server, 'connection');
+  const far = connect(address !== null && typeof address === 'object' ? address.port : 0, '127.0.0.1');
+  const [near]: Socket[] = await accepted;
+  if (near === undefined) throw new Error('no connection');
+  t.teardown(() => near.destroy());
+  t.teardown(() => far.destroy());
+  far.on('error', () => {});
+  near.pause().read(0);
+  far.write(Buffer.alloc(bytes));
+  while (near.readableLength === 0) await sleep(5);
+  const { log, lines } = recordingLog();
+  const watch = new LinkWatch(TIMING);
+  const lost = new Promise<LinkError>(resolve => endWhenGone(near, 'shim:1', log, resolve, watch));
+  return { near, far, lines, lost };
+}
+
+t.test(
+  'a link with half a header that nobody reads is let go when its client ended',
+  { skip: noKernelTable },
+  async t => {
+    const { near, far, lines, lost } = await heldLink(t, 5);
+    await sleep(2 * TIMING.heldMs);
+    t.notOk(near.destroyed, 'a client that waits is left alone');
+    far.destroy();
+    t.match(await lost, { code: 'ERR_LINK_CLOSED', message: /while nobody read from it/, permanent: false });
+    t.ok(near.destroyed);
+    t.match(lines, [{ level: 40, msg: 'link closed because its other end is gone and nobody reads it' }]);
+  },
+);
+
+t.test('a link that nobody reads and whose client was reset is a reset', { skip: noKernelTable }, async t => {
+  const { far, lost } = await heldLink(t, 3 * 1024 * 1024);
+  resetNow(far);
+  t.equal(lossCause(await lost), 'reset');
+});
+
+t.test(
+  'a client that said its last word is left alone while it is read',
+  { skip: noKernelTable },
+  async t => {
+    const { near, far, lost } = await heldLink(t, 5);
+    void lost.then(() => t.fail('given up'));
+    near.resume();
+    far.end();
+    await once(near, 'end');
+    await sleep(3 * TIMING.heldMs);
+    t.notOk(near.destroyed, 'answers may still go to it');
+    near.destroy();
+  },
+);
+
+t.test('a look that was dear is followed by a rest', async t => {
+  const s = await scene(t);
+  const fifo = join(t.testdir(), 'tcp');
+  execFileSync('mkfifo', [fifo]);
+  const watch = new LinkWatch({ stallMs: 60_000, heldMs: 60_000, tickMs: 10 }, { IPv4: fifo, IPv6: fifo });
+  watch.add(s.near, silentLog, () => t.fail('reported'));
+  // Each look opens the table and reads to its end; whoever writes it takes a tenth of a second.
+  let looks = 0;
+  const serve = async (): Promise<void> => {
+    const table = await open(fifo, 'w');
+    looks += 1;
+    await sleep(100);
+    await table.close();
+  };
+  await serve();
+  // Until the reader of that one has closed it too.
+  await sleep(50);
+  const second = serve();
+  await sleep(1_000);
+  t.equal(looks, 1, 'none within the rest of five seconds');
+  // Nobody waits for the reader that does not come.
+  const reader = await open(fifo, 'r');
+  await second;
+  await reader.close();
+});
 
 t.test('a link is reset, and its error is known before its close', async t => {
   const world = await makeWorld();
@@ -261,7 +355,7 @@ t.test('a link is reset, and its error is known before its close', async t => {
       t.strictSame(events, [], 'nobody has heard of it yet');
       resolve(error);
     };
-    endWhenStalled(near.socket, near.peer.remote, log, onError, table.watch);
+    endWhenGone(near.socket, near.peer.remote, log, onError, table.watch);
   });
   await tries(table, told);
   t.match(await told, { code: 'ERR_LINK_STALLED', permanent: false, message: /^127\.0\.0\.1:\d+ has ack/ });

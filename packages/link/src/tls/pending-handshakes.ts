@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connections whose handshake is not done: each has a deadline, all together a cap, and none of them can throw into the
+// process. Knows nothing of links that stand.
+import type { X509Certificate } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { codeOf, messageOf } from '@peerpod-tls/base';
+import { explainRefusal, type Refusal } from '@peerpod-tls/certs';
+import type { Logger } from 'pino';
+import { classifyHello } from './hello.js';
+import { linkErrorFrom } from './node-error.js';
+import type { PeerRefusal, PeerRefusalRule } from './refusal-log.js';
+import { contextOf, type ListenSecurity } from './security.js';
+import { certificateWords, verifyTls, type VerifiedPeer } from './verify-peer.js';
+
+export interface PendingHandshakeOptions {
+  readonly security: Exclude<ListenSecurity, { t: 'plain' }>;
+  /** From accept to the end of the handshake, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Beyond so many the oldest gives way, those that said nothing first. */
+  readonly max: number;
+  readonly log: Logger;
+  /** Why a verified client may not come in all the same, in one sentence, or null. */
+  admit(leaf: X509Certificate): string | null;
+  onVerified(peer: VerifiedPeer, address: string): void;
+  onRefused(refusal: PeerRefusal): void;
+}
+
+interface Pending {
+  readonly raw: Socket;
+  readonly remote: string;
+  readonly address: string;
+  readonly timer: NodeJS.Timeout;
+  tls: TLSSocket | null;
+}
+
+/** How long a refused peer may take to read the end, in milliseconds. */
+const LINGER_MS = 1_000;
+
+export class PendingHandshakes {
+  readonly #o: PendingHandshakeOptions;
+  /** Oldest first. Silent ones have not sent a byte; the others are in their handshake. */
+  readonly #silent = new Set<Pending>();
+  readonly #speaking = new Set<Pending>();
+
+  constructor(options: PendingHandshakeOptions) {
+    this.#o = options;
+  }
+
+  /** Takes a connection over until it is verified or refused. */
+  add(raw: Socket, remote: string, address: string): void {
+    if (this.#silent.size + this.#speaking.size >= this.#o.max) this.#evictOldest();
+    const timer = setTimeout(() => this.#onTimeout(pending), this.#o.timeoutMs);
+    const pending: Pending = { raw, remote, address, timer, tls: null };
+    this.#silent.add(pending);
+    raw.on('error', () => {});
+    raw.once('close', () => this.#onGone(pending));
+    // Until the first byte a connection costs a socket and a timer, no TLS state.
+    raw.once('readable', () => this.#safely(pending, () => this.#onFirstBytes(pending)));
+  }
+
+  /** Drops them all. */
+  clear(): void {
+    for (const pending of [...this.#silent, ...this.#speaking]) this.#drop(pending);
+  }
+
+  /** A connection is never worth the process: what goes wrong with it by our own doing is its refusal. */
+  #safely(pending: Pending, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      const { security, log } = this.#o;
+      const own = certificateWords(security.material().leaf);
+      log.error({ remote: pending.remote, error: messageOf(error), own }, 'handshake failed on this side');
+      this.#refuse(
+        pending,
+        'handshake-failed',
+        `this side cannot do the handshake with ${own}: ${messageOf(error)}`,
+      );
+    }
+  }
+
+  #onFirstBytes(pending: Pending): void {
+    const { raw, remote } = pending;
+    if (!this.#silent.delete(pending)) return;
+    this.#speaking.add(pending);
+    const head: unknown = raw.read();
+    if (!Buffer.isBuffer(head)) return this.#onGone(pending);
+    const hello = classifyHello(head);
+    if (hello !== null) return this.#refuse(pending, hello.rule, hello.text);
+    raw.unshift(head);
+    const { security } = this.#o;
+    const started = performance.now();
+    const material = security.material();
+    const requestCert = security.t === 'tls';
+    // Not through tls.Server: it forgets why it rejected a certificate, and ignores allowPartialTrustChain. With
+    // rejectUnauthorized a peer without any certificate is told so by a TLS alert; others are verified afterwards.
+    const socket = new TLSSocket(raw, {
+      isServer: true,
+      secureContext: contextOf(material, security.profile),
+      requestCert,
+      rejectUnauthorized: requestCert,
+    });
+    pending.tls = socket;
+    const onError = (error: unknown): void => {
+      if (!this.#speaking.has(pending)) return;
+      const code = codeOf(error);
+      if (code.includes('PEER_DID_NOT_RETURN_A_CERTIFICATE')) {
+        return this.#refuseCertificate(pending, explainRefusal(null, [], material.anchors, 'client', {}));
+      }
+      if (code === 'ECONNRESET' || code === 'EPIPE')
+        return this.#refuse(pending, 'hung-up', 'it hung up during the handshake');
+      const ownCertificate = certificateWords(material.leaf);
+      const ours = linkErrorFrom(error, { remote, phase: 'handshake', ownCertificate });
+      const rule = ours.code === 'ERR_LINK_TLS_REFUSED' ? 'refused-by-peer' : 'handshake-failed';
+      this.#refuse(pending, rule, ours.message);
+    };
+    socket.on('error', onError);
+    socket.on('_tlsError', onError);
+    const onSecure = (): void => {
+      if (!this.#speaking.has(pending)) return;
+      const verification = verifyTls({
+        socket,
+        role: 'client',
+        material,
+        anyClient: !requestCert,
+        handshakeMs: Math.round((performance.now() - started) * 1000) / 1000,
+        log: this.#o.log,
+      });
+      if (verification.t === 'refused') return this.#refuseCertificate(pending, verification.refusal);
+      const leaf = requestCert ? socket.getPeerX509Certificate() : undefined;
+      const unwelcome = leaf === undefined ? null : this.#o.admit(leaf);
+      if (unwelcome !== null) {
+        this.#part(pending);
+        return this.#o.onRefused({ remote, rule: 'not-named', text: unwelcome, refusal: null });
+      }
+      this.#settle(pending);
+      socket.off('error', onError).off('_tlsError', onError);
+      this.#o.onVerified(verification.peer, pending.address);
+    };
+    socket.once('secure', () => this.#safely(pending, onSecure));
+  }
+
+  #refuseCertificate(pending: Pending, refusal: Refusal | null): void {
+    const { remote } = pending;
+    this.#part(pending);
+    this.#o.onRefused({
+      remote,
+      rule: refusal?.rule ?? 'no-certificate',
+      text: refusal?.text ?? 'the peer presented no certificate',
+      refusal,
+    });
+  }
+
+  #refuse(pending: Pending, rule: PeerRefusalRule, text: string): void {
+    this.#drop(pending);
+    this.#o.onRefused({ remote: pending.remote, rule, text, refusal: null });
+  }
+
+  #onTimeout(pending: Pending): void {
+    const silent = this.#silent.has(pending);
+    const what = silent ? 'it said nothing' : 'its handshake was not done';
+    this.#refuse(pending, silent ? 'silent' : 'slow-handshake', `${what} within ${this.#o.timeoutMs} ms`);
+  }
+
+  #onGone(pending: Pending): void {
+    if (!this.#silent.has(pending) && !this.#speaking.has(pending)) return;
+    this.#refuse(pending, 'hung-up', 'it hung up before the handshake was done');
+  }
+
+  #evictOldest(): void {
+    const [oldest] = this.#silent.size > 0 ? this.#silent : this.#speaking;
+    if (oldest === undefined) return;
+    this.#refuse(
+      oldest,
+      'too-many-handshakes',
+      `more than ${this.#o.max} handshakes at once, and it was the oldest`,
+    );
+  }
+
+  /** Ends a refused connection so that its peer reads a clean end instead of a reset, where it still listens. */
+  #part(pending: Pending): void {
+    this.#settle(pending);
+    const { tls, raw } = pending;
+    if (tls === null) raw.destroy();
+    else {
+      tls.destroySoon();
+      const timer = setTimeout(() => raw.destroy(), LINGER_MS);
+      raw.once('close', () => clearTimeout(timer));
+    }
+  }
+
+  #drop(pending: Pending): void {
+    this.#settle(pending);
+    pending.tls?.destroy();
+    pending.raw.destroy();
+  }
+
+  #settle(pending: Pending): void {
+    clearTimeout(pending.timer);
+    this.#silent.delete(pending);
+    this.#speaking.delete(pending);
+  }
+}
