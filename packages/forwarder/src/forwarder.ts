@@ -17,6 +17,8 @@ import type { LiveServing } from './live-serving.js';
 import type { ForwarderOptions, ListenAddress } from './options.js';
 
 export interface Forwarder {
+  /** Says on each line whose forwarder this is: sandbox and pod, as far as the adaptor told. */
+  readonly log: Logger;
   /** The address actually bound. */
   readonly address: ListenAddress;
   /** Links open now. */
@@ -52,8 +54,11 @@ export async function startForwarder(
 ): Promise<Forwarder> {
   await checkAgentSocket(options.agentSocket);
   const counters = context.counters ?? new Counters();
-  const serving = await openServing(options, context.log, ok => counters.reloaded(ok));
-  const running = new RunningForwarder(options, context.log, counters, serving);
+  const serving = await openServing(options, {
+    log: context.log,
+    onReload: ok => counters.reloaded(ok),
+  });
+  const running = new RunningForwarder(options, counters, serving);
   try {
     await running.listen();
   } catch (error) {
@@ -65,7 +70,7 @@ export async function startForwarder(
 
 class RunningForwarder implements Forwarder {
   readonly #options: ForwarderOptions;
-  readonly #log: Logger;
+  readonly log: Logger;
   readonly #counters: Counters;
   readonly #socket: AgentSocket;
   readonly #agent: SharedUpstream;
@@ -73,10 +78,11 @@ class RunningForwarder implements Forwarder {
   readonly #serving: LiveServing;
   #listener: LinkListener | null = null;
 
-  constructor(options: ForwarderOptions, log: Logger, counters: Counters, serving: LiveServing) {
+  constructor(options: ForwarderOptions, counters: Counters, serving: LiveServing) {
+    const { log } = serving;
     const { agentSocket } = options;
     this.#options = options;
-    this.#log = log;
+    this.log = log;
     this.#counters = counters;
     counters.watch({
       links: () => this.links(),
@@ -110,7 +116,7 @@ class RunningForwarder implements Forwarder {
       admit: leaf => (clients === null ? null : unnamedClient(leaf, clients)),
       onPeer: peer => this.#serve(peer),
       onRefused: refusal => this.#counters.linkRefused(refusal.rule),
-      log: this.#log,
+      log: this.log,
     });
   }
 
@@ -154,7 +160,7 @@ class RunningForwarder implements Forwarder {
   #serve(peer: VerifiedPeer): void {
     const started = performance.now();
     const { podNamespace, guestRoot } = this.#options;
-    const log = this.#log.child({ remote: peer.peer.remote });
+    const log = this.log.child({ remote: peer.peer.remote });
     log.info({ tls: peer.peer.tls, expiresAt: peer.peer.expiresAt }, 'link opened');
     this.#counters.linkOpened();
     const relay = this.#agent.relay({

@@ -13,6 +13,8 @@ import type { ConfigurationFile } from './configuration-file.js';
 import type { ForwarderOptions } from './options.js';
 
 export interface LiveServing {
+  /** Says on each line whose forwarder this is: sandbox and pod, as far as the adaptor told. */
+  readonly log: Logger;
   /** Asks for the material at each connection, so that a reload is one assignment behind it. */
   readonly security: ListenSecurity;
   /** When the material in force ends; null when plain text is served. */
@@ -24,23 +26,27 @@ export interface LiveServing {
   close(): Promise<void>;
 }
 
+/** Kubernetes allows 253 each; every line of the log carries them. */
+const LONGEST_NAME = 600;
+
 /**
  * Reads and checks everything, and begins to watch the files.
  * @throws ForwarderError, TrustError, CertError or UserDataError, naming the file and the flag
  */
 export async function openServing(
   options: ForwarderOptions,
-  log: Logger,
-  onReload: (ok: boolean) => void,
+  context: { readonly log: Logger; readonly onReload: (ok: boolean) => void },
 ): Promise<LiveServing> {
   const file = readConfigurationFile(options.configFile);
+  const log = context.log.child(whoOf(file));
   if (options.disableTls) return plainServing(options, file, log);
-  const live = await LiveMaterial.open({ source: sourceOf(options), log, onReload });
+  const live = await LiveMaterial.open({ source: sourceOf(options), log, onReload: context.onReload });
   const expiries = watchExpiries(() => expiriesOf(live.current), log);
   live.watch();
   const { t, material, profile } = live.current;
   log.info({ mode: t, material: describeMaterial(material), profile }, 'configuration loaded');
   return {
+    log,
     security: {
       t,
       material: () => live.current.material,
@@ -64,6 +70,14 @@ export async function openServing(
   };
 }
 
+function whoOf({ config }: ConfigurationFile): Readonly<Record<string, string>> {
+  const { podNamespace, podName, sandboxId = '' } = config;
+  return {
+    ...(sandboxId === '' ? {} : { sandbox: sandboxId.slice(0, LONGEST_NAME) }),
+    ...(podName === '' ? {} : { pod: `${podNamespace}/${podName}`.slice(0, LONGEST_NAME) }),
+  };
+}
+
 function expiriesOf({ material }: TlsServing): Expiry[] {
   const { leaf, anchors, expiresAt } = material;
   const of = (kind: Expiry['kind'], { subject, notAfter }: CertificateSummary): Expiry => ({
@@ -82,6 +96,7 @@ function plainServing(options: ForwarderOptions, file: ConfigurationFile, log: L
     log.warn(note.fields, note.text);
   log.info({ mode: 'plain' }, 'configuration loaded');
   return {
+    log,
     security: { t: 'plain' },
     expiresAt: () => null,
     trouble: () => null,

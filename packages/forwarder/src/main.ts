@@ -54,7 +54,7 @@ class ForwarderService implements Service {
 
   async start(): Promise<void> {
     this.running = await startForwarder(this.#options, { log: this.#log, counters: this.#counters });
-    this.#log.info(this.details(), 'forwarder listened');
+    this.running.log.info(this.details(), 'forwarder listened');
   }
 
   details(): ReadyDetails {

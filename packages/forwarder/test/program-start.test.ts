@@ -9,6 +9,7 @@ import { agentService, healthService } from '@peerpod-tls/agent-protocol';
 import { TtrpcClient, clientOf } from '@peerpod-tls/ttrpc';
 import t from 'tap';
 
+import { withOddDate } from '../../trust/test/kit/certificates.js';
 import { Program } from './support/program.js';
 import { check, clientSecurity, dial, makeWorld, startAgent } from './support/world.js';
 
@@ -58,7 +59,11 @@ t.test('a wrong start ends with code 1 and two lines: what is wrong, and the way
 
 t.test('it says what it does not know, who may read the key, and that plain text is served', async t => {
   const world = await makeWorld(t);
-  world.configure({ 'from-the-future': true, 'pod-network': { 'tunnel-type': 'vxlan' } });
+  world.configure({
+    'from-the-future': true,
+    'sandbox-id': 'sb-1',
+    'pod-network': { 'tunnel-type': 'vxlan' },
+  });
   chmodSync(world.configFile, 0o644);
   const careful = new Program(t, world.argv);
   await careful.port();
@@ -66,11 +71,13 @@ t.test('it says what it does not know, who may read the key, and that plain text
     level: 'warn',
     keys: ['from-the-future'],
   });
+  t.match(await careful.said('forwarder listened'), { sandbox: 'sb-1', pod: 'default/pod' });
   t.match(await careful.said('private key readable by others'), { level: 'warn', mode: '0644' });
   t.match(await careful.said('pod network of the configuration not set up'), { level: 'warn' });
   t.notMatch(careful.stderr, /PRIVATE KEY|BEGIN CERT/);
   const plain = new Program(t, [...world.argv, '-disable-tls']);
   const port = await plain.port();
+  t.match(await plain.said('forwarder listened'), { sandbox: 'sb-1', pod: 'default/pod' });
   t.match(await plain.said('plain text served to anybody who can reach the port (-disable-tls)'), {
     level: 'warn',
     ignored: ['tls-server-cert', 'tls-server-key', 'tls-client-ca'],
@@ -90,28 +97,48 @@ t.test('-allow-any-client serves a client without a certificate, and says so', a
   });
 });
 
-t.test('SIGHUP takes good new material for new links, and keeps the old when the new is bad', async t => {
-  const world = await makeWorld(t);
-  await startAgent(t, world);
-  const program = new Program(t, world.argv);
-  const port = await program.port();
-  const open = await dial(world, port);
-  const shim = clientOf(healthService, new TtrpcClient(open.socket));
-  await shim.Check({});
+t.test(
+  'new material is taken for new links, on SIGHUP or when its file changes, and bad material never is',
+  async t => {
+    const world = await makeWorld(t);
+    await startAgent(t, world);
+    const program = new Program(t, [...world.argv, '-status-address', '127.0.0.1:0']);
+    const port = await program.port();
+    const status = String((await program.said('status listened'))['address']);
+    const ask = async (path: string): Promise<string> => {
+      const answer = await fetch(`http://${status}${path}`);
+      return `${answer.status} ${await answer.text()}`;
+    };
+    const open = await dial(world, port);
+    const shim = clientOf(healthService, new TtrpcClient(open.socket));
+    await shim.Check({});
+    t.match(await ask('/readyz'), /^200 /);
 
-  writeFileSync(world.configFile, '{"tls-server-cert": ');
-  program.child.kill('SIGHUP');
-  t.match(await program.said('reload failed, old state kept'), { err: { message: /failed to decode/ } });
-  await check(world, port);
+    const rows: readonly (readonly [() => void, RegExp])[] = [
+      [() => writeFileSync(world.configFile, '{"tls-server-cert": '), /failed to decode/],
+      [() => world.configure({ 'tls-server-cert': withOddDate(world.server.certPem) }), /tls-server-cert/],
+    ];
+    for (const [n, [spoil, reason]] of rows.entries()) {
+      spoil();
+      const line = await program.nth('certificates not reloaded, the old ones stay in force', n);
+      t.match(line, { level: 'error', reason, currentDays: 729 });
+      t.notMatch(line['reason'], /Invalid time value/);
+      t.match(await ask('/readyz'), new RegExp(`^503 .*certificates in force stay.*${reason.source}`, 's'));
+      t.match(await ask('/metrics'), /^peerpod_forwarder_certificate_last_reload_successful 0$/m);
+      await check(world, port);
+    }
 
-  const newcomer = await selfSignedClient();
-  world.configure({ 'tls-client-ca': newcomer.certPem });
-  program.child.kill('SIGHUP');
-  await program.said('service reloaded');
-  await check(world, port, clientSecurity(world, newcomer));
-  await t.rejects(check(world, port), { code: /^ERR_LINK_/ }, 'the old client is refused on a new link');
-  t.same((await shim.Check({})).status, 1, 'its open link is left alone');
-});
+    const successor = await selfSignedClient();
+    world.configure({ 'tls-client-ca': successor.certPem });
+    program.child.kill('SIGHUP');
+    await program.said('service reloaded');
+    await check(world, port, clientSecurity(world, successor));
+    await t.rejects(check(world, port), { code: /^ERR_LINK_/ }, 'the old client is refused on a new link');
+    t.same((await shim.Check({})).status, 1, 'its open link is left alone');
+    t.match(await ask('/readyz'), /^200 /);
+    t.match(await ask('/metrics'), /^peerpod_forwarder_certificate_last_reload_successful 1$/m);
+  },
+);
 
 t.test('SIGTERM refuses new calls, lets open ones end, and leaves with 0', async t => {
   const world = await makeWorld(t);

@@ -45,6 +45,7 @@ export function writeUserData(o: UserDataOptions): UserData {
         podNamespace: spec.namespace,
         podName: spec.pod,
         ...o.tls,
+        sandboxId: o.sandbox.id,
       }),
     },
   ];

@@ -41,7 +41,7 @@ t.test(
     t.strictSame(files, ['/run/peerpod/apf.json']);
     const [file] = parseCloudConfig(text);
     const { config, unknownKeys } = parseApf(file?.content ?? '');
-    t.match(config, { podName: 'we<b', podNamespace: 'shop', ...tls });
+    t.match(config, { podName: 'we<b', podNamespace: 'shop', sandboxId: 'a', ...tls });
     t.strictSame(unknownKeys, []);
     t.equal(config.podNetwork, null, 'our forwarder sees that no tunnel leads here');
     t.match(

@@ -72,3 +72,15 @@ export const flagsOf = (files: ManualFiles): string[] => [
 
 export const yesterday = (): Date => new Date(Date.now() - 2 * DAY_MS);
 export const tomorrow = (): Date => new Date(Date.now() + 2 * DAY_MS);
+
+/** The same certificate with a notAfter that names a sixtieth second, which JavaScript's Date cannot read. */
+export function withOddDate(pem: string): string {
+  const der = Buffer.from(pem.replaceAll(/-----[^-]+-----|\s/g, ''), 'base64');
+  // Two UTCTimes of 13 octets stand behind each other: tag, length, digits, Z. The second is notAfter.
+  const tag = Buffer.from([0x17, 0x0d]);
+  const notAfter = der.indexOf(tag, der.indexOf(tag) + 15);
+  if (der.readUInt8(notAfter + 14) !== 0x5a) throw new Error('no two UTCTimes in the certificate');
+  der.write('60', notAfter + 12, 'latin1');
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
+  return ['-----BEGIN CERTIFICATE-----', ...lines, '-----END CERTIFICATE-----', ''].join('\n');
+}
