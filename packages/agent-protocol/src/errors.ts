@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The errors this package throws at its own callers. What a peer sent is judged by returned values, not here.
+import { CodedError } from '@peerpod-tls/base';
 
 export type AgentProtocolErrorCode =
   /** No service of a peer pod has a method of that name. */
@@ -9,18 +10,4 @@ export type AgentProtocolErrorCode =
   /** The bytes of a message cannot be read. */
   | 'ERR_AGENT_BAD_MESSAGE';
 
-export class AgentProtocolError extends Error {
-  readonly code: AgentProtocolErrorCode;
-  readonly hint: string | undefined;
-
-  constructor(
-    code: AgentProtocolErrorCode,
-    message: string,
-    options: { hint?: string; cause?: unknown } = {},
-  ) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
-    this.name = 'AgentProtocolError';
-    this.code = code;
-    this.hint = options.hint;
-  }
-}
+export class AgentProtocolError extends CodedError<AgentProtocolErrorCode> {}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // An error on a terminal: the fact on one line, the way out on the next. A stack only for what nobody foresaw.
 import type { Writable } from 'node:stream';
+import { messageOf } from '@peerpod-tls/base';
 import { isUnforeseen } from './errors.js';
 
 const MOST_CAUSES = 3;
@@ -23,7 +24,7 @@ function errorLines(error: unknown): string[] {
   const lines = [oneLine(error.message)];
   let { cause } = error;
   for (let depth = 0; depth < MOST_CAUSES && cause !== undefined; depth++) {
-    const text = cause instanceof Error ? cause.message : String(cause);
+    const text = messageOf(cause);
     // A cause whose words the message already has says nothing new.
     if (text !== '' && !error.message.includes(text)) lines.push(`because: ${oneLine(text)}`);
     cause = cause instanceof Error ? cause.cause : undefined;

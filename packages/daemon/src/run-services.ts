@@ -12,7 +12,7 @@
 //   end       the last line of the log says `ended`, or `ended at once`.
 import type { EventEmitter } from 'node:events';
 import type { Logger } from 'pino';
-import { codeOf, messageOf } from '@peerpod-tls/base';
+import { codeOf, messageOf, startTimer } from '@peerpod-tls/base';
 import { DaemonError } from './errors.js';
 import { openReadyChannel, type ReadyDetails } from './ready-channel.js';
 import { notifySystemd, type SystemdState } from './systemd.js';
@@ -121,7 +121,9 @@ async function startAll(
 /** Resolves false when a start that was told to stop still has not returned after `ms`. */
 function gaveUp(stop: AbortSignal, ms: number): Promise<false> {
   return new Promise(resolve => {
-    stop.addEventListener('abort', () => setTimeout(() => resolve(false), ms).unref(), { once: true });
+    stop.addEventListener('abort', () => void startTimer(ms, () => resolve(false), { ref: false }), {
+      once: true,
+    });
   });
 }
 
@@ -236,12 +238,12 @@ async function closeAll(services: readonly Service[], drainMs: number, log: Logg
     }
     return true;
   };
-  let timer: NodeJS.Timeout | undefined;
+  let cancel = (): void => {};
   const timeUp = new Promise<boolean>(resolve => {
-    timer = setTimeout(() => resolve(false), drainMs);
+    cancel = startTimer(drainMs, () => resolve(false));
   });
   const inTime = await Promise.race([closeInTurn(), timeUp]);
-  clearTimeout(timer);
+  cancel();
   if (!inTime) {
     over = true;
     log.warn({ service: closing, drainMs }, 'drain timer ended');

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What can be wrong with user-data, with where it comes from, and with writing it down.
+import { CodedError } from '@peerpod-tls/base';
 
 export type UserDataErrorCode =
   /** The source cannot be read. */
@@ -26,18 +27,4 @@ export type UserDataErrorCode =
   | 'ERR_USER_DATA_UNSAFE_PATH'
   | 'ERR_USER_DATA_WRITE';
 
-export class UserDataError extends Error {
-  readonly code: UserDataErrorCode;
-  readonly hint: string | undefined;
-
-  constructor(
-    code: UserDataErrorCode,
-    message: string,
-    options: { readonly hint?: string; readonly cause?: unknown } = {},
-  ) {
-    super(message, 'cause' in options ? { cause: options.cause } : undefined);
-    this.name = 'UserDataError';
-    this.code = code;
-    this.hint = options.hint;
-  }
-}
+export class UserDataError extends CodedError<UserDataErrorCode> {}

@@ -3,6 +3,7 @@
 // this code. No disk here, and no opinion on which entry may become which file.
 import { createHash } from 'node:crypto';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import { codeOf } from '@peerpod-tls/base';
 import { parse, TomlError } from 'smol-toml';
 import { decodeBase64 } from './base64.js';
 import { UserDataError } from './errors.js';
@@ -40,19 +41,30 @@ export function renderInitdata(toml: string | Uint8Array): string {
 /**
  * Undoes {@link renderInitdata}: the bytes of the TOML text, not yet read.
  *
- * @throws UserDataError `ERR_USER_DATA_INITDATA`, `ERR_USER_DATA_TOO_LARGE`
+ * @throws UserDataError `ERR_USER_DATA_INITDATA`, also for one that is packed twice; `ERR_USER_DATA_TOO_LARGE`
  */
 export function unpackInitdata(packed: string): Buffer {
   const zipped = decodeBase64(packed);
   if (zipped === null) throw bad('is not base64');
   if (zipped.length === 0) throw bad('is empty');
   if (zipped.readUInt8(0) !== 0x1f || zipped[1] !== 0x8b) throw bad('is base64, but not of gzip');
+  let toml: Buffer;
   try {
-    return gunzipSync(zipped, { maxOutputLength: MAX_INITDATA_BYTES });
+    toml = gunzipSync(zipped, { maxOutputLength: MAX_INITDATA_BYTES });
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
+    if (codeOf(cause) === 'ERR_BUFFER_TOO_LARGE') throw tooLarge();
     throw bad('is cut short, or damaged: gzip cannot be unpacked');
   }
+  if (isPacked(toml))
+    throw bad('is packed twice', 'pack the TOML once: what was packed here is packed already');
+  return toml;
+}
+
+/** Whether bytes are gzip, or base64 of it, neither of which any TOML looks like. */
+function isPacked(bytes: Buffer): boolean {
+  if (bytes[0] === 0x1f && bytes[1] === 0x8b) return true;
+  const inner = decodeBase64(bytes.toString('latin1'));
+  return inner !== null && inner[0] === 0x1f && inner[1] === 0x8b;
 }
 
 /**

@@ -87,6 +87,9 @@ t.test('what is packed otherwise is refused with what it is', async t => {
     [' \n', /is empty/],
     [Buffer.from(head).toString('base64'), /is base64, but not of gzip/],
     [cut, /cut short, or damaged/],
+    [renderInitdata(renderInitdata(head)), /is packed twice/],
+    [renderInitdata(`${renderInitdata(head)}\n`), /is packed twice/],
+    [renderInitdata(gzipSync(head)), /is packed twice/],
     [damaged.toString('base64'), /cut short, or damaged/],
   ];
   for (const [packed, message] of rows)

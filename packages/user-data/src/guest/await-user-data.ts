@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Waiting for user-data, with a limit over all tries and the last trouble in the message when it has passed.
+import { deadline } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
 import { UserDataError } from '../errors.js';
 import type { UserDataSource } from './sources/source.js';
@@ -14,12 +15,11 @@ export async function awaitUserData(
   o: { readonly log: Logger; readonly signal: AbortSignal; readonly timeoutMs: number },
 ): Promise<Uint8Array> {
   const { log, signal, timeoutMs } = o;
-  const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), timeoutMs);
+  using limit = deadline(timeoutMs, signal);
   let tries = 0;
   let last = '';
   try {
-    return await source.read(AbortSignal.any([signal, deadline.signal]), trouble => {
+    return await source.read(limit, trouble => {
       tries += 1;
       // A service that is down for minutes says the same each time.
       log[trouble === last ? 'debug' : 'warn'](
@@ -30,14 +30,12 @@ export async function awaitUserData(
     });
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
-    if (!deadline.signal.aborted || cause instanceof UserDataError) throw cause;
+    if (!limit.aborted || cause instanceof UserDataError) throw cause;
     throw new UserDataError(
       'ERR_USER_DATA_TIMEOUT',
       `no user-data came from ${source.describe} within ${timeoutMs / 1000} s${last === '' ? '' : `; at last ${last}`}`,
       { hint: 'check that the provider handed it over; -user-data-fetch-timeout allows more time' },
     );
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -3,8 +3,9 @@
 // gets its own. The only writer in the guest. What is in the files is the caller's.
 import { randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { lstat, mkdir, open, readFile, readdir, realpath, rename, rm } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, realpath, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { codeOf, messageOf, readSmallFile } from '@peerpod-tls/base';
 import { MAX_USER_DATA_BYTES } from '../cloud-config.js';
 import { UserDataError } from '../errors.js';
 
@@ -59,16 +60,12 @@ export async function readStaged(root: string, path: string): Promise<string | n
   const found = await statOrNull(full);
   if (found === null) return null;
   await checkReplaceable(full, path);
-  if (found.size > MAX_USER_DATA_BYTES)
-    throw new UserDataError(
-      'ERR_USER_DATA_TOO_LARGE',
-      `${path} has ${found.size} bytes, ${MAX_USER_DATA_BYTES} are allowed`,
-    );
   try {
-    return await readFile(full, { encoding: 'utf8', flag: constants.O_RDONLY | constants.O_NOFOLLOW });
+    return readSmallFile(full, { maxBytes: MAX_USER_DATA_BYTES, noFollow: true }).bytes.toString('utf8');
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
-    throw new UserDataError('ERR_USER_DATA_SOURCE', `cannot read ${path} (${code})`, { cause });
+    if (codeOf(cause) === 'ERR_FILE_TOO_BIG')
+      throw new UserDataError('ERR_USER_DATA_TOO_LARGE', `${path} has over ${MAX_USER_DATA_BYTES} bytes`);
+    throw new UserDataError('ERR_USER_DATA_SOURCE', `cannot read ${path}: ${messageOf(cause)}`, { cause });
   }
 }
 
@@ -134,7 +131,7 @@ async function statOrNull(path: string): Promise<Stats | null> {
   try {
     return await lstat(path);
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return null;
+    if (codeOf(cause) === 'ENOENT') return null;
     throw failed('the path', path, cause);
   }
 }
@@ -148,7 +145,7 @@ async function within<T>(what: string, path: string, work: () => Promise<T>): Pr
 }
 
 function failed(what: string, path: string, cause: unknown): UserDataError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
+  const code = codeOf(cause) || 'unknown';
   const full = code === 'ENOSPC' || code === 'EDQUOT';
   return new UserDataError(
     'ERR_USER_DATA_WRITE',

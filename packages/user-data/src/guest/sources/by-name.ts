@@ -2,6 +2,7 @@
 // The sources by name.
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { codeOf } from '@peerpod-tls/base';
 import { detectSource, type Detected, type SourceName } from '../detect.js';
 import { SEED_FILE } from '../../guest-paths.js';
 import { describeMachine } from '../machine.js';
@@ -47,6 +48,6 @@ async function isThere(path: string): Promise<boolean> {
     await stat(path);
     return true;
   } catch (error) {
-    return !(error instanceof Error && 'code' in error && error.code === 'ENOENT');
+    return codeOf(error) !== 'ENOENT';
   }
 }

@@ -3,7 +3,7 @@
 import { constants } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { codeOf, sleep } from '@peerpod-tls/base';
 import { MAX_USER_DATA_BYTES } from '../../cloud-config.js';
 import { UserDataError } from '../../errors.js';
 import type { UserDataSource } from './source.js';
@@ -30,7 +30,7 @@ export function fileSource(path: string, options: FileSourceOptions = {}): UserD
         signal.throwIfAborted();
         const bytes = await attempt(path, options.settledMs ?? 0);
         if (bytes !== null) return bytes;
-        await sleep(POLL_MS, undefined, { signal });
+        await sleep(POLL_MS, signal);
       }
     },
   };
@@ -45,7 +45,7 @@ async function attempt(path: string, settledMs: number): Promise<Uint8Array | nu
       : await readSettled(path, settledMs);
   } catch (cause) {
     if (cause instanceof UserDataError) throw cause;
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown';
+    const code = codeOf(cause) || 'unknown';
     // The directory it will be in may not be mounted yet, either.
     if (code === 'ENOENT') return null;
     throw new UserDataError('ERR_USER_DATA_SOURCE', `cannot read ${path} (${code})`, {

@@ -2,6 +2,7 @@
 // One request to a metadata service, with every limit it needs: time, size, no redirect, no proxy, no kept connection.
 // What is asked, and whether to ask again, is for others.
 import { request, type IncomingMessage } from 'node:http';
+import { codeOf, deadline } from '@peerpod-tls/base';
 import { UserDataError } from '../../errors.js';
 
 /** From connecting to the last byte, in milliseconds. Services on the link answer in a few; a hung one is asked again. */
@@ -36,23 +37,20 @@ export async function ask(
   signal: AbortSignal,
   timeoutMs = REQUEST_TIMEOUT_MS,
 ): Promise<Answer> {
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), timeoutMs);
+  using limit = deadline(timeoutMs, signal);
   try {
-    return await exchange(base, question, AbortSignal.any([signal, late.signal]));
+    return await exchange(base, question, limit);
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
     if (cause instanceof UserDataError) throw cause;
-    if (late.signal.aborted) throw new NotYet(`did not answer within ${timeoutMs / 1000} s`, { cause });
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error';
+    if (limit.aborted) throw new NotYet(`did not answer within ${timeoutMs / 1000} s`, { cause });
+    const code = codeOf(cause) || 'unknown error';
     throw new NotYet(
       code.startsWith('HPE_')
         ? `did not speak HTTP (${code})`
         : `could not be reached, or cut its answer (${code})`,
       { cause },
     );
-  } finally {
-    clearTimeout(timer);
   }
 }
 

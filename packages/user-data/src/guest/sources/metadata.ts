@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the metadata services of all clouds share: asking again with growing pauses, and what their status codes mean.
 // The questions are each cloud's own.
-import { setTimeout as sleep } from 'node:timers/promises';
+import { Backoff, sleep } from '@peerpod-tls/base';
 import { decodeBase64 } from '../../base64.js';
 import { MAX_USER_DATA_BYTES } from '../../cloud-config.js';
 import { UserDataError } from '../../errors.js';
@@ -37,7 +37,7 @@ export function metadataSource(cloud: Cloud, options: MetadataOptions): UserData
   return {
     describe,
     async read(signal, onTrouble) {
-      let pause = options.pauseMs ?? 250;
+      const pauses = new Backoff({ firstMs: options.pauseMs ?? 250, longestMs: LONGEST_PAUSE_MS });
       for (;;) {
         signal.throwIfAborted();
         try {
@@ -50,8 +50,7 @@ export function metadataSource(cloud: Cloud, options: MetadataOptions): UserData
           if (!(error instanceof NotYet)) throw named(describe, error);
           onTrouble?.(error.message);
         }
-        await sleep(pause, undefined, { signal });
-        pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+        await sleep(pauses.next(), signal);
       }
     },
   };
@@ -68,7 +67,7 @@ function named(describe: string, error: unknown): unknown {
 
 /** The user-data as it is. */
 export const readUserData = { maxBytes: MAX_USER_DATA_BYTES } as const;
-/** The user-data in base64, with room for line breaks. */
+/** The user-data in base64, with its line breaks. */
 export const readEncodedUserData = { maxBytes: Math.ceil(MAX_USER_DATA_BYTES * 1.4) } as const;
 
 /**
