@@ -75,17 +75,22 @@ await t.test('what is asked of the engine follows the flags and the request', t 
   t.match(field(body, 'HostConfig'), {
     NanoCpus: 2e9,
     Memory: 6 << 20,
+    CapDrop: ['ALL'],
     CapAdd: ['NET_ADMIN'],
+    SecurityOpt: ['no-new-privileges'],
+    PidsLimit: 4096,
+    Tmpfs: { '/run/peerpod': /noexec,nosuid,nodev/ },
     Mounts: [
       { Type: 'volume', Source: 'v', Target: '/t', ReadOnly: true },
       { Type: 'bind', Source: '/l', Target: '/media/cidata/user-data', ReadOnly: true },
     ],
   });
+  t.equal(field(body, 'HostConfig', 'Privileged'), undefined);
   t.notMatch(JSON.stringify(body), 'the user-data');
   const privileged = field(containerBody(specOf('x', ''), { ...plan, privileged: true }), 'HostConfig');
   t.equal(field(privileged, 'Privileged'), true);
   t.equal(field(privileged, 'CapDrop'), undefined);
-  t.equal(field(privileged, 'NanoCpus'), undefined, 'no wish, no limit');
+  t.equal(field(privileged, 'NanoCpus'), undefined, 'nothing asked, no limit');
   t.not(secondName('podvm-a', 'one'), secondName('podvm-a', 'two'));
   t.end();
 });

@@ -2,7 +2,7 @@
 // The provider `exec`, where any script is a cloud: its flags, and what they mean. What it does is exec-provider.ts.
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import type { Flag, FlagValues } from '@peerpod-tls/daemon';
+import { READY_FD, type Flag, type FlagValues } from '@peerpod-tls/daemon';
 import { ProviderError } from '../errors.js';
 import { ExecProvider, type ExecSettings } from './provider.js';
 import { readCommand, type Command } from './command-line.js';
@@ -67,7 +67,7 @@ export const exec: ProviderModule<typeof flags> = {
     new ExecProvider(readSettings(values, context, process.env)),
 };
 
-/** Not for scripts: a secret of the adaptor's own, and the line to the adaptor's service manager. */
+/** Not for scripts: a secret of the adaptor's own, and the lines to whoever started the adaptor. */
 const KEPT_BACK: ReadonlySet<string> = new Set([
   'INITDATA',
   'NOTIFY_SOCKET',
@@ -75,6 +75,7 @@ const KEPT_BACK: ReadonlySet<string> = new Set([
   'WATCHDOG_USEC',
   'LISTEN_FDS',
   'LISTEN_PID',
+  READY_FD,
 ]);
 
 function readSettings(

@@ -32,7 +32,7 @@ export class ConsoleLog {
   }
 
   /** A function that takes a stream's chunks and writes its lines. */
-  lines(who: string, seen?: (line: string) => void): (chunk: string) => void {
+  lines(who: string): (chunk: string) => void {
     let rest = '';
     return chunk => {
       const parts = (rest + chunk).split('\n');
@@ -44,7 +44,6 @@ export class ConsoleLog {
       for (const line of parts) {
         if (line === '') continue;
         this.write(who, line);
-        seen?.(line);
       }
     };
   }

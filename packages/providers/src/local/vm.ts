@@ -3,13 +3,16 @@
 // lives and dies with them. Started by the local provider and outlives the adaptor; it holds no policy of its own.
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { sleep } from '@peerpod-tls/base';
+import { readFileSync, rmSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { awaitReady, READY_FD } from '@peerpod-tls/daemon';
 import { bootArguments, parseBoot } from './boot-plan.js';
 import type { BootPlan } from './boot-plan.js';
 import { ConsoleLog } from './console.js';
 import { endProcesses } from '../host/vm-processes.js';
 
+/** The descriptor on which a program of the guest says that it is ready. */
+const READY = 3;
 /** Milliseconds that the guest's programs have to end when asked. */
 const GRACE_MS = 1500;
 
@@ -30,15 +33,10 @@ class LocalVm {
     process.on('SIGHUP', () => {});
     const commands = bootArguments(this.#plan);
     this.#console.write('vm', `booting ${this.#plan.name} on ${this.#plan.address}:${this.#plan.port}`);
-    this.#run('agent', this.#plan.programs.agent, commands.agent);
+    const agent = this.#run('agent', this.#plan.programs.agent, commands.agent);
     await this.#provision(commands.processUserData);
     if (this.#poweringOff) return;
-    await new Promise<void>(resolve => {
-      this.#run('forwarder', this.#plan.programs.forwarder, commands.forwarder, line => {
-        if (line.includes('"forwarder listened"')) resolve();
-      });
-    });
-    while (!existsSync(this.#plan.agentSocket)) await sleep(5);
+    await Promise.all([agent, this.#run('forwarder', this.#plan.programs.forwarder, commands.forwarder)]);
     this.#console.write('vm', 'up');
     // The adaptor may be gone already; then nobody waits for this.
     if (process.connected) process.send?.({ t: 'up' }, () => {});
@@ -62,9 +60,9 @@ class LocalVm {
     process.exit(code);
   }
 
-  async #provision(commandLine: readonly string[]): Promise<void> {
+  async #provision(argv: readonly string[]): Promise<void> {
     await new Promise<void>(resolve => {
-      const child = this.#start('process-user-data', this.#plan.programs.processUserData, commandLine);
+      const child = this.#start('process-user-data', this.#plan.programs.processUserData, argv);
       child.once('exit', (code, signal) => {
         // User-data holds a private key: its one copy from here on is the guest's own configuration file.
         rmSync(this.#plan.seed, { force: true });
@@ -74,31 +72,35 @@ class LocalVm {
     });
   }
 
-  /** Runs a program whose end is the end of the VM. */
-  #run(name: string, program: string, commandLine: readonly string[], seen?: (line: string) => void): void {
-    const child = this.#start(name, program, commandLine, seen);
+  /** Runs a program whose end is the end of the VM. Resolves when it says that it is ready, and else never. */
+  #run(name: string, program: string, argv: readonly string[]): Promise<void> {
+    const child = this.#start(name, program, argv);
     this.#running.set(name, child);
     child.once('exit', (code, signal) => {
       this.#running.delete(name);
       void this.powerOff(`${name} ${ending(code, signal)}`, 1);
     });
+    const pipe = child.stdio[READY];
+    if (!(pipe instanceof Readable)) throw new Error('internal error: there is no pipe for readiness');
+    return new Promise(resolve => {
+      // That it ended before is told by its exit.
+      void awaitReady(pipe, new AbortController().signal).then(
+        () => resolve(),
+        () => {},
+      );
+    });
   }
 
-  #start(
-    name: string,
-    program: string,
-    commandLine: readonly string[],
-    seen?: (line: string) => void,
-  ): ChildProcess {
-    const child = spawn(process.execPath, [program, ...commandLine], {
+  #start(name: string, program: string, argv: readonly string[]): ChildProcess {
+    const child = spawn(process.execPath, [program, ...argv], {
       cwd: this.#plan.guest,
       // A loader or a debugger is meant for one Node, not for every program of a guest.
-      env: { ...process.env, NODE_OPTIONS: undefined },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, NODE_OPTIONS: undefined, [READY_FD]: String(READY) },
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     });
     child.once('error', error => void this.powerOff(`${name} did not start: ${error.message}`, 1));
     for (const stream of [child.stdout, child.stderr]) {
-      stream?.setEncoding('utf8').on('data', this.#console.lines(name, seen));
+      stream?.setEncoding('utf8').on('data', this.#console.lines(name));
     }
     return child;
   }

@@ -83,6 +83,19 @@ t.test('whatever a create command does wrong is named, and what it made is delet
 
 t.test('the document says what is wanted, and holds the user-data alone', async t => {
   const world = makeExecWorld(t);
+  const kept = [
+    'INITDATA',
+    'NOTIFY_SOCKET',
+    'WATCHDOG_PID',
+    'WATCHDOG_USEC',
+    'LISTEN_FDS',
+    'LISTEN_PID',
+    'PEERPOD_READY_FD',
+  ];
+  for (const name of [...kept, 'EXAMPLE_TOKEN']) process.env[name] = 'set by the test';
+  t.teardown(() => {
+    for (const name of [...kept, 'EXAMPLE_TOKEN']) delete process.env[name];
+  });
   const create = world.script('create', `env >environment; echo "$@" >arguments; ${CREATE}${ANSWER}`);
   const remove = world.script('delete', `echo "$1" >argument; cat >document`);
   const provider = await world.provider([
@@ -91,8 +104,6 @@ t.test('the document says what is wanted, and holds the user-data alone', async 
     '-delete-command',
     remove,
   ]);
-  process.env['INITDATA'] = 'not for scripts';
-  t.teardown(() => delete process.env['INITDATA']);
   const asked = spec({
     userData: `key: ${KEY}\n`,
     image: 'im',
@@ -109,8 +120,17 @@ t.test('the document says what is wanted, and holds the user-data alone', async 
   const document: unknown = JSON.parse(readFileSync(join(world.directory, 'machine-box1.1'), 'utf8'));
   t.match(document, { version: 1, token: 'box1.1', owner: /^[0-9a-f]{8}$/, ...asked, gpus: 0 });
   t.equal(readFileSync(join(world.directory, 'arguments'), 'utf8'), '-zone a b c"d e f\n');
-  t.notMatch(readFileSync(join(world.directory, 'environment'), 'utf8'), KEY);
-  t.match(readFileSync(join(world.directory, 'environment'), 'utf8'), /PEERPOD_FORWARDER_PORT=15150/);
+  const environment = readFileSync(join(world.directory, 'environment'), 'utf8');
+  t.notMatch(environment, KEY);
+  for (const name of kept)
+    t.notMatch(environment, new RegExp(`^${name}=`, 'm'), `${name} is the adaptor's own`);
+  t.match(
+    environment,
+    /^EXAMPLE_TOKEN=set by the test$/m,
+    'what a script may need of the environment reaches it',
+  );
+  t.match(environment, /^PEERPOD_FORWARDER_PORT=15150$/m);
+  t.match(environment, `PEERPOD_NODE=${process.execPath}\n`);
   for (const file of tableFiles(world.directory)) {
     t.notMatch(readFileSync(file, 'utf8'), KEY);
     t.equal(statSync(file).mode & 0o777, 0o600);

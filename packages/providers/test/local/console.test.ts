@@ -8,13 +8,11 @@ import { ConsoleLog, condense, whyItEnded } from '../../src/local/console.js';
 
 t.test('chunks become lines with their source, cut where they would never end', async t => {
   const path = join(t.testdir(), 'console.log');
-  const seen: string[] = [];
-  const write = new ConsoleLog(path).lines('agent', line => seen.push(line));
+  const write = new ConsoleLog(path).lines('agent');
   write('one\ntw');
   write('o\n\n');
   write('x'.repeat(10_000));
   write('\n');
-  t.same(seen.slice(0, 2), ['one', 'two']);
   const text = readFileSync(path, 'utf8');
   t.match(text, /^\S+Z agent: one\n\S+Z agent: two\n\S+Z agent: x{8192}\n$/);
   t.equal(statSync(path).mode & 0o777, 0o600);

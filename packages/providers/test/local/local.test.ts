@@ -211,6 +211,45 @@ t.test(
   },
 );
 
+t.test('a VM boots whatever its programs log, and learns nothing of the environment', async t => {
+  const world = await makeWorld(t);
+  process.env['AWS_SECRET_ACCESS_KEY'] = 'of-the-adaptor';
+  process.env['PEERPOD_DEMO'] = 'passed-on';
+  t.teardown(() => {
+    delete process.env['AWS_SECRET_ACCESS_KEY'];
+    delete process.env['PEERPOD_DEMO'];
+  });
+  for (const level of ['warn', 'error']) {
+    const provider = await world.provider(`-forwarder-options=-log-level=${level}`);
+    const instance = await provider.createInstance(world.spec(), { token: `${level}.1`, signal });
+    const directory = vmDirectory(world, instance);
+    t.notMatch(readFileSync(join(directory, 'console.log'), 'utf8'), /forwarder listened/);
+    const healthy = await dialUntilHealthy({ ...dialOptions(world, instance), deadlineMs: 20_000 });
+    t.equal(healthy.peer.tls?.protocol, 'TLSv1.3');
+    const pids = processesOf(directory);
+    t.ok(pids.length >= 3, 'leader, agent and forwarder');
+    for (const pid of pids) {
+      const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+      // The test runner puts itself into whatever is started.
+      const names = environment.flatMap(line => /^(?!NODE_OPTIONS|_TAPJS)([^=]+)=/.exec(line)?.[1] ?? []);
+      const passed = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'TZ', 'PEERPOD_DEMO'];
+      const own = [
+        'PEERPOD_LOCAL_VM',
+        'PEERPOD_READY_FD',
+        'NODE_CHANNEL_FD',
+        'NODE_CHANNEL_SERIALIZATION_MODE',
+      ];
+      t.same(
+        names.filter(name => ![...passed, ...own].includes(name)),
+        [],
+        `process ${pid}`,
+      );
+      t.ok(names.includes('PEERPOD_DEMO'), 'what is meant for a VM reaches it');
+    }
+    await provider.deleteInstance(instance.id, signal);
+  }
+});
+
 t.test('a VM that cannot boot is not left behind, and its console says why', async t => {
   const world = await makeWorld(t);
   const provider = await world.provider();
