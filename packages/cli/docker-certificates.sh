@@ -18,16 +18,16 @@ cd "$adaptor"
 openssl req -newkey rsa:2048 -new -nodes -x509 -days 30 -out ca.crt -keyout /tmp/ca.key \
   -subj '/O=compose/CN=podvm_root_ca'
 
-# issue NAME DIRECTORY FILE
+# issue NAME DIRECTORY FILE USAGE
 issue() {
   openssl genrsa -out "$2/$3.key" 2048
   openssl req -new -key "$2/$3.key" -out /tmp/request.csr -subj "/O=compose/CN=$1"
-  printf 'subjectAltName=DNS:%s\n' "$1" >/tmp/extensions
+  printf '%s\n' "subjectAltName=DNS:$1" "extendedKeyUsage=$4" 'keyUsage=critical,digitalSignature' >/tmp/extensions
   openssl x509 -req -in /tmp/request.csr -extfile /tmp/extensions -CA ca.crt -CAkey /tmp/ca.key -CAcreateserial \
     -CAserial /tmp/serial -days 30 -out "$2/$3.crt"
 }
-issue podvm-server "$podvm" tls
-issue podvm_client "$adaptor" client
+issue podvm-server "$podvm" tls serverAuth
+issue podvm_client "$adaptor" client clientAuth
 cp ca.crt "$podvm/ca.crt"
 # Nobody signs with it again.
 rm -f /tmp/ca.key

@@ -3,6 +3,7 @@
 // Knows nothing of containers or calls.
 import { lstat, mkdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { codeOf, messageOf } from '@peerpod-tls/base';
 
 export type Ensured =
   /** Something is at the path already, of whatever kind; the agent decides whether it will do. */
@@ -64,7 +65,7 @@ export async function ensureDirectory(root: string, path: string): Promise<Ensur
       }
     }
   } catch (error) {
-    return { t: 'failed', reason: error instanceof Error ? error.message : String(error) };
+    return { t: 'failed', reason: messageOf(error) };
   }
   return made === 0 ? { t: 'there' } : { t: 'made', directories: made };
 }
@@ -84,7 +85,7 @@ async function kindOf(path: string): Promise<'absent' | 'link' | 'directory' | '
   }
 }
 
-/** True when this call made it; false when somebody else just did, which the next look judges. */
+/** True when this call made it; false when somebody else just did, which the next look sees. */
 async function makeOne(path: string): Promise<boolean> {
   try {
     await mkdir(path, { mode: 0o755 });
@@ -93,8 +94,4 @@ async function makeOne(path: string): Promise<boolean> {
     if (codeOf(error) === 'EEXIST') return false;
     throw error;
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is mounted in this mount namespace, read from the kernel's list, and waiting for one path to appear in it.
 import { readFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { sleep } from '@peerpod-tls/base';
 
 const MOUNTINFO = '/proc/self/mountinfo';
 
@@ -43,6 +43,6 @@ export async function waitForMount(path: string, wait: MountWait): Promise<boole
     if (parseMountinfo(await readFile(mountinfo, 'utf8')).includes(wanted)) return true;
     const left = end - performance.now();
     if (left <= 0) return false;
-    await sleep(Math.min(intervalMs, left), undefined, { signal });
+    await sleep(Math.min(intervalMs, left), signal);
   }
 }

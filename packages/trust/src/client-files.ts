@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The three files that make an adaptor a client in manual mode.
 import { checkMaterial, explainRefusal, readPem, type TlsMaterial } from '@peerpod-tls/certs';
-import type { InForce, MaterialSource } from './live-material.js';
+import type { InForce, MaterialSource } from './in-force.js';
 import { MANUAL_SERVER_NAME, type LinkProfile } from './tls-mode.js';
 
 export interface ClientFiles {

@@ -2,7 +2,8 @@
 // The public names of @peerpod-tls/trust.
 export { watchExpiries, type Expiry } from './expiry-watch.js';
 export { leafFacts, type Identity, type UserDataTls } from './identity.js';
-export { LiveMaterial, type MaterialSource, type Note } from './live-material.js';
+export type { MaterialSource, Note } from './in-force.js';
+export { LiveMaterial } from './live-material.js';
 export { namedClients, unnamedClient, type NamedClients } from './named-clients.js';
 export { openIdentity, type OpenIdentity } from './open-identity.js';
 export { decideServing, exposedMode, type TlsServing } from './serving.js';

@@ -6,34 +6,12 @@ import { createHash } from 'node:crypto';
 import { watch, type FSWatcher } from 'node:fs';
 import path from 'node:path';
 import { codeOf, hintOf, readSmallFile, reasonOf } from '@peerpod-tls/base';
-import { describeMaterial, type TlsMaterial, type TlsProfile } from '@peerpod-tls/certs';
+import { describeMaterial } from '@peerpod-tls/certs';
 import type { Logger } from 'pino';
 import { daysUntil } from './days.js';
 import { TrustError } from './errors.js';
+import type { InForce, MaterialSource } from './in-force.js';
 import { proveInForce } from './prove.js';
-
-/** What is swapped as one: checked material, the profile it is used under, and what an operator should know of it. */
-export interface InForce {
-  readonly material: TlsMaterial;
-  readonly profile: TlsProfile;
-  /** Where it is from, file and flag, for the words of a refusal. */
-  readonly origin: string;
-  /** Warnings, each as the constant text and the fields of a log line. */
-  readonly notes: readonly Note[];
-}
-
-export interface Note {
-  readonly text: string;
-  readonly fields: Readonly<Record<string, unknown>>;
-}
-
-/** Where material comes from. */
-export interface MaterialSource<T extends InForce = InForce> {
-  /** Every file that `read` reads. */
-  readonly files: readonly string[];
-  /** Reads, parses and checks them. @throws the error that names file and flag */
-  read(): T;
-}
 
 export interface LiveMaterialOptions<T extends InForce> {
   readonly source: MaterialSource<T>;

@@ -3,7 +3,7 @@
 import { hintOf, messageOf } from '@peerpod-tls/base';
 import { proveMaterial } from '@peerpod-tls/link';
 import { TrustError } from './errors.js';
-import type { InForce } from './live-material.js';
+import type { InForce } from './in-force.js';
 
 /** @throws TrustError ERR_TRUST_UNUSABLE, naming the file and the flag */
 export async function proveInForce({ material, profile, origin }: InForce): Promise<void> {

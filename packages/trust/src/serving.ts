@@ -9,7 +9,7 @@ import type { PemSource, TlsMaterial, TlsProfile } from '@peerpod-tls/certs';
 import { unnamedClient, type NamedClients } from './named-clients.js';
 import { flawsOf } from './client-files.js';
 import { TrustError } from './errors.js';
-import type { InForce, Note } from './live-material.js';
+import type { InForce, Note } from './in-force.js';
 
 /** TLS as it is served; `tls-any-client` exists only behind a flag that says so. */
 export interface TlsServing extends InForce {

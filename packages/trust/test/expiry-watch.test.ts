@@ -35,3 +35,14 @@ t.test('a stepped clock is noticed within a look: near its end, past it, and bac
   await new Promise(resolve => setTimeout(resolve, 30));
   t.equal(told(log).length, 3, 'closed, it says nothing');
 });
+
+t.test('a date nobody can read is told and ends nothing', async t => {
+  const odd: Expiry = { kind: 'bundle', subject: 'O=odd', notAfter: new Date(Number.NaN) };
+  const near: Expiry = { kind: 'client', subject: 'O=x', notAfter: new Date(start + DAY_MS) };
+  const log = captureLog();
+  watchExpiries(() => [odd, near], log.log, { now: () => start }).close();
+  t.match(log.lines(), [
+    { level: 'error', msg: 'certificate has an unreadable end', subject: 'O=odd' },
+    { level: 'warn', msg: 'certificate expires soon', days: 1 },
+  ]);
+});

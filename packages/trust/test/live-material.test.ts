@@ -5,7 +5,8 @@ import path from 'node:path';
 import t from 'tap';
 import { Authority, checkMaterial, readPem } from '@peerpod-tls/certs';
 import { clientFiles } from '../src/client-files.js';
-import { LiveMaterial, type MaterialSource } from '../src/live-material.js';
+import type { MaterialSource } from '../src/in-force.js';
+import { LiveMaterial } from '../src/live-material.js';
 import { captureLog, temporary } from '../../../test/kit/log.js';
 import { manualSet, writeManual, type ManualFiles } from './kit/certificates.js';
 
