@@ -19,6 +19,7 @@ import { openIdentity, type Identity, type OpenIdentity } from '@peerpod-tls/tru
 import { Metrics } from './metrics.js';
 import { operatorServices } from './hypervisor/operator.js';
 import type { AdaptorOptions } from './options.js';
+import { Leases } from './sandboxes/leases.js';
 import { Orphans } from './sandboxes/orphans.js';
 import type { Provider } from '@peerpod-tls/providers';
 import { SandboxStore } from './sandboxes/record/store.js';
@@ -216,8 +217,13 @@ export class Adaptor implements Service {
   }
 
   async #openHypervisor(sandboxes: Sandboxes, table: SandboxTable, orphans: Orphans): Promise<void> {
+    const leases = new Leases({
+      log: this.#log,
+      exists: id => table.get(id) !== undefined,
+      stop: id => sandboxes.stop(id, new AbortController().signal),
+    });
     const server = new TtrpcServer({
-      services: [...hypervisorServices(sandboxes, table), ...operatorServices(orphans)],
+      services: [...hypervisorServices(sandboxes, table), ...operatorServices(orphans, leases)],
       log: this.#log,
     });
     const listener: UnixListener = await listenUnixSocket({
@@ -232,6 +238,8 @@ export class Adaptor implements Service {
       this.#draining = server.drain(deadline(this.#drainMs()));
       this.#draining.catch((err: unknown) => this.#log.debug({ err }, 'hypervisor connections not drained'));
     });
+    // Before the socket: a drain waits for calls, and a lease is a call that lasts.
+    this.#own('leases', async () => leases.close());
   }
 
   #draining: Promise<void> = Promise.resolve();

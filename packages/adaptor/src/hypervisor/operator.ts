@@ -4,10 +4,11 @@
 import { operatorService } from '@peerpod-tls/agent-protocol';
 import { implement, type Implementation } from '@peerpod-tls/ttrpc';
 import { abortable } from '@peerpod-tls/base';
+import type { Leases } from '../sandboxes/leases.js';
 import type { Orphans } from '../sandboxes/orphans.js';
 import { statusOf } from './status-of.js';
 
-export function operatorServices(orphans: Orphans): readonly Implementation[] {
+export function operatorServices(orphans: Orphans, leases: Leases): readonly Implementation[] {
   return [
     implement(operatorService, {
       ListOrphans: async (_request, { signal }) => {
@@ -33,6 +34,12 @@ export function operatorServices(orphans: Orphans): readonly Implementation[] {
         } catch (error) {
           throw statusOf(error);
         }
+      },
+      // No async before the lease stands: the caller's next call on this connection is its CreateVM.
+      Hold: (request, { signal }) => leases.hold(request.id, signal).then(() => ({})),
+      Release: request => {
+        leases.release(request.id);
+        return {};
       },
     }),
   ];

@@ -21,6 +21,8 @@ export const podVmInfoService = defineService('podvminfo.PodVMInfo', {
 export const operatorService = defineService('peerpod.Operator', {
   ListOrphans: unary(peerpod.ListOrphansRequest, peerpod.ListOrphansResponse),
   DeleteOrphan: unary(peerpod.DeleteOrphanRequest, peerpod.DeleteOrphanResponse),
+  Hold: unary(peerpod.HoldRequest, peerpod.HoldResponse),
+  Release: unary(peerpod.ReleaseRequest, peerpod.ReleaseResponse),
 });
 
 /** The agent in the VM. */

@@ -7,7 +7,7 @@ import { ExitCode, type Io } from '../io.js';
 import { anySignal, codeOf, deadline, messageOf, sleep } from '@peerpod-tls/base';
 import { CliError } from '../errors.js';
 import { Container } from '../shim/container.js';
-import { connectAgent, createVm, startVm, stopVm } from '../shim/pod.js';
+import { connectAgent, connectHypervisor, createVm, startVm, stopVm } from '../shim/pod.js';
 import { readSandboxes, takeSnapshot } from '../status/endpoint.js';
 import { waitingMethods } from '../status/status.js';
 import { summarize } from '../status/summary.js';
@@ -154,7 +154,8 @@ export class Show {
     const took = () => performance.now() - began;
     stage.waiting('the shim asks for a pod VM');
     const request = { id: SANDBOX, name: POD, namespace: 'default' };
-    const agentSocket = await createVm(adaptor.hypervisorSocket, request, signal);
+    const hypervisor = await connectHypervisor(adaptor.hypervisorSocket);
+    const agentSocket = await createVm(hypervisor, request, signal).finally(() => hypervisor.close());
     stage.step(createdStep(agentSocket, took()));
     stage.waiting('the pod VM starts');
     began = performance.now();

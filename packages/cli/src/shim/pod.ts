@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pod VM as a kata shim has it made and unmade: CreateVM, StartVM, StopVM. What happens inside the VM is container.ts.
 import { randomBytes } from 'node:crypto';
-import { hypervisorService } from '@peerpod-tls/agent-protocol';
-import { type TtrpcClient, type TypedClient, clientOf, connectUnix } from '@peerpod-tls/ttrpc';
+import { hypervisorService, operatorService } from '@peerpod-tls/agent-protocol';
+import { StatusCode, type TtrpcClient, type TypedClient, clientOf, connectUnix } from '@peerpod-tls/ttrpc';
 import { codeOf, messageOf, sleep } from '@peerpod-tls/base';
 import { CliError } from '../errors.js';
 import { callError, statusOf } from './call-error.js';
@@ -55,14 +55,44 @@ function annotationsOf(request: PodRequest): Record<string, string> {
 }
 
 /** CreateVM; gives the path of the agent's socket, which answers after {@link startVm}. */
-export async function createVm(socket: string, request: PodRequest, signal?: AbortSignal): Promise<string> {
-  const { agentSocketPath } = await hypervisorCall(socket, 'CreateVM', hypervisor =>
-    hypervisor.CreateVM(
+export async function createVm(
+  client: TtrpcClient,
+  request: PodRequest,
+  signal?: AbortSignal,
+): Promise<string> {
+  try {
+    const { agentSocketPath } = await clientOf(hypervisorService, client).CreateVM(
       { id: request.id, annotations: annotationsOf(request) },
       { timeoutMs: CREATE_TIMEOUT_MS, signal },
-    ),
-  );
-  return agentSocketPath;
+    );
+    return agentSocketPath;
+  } catch (error) {
+    throw callError('CreateVM', error);
+  }
+}
+
+/**
+ * Has the adaptor stop the sandbox when this connection ends, however it ends; the lease stands before any later call
+ * on the connection. Resolves when it is over: `unknown` where the adaptor has no leases, as Go's.
+ */
+export async function holdSandbox(client: TtrpcClient, id: string): Promise<'over' | 'unknown' | 'taken'> {
+  try {
+    await clientOf(operatorService, client).Hold({ id });
+    return 'over';
+  } catch (error) {
+    const status = statusOf(error);
+    if (status === StatusCode.alreadyExists) return 'taken';
+    return status === StatusCode.unimplemented ? 'unknown' : 'over';
+  }
+}
+
+/** Ends the lease and leaves the sandbox as it is. */
+export async function releaseSandbox(client: TtrpcClient, id: string): Promise<void> {
+  try {
+    await clientOf(operatorService, client).Release({ id }, { timeoutMs: CREATE_TIMEOUT_MS });
+  } catch (error) {
+    throw callError('Release', error);
+  }
 }
 
 /** StartVM: returns when the agent in the VM answers through the tunnel. */
@@ -115,13 +145,16 @@ export async function connectHypervisor(socket: string): Promise<TtrpcClient> {
 /** What a socket's connection fails with while its server is still starting. */
 const NOT_YET: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED']);
 
-/** Waits until something listens on the adaptor's socket, for the line after `cloud-api-adaptor ... &`. */
-export async function awaitHypervisor(socket: string, waitMs: number, signal: AbortSignal): Promise<void> {
+/** A connection as soon as something listens on the adaptor's socket, for the line after `cloud-api-adaptor ... &`. */
+export async function awaitHypervisor(
+  socket: string,
+  waitMs: number,
+  signal?: AbortSignal,
+): Promise<TtrpcClient> {
   const until = performance.now() + waitMs;
   for (;;) {
     try {
-      (await connectHypervisor(socket)).close();
-      return;
+      return await connectHypervisor(socket);
     } catch (error) {
       const unreachable =
         error instanceof Error && error.cause instanceof Error ? codeOf(error.cause.cause) : '';

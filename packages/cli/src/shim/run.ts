@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `peerpod run`: a pod VM for one command, made, used and unmade the way a kata shim does it.
 import { Writable } from 'node:stream';
+import type { TtrpcClient } from '@peerpod-tls/ttrpc';
 import type { Line } from '../command.js';
 import { ExitCode, type Io } from '../io.js';
 import { CliError, isBrokenPipe } from '../errors.js';
@@ -14,7 +15,9 @@ import {
   awaitHypervisor,
   connectAgent,
   createVm,
+  holdSandbox,
   newSandboxId,
+  releaseSandbox,
   startVm,
   stopVm,
 } from './pod.js';
@@ -96,17 +99,39 @@ class Run {
   }
 
   async run(): Promise<number> {
-    const { socket } = this.#line.values;
+    const { socket, wait } = this.#line.values;
+    const client = await awaitHypervisor(socket, wait, this.#interrupts.signal);
+    try {
+      return await this.#held(client);
+    } finally {
+      client.close();
+    }
+  }
+
+  /** The life of the VM, on a connection whose end ends it: this program may be killed at any time. */
+  async #held(client: TtrpcClient): Promise<number> {
+    const { socket, detach } = this.#line.values;
     const { id } = this.#request;
-    await awaitHypervisor(socket, this.#line.values.wait, this.#interrupts.signal);
     const began = performance.now();
-    const agentSocket = await this.#create(socket);
+    const lease = { state: 'held' };
+    void holdSandbox(client, id).then(state => {
+      lease.state = state;
+      if (state === 'unknown')
+        this.#say('this adaptor has no leases: a pod VM outlives a peerpod that is killed');
+    });
+    const agentSocket = await this.#create(client, () => lease.state === 'held');
     let keep = false;
     try {
+      if (lease.state === 'taken') {
+        const hint = 'leave -id out, or take another one';
+        throw new CliError('ERR_CLI_CALL_FAILED', `another program holds the id ${id}`, { hint });
+      }
       await startVm(socket, id, this.#interrupts.signal);
       this.#say(`pod VM ${id} is up after ${span(performance.now() - began)}`);
       const code = await this.#inside(agentSocket, began);
-      keep = this.#line.values.detach;
+      if (detach && lease.state === 'held') await releaseSandbox(client, id);
+      keep = detach;
+      if (detach) this.#tellDetached(agentSocket);
       return code;
     } finally {
       if (!keep) await this.#stop(socket, id);
@@ -114,16 +139,25 @@ class Run {
   }
 
   /** CreateVM. Given up in the middle, it may have happened or not; what happened is undone. */
-  async #create(socket: string): Promise<string> {
+  async #create(client: TtrpcClient, held: () => boolean): Promise<string> {
+    const { id } = this.#request;
     try {
-      return await createVm(socket, this.#request, this.#interrupts.signal);
+      return await createVm(client, this.#request, this.#interrupts.signal);
     } catch (error) {
       // An id that the user chose may be somebody else's sandbox: that one is not ours to stop.
-      if (this.#interrupts.signal.aborted && this.#line.values.id === undefined) {
-        await stopVm(socket, this.#request.id).catch(() => {});
+      if (!this.#interrupts.signal.aborted) {
+        if (held()) await releaseSandbox(client, id).catch(() => {});
+      } else if (held() || this.#line.values.id === undefined) {
+        await stopVm(this.#line.values.socket, id).catch(() => {});
       }
       throw error;
     }
+  }
+
+  #tellDetached(agentSocket: string): void {
+    const { id } = this.#request;
+    const result = { id, socket: agentSocket };
+    this.#io.stdout.write(this.#line.values.json ? `${JSON.stringify(result)}\n` : `${id}\n`);
   }
 
   async #inside(agentSocket: string, began: number): Promise<number> {
@@ -142,11 +176,7 @@ class Run {
       await container.create(signal);
       await container.start(signal);
       const commandBegan = performance.now();
-      if (values.detach) {
-        const result = { id: this.#request.id, socket: agentSocket };
-        this.#io.stdout.write(values.json ? `${JSON.stringify(result)}\n` : `${this.#request.id}\n`);
-        return ExitCode.ok;
-      }
+      if (values.detach) return ExitCode.ok;
       this.#interrupts.forwardNext(number => {
         this.#say('passed the signal to the command; once more deletes the pod VM');
         container.signal(number).catch((error: unknown) => report(this.#io, 'peerpod run', error));
@@ -176,6 +206,8 @@ class Run {
   /** Deletes the VM whatever happened before; a failure here is told beside the one that led here. */
   async #stop(socket: string, id: string): Promise<void> {
     try {
+      // The adaptor may have been restarted under us.
+      (await awaitHypervisor(socket, this.#line.values.wait)).close();
       await stopVm(socket, id);
       this.#say(`pod VM ${id} is deleted`);
     } catch (error) {

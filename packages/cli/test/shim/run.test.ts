@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { findMarked } from '../../src/demo/sweep.js';
 import { readSandboxes } from '../../src/status/endpoint.js';
 import { startAdaptor } from '../support/adaptor.js';
 import { Peerpod, peerpod } from '../support/program.js';
 
-const { socket, status } = await startAdaptor(t);
+const { dir, socket, status } = await startAdaptor(t);
 
 t.test('megabytes of input come back, the outputs stay apart, and the exit code is ours', async t => {
   const data = randomBytes(1_500_000).toString('hex');
@@ -77,5 +79,41 @@ t.test('when nobody reads the output any more, the command and its VM end', asyn
   const { code } = await program.ended;
   t.equal(code, 141);
   t.equal(program.stderr, '');
+  t.same(await readSandboxes(status), []);
+});
+
+t.test('a peerpod that is killed leaves no pod VM, at whatever moment', async t => {
+  const gone = async () => {
+    while ((await readSandboxes(status)).length > 0) await sleep(50);
+    // The adaptor itself carries the mark too.
+    while (findMarked(dir).length > 1) await sleep(50);
+  };
+  const argv = ['run', '-socket', socket, '--', 'sh', '-c', 'echo ready; sleep 600'];
+  const ready = new Peerpod(t, argv);
+  await ready.said(/^ready$/m);
+  ready.child.kill('SIGKILL');
+  await gone();
+  // From before the first call to the running command.
+  for (let ms = 80; ms < 1000; ms += 220) {
+    const program = new Peerpod(t, argv);
+    await sleep(ms);
+    program.child.kill('SIGKILL');
+    await program.ended;
+    await gone();
+  }
+  t.pass('nothing stayed');
+});
+
+t.test('an id that another program holds is refused, and that program keeps its VM', async t => {
+  const holder = new Peerpod(t, ['run', '-id', 'mine', '-socket', socket, '--', 'sh', '-c', 'echo up; cat'], {
+    stdin: 'open',
+  });
+  await holder.said(/^up$/m);
+  const other = await peerpod(t, ['run', '-id', 'mine', '-socket', socket, '--', 'true']);
+  t.equal(other.code, 125);
+  t.match(other.stderr, /CreateVM failed with AlreadyExists/);
+  t.match(await readSandboxes(status), [{ id: 'mine', state: 'running' }]);
+  holder.child.stdin?.end();
+  t.equal((await holder.ended).code, 0);
   t.same(await readSandboxes(status), []);
 });

@@ -5,7 +5,7 @@ import t from 'tap';
 import { call } from '../support/in-process.js';
 
 t.test('without an adaptor run and stop name the socket and the way out', async t => {
-  const run = await call(['run', '-socket', '/nowhere/h.sock', '--', 'true']);
+  const run = await call(['run', '-socket', '/nowhere/h.sock', '-wait', '0s', '--', 'true']);
   t.equal(run.code, 125);
   t.match(run.stderr, /no adaptor at \/nowhere\/h\.sock: ENOENT/);
   t.match(run.stderr, /start cloud-api-adaptor, or name its -socket/);
