@@ -153,6 +153,7 @@ async function measure(name: string): Promise<void> {
     `-pods-dir=${path.join(directory, 'pods')}`,
     '-status-address=127.0.0.1:0',
     ...on.flags,
+    '-peerpods-limit-per-node=-1',
   ]);
   try {
     await adaptor.next('adaptor started');

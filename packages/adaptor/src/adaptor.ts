@@ -22,10 +22,11 @@ import type { AdaptorOptions } from './options.js';
 import { Leases } from './sandboxes/leases.js';
 import { Orphans } from './sandboxes/orphans.js';
 import type { Provider } from '@peerpod-tls/providers';
+import { ProviderWatch } from './provider-watch.js';
 import { SandboxStore } from './sandboxes/record/store.js';
 import { SandboxTable } from './sandboxes/sandbox-table.js';
 import { Sandboxes } from './sandboxes/sandboxes.js';
-import { lockStateDir, type StateLock } from './state/state-lock.js';
+import { takeOverStateDir, type StateLock } from './state/state-lock.js';
 import { orphansView, readyCheck, sandboxViews, startupCheck, type Phase } from './status.js';
 
 export interface AdaptorParts {
@@ -43,6 +44,7 @@ export class Adaptor implements Service {
   readonly name = 'adaptor';
   readonly #parts: AdaptorParts;
   readonly #log: Logger;
+  readonly #watch: ProviderWatch;
   /** What is open, in the order it was opened; closed from the end. */
   readonly #open: { readonly name: string; close(): Promise<void> }[] = [];
   #phase: Phase = 'starting';
@@ -51,16 +53,17 @@ export class Adaptor implements Service {
   #table: SandboxTable | null = null;
   #dataPlane: DataPlane | null = null;
   #orphans: Orphans | null = null;
-  #statusAddress = '';
+  #status: StatusServer | null = null;
 
   constructor(parts: AdaptorParts) {
     this.#parts = parts;
     this.#log = parts.log;
+    this.#watch = new ProviderWatch({ provider: parts.provider, log: parts.log });
   }
 
   /** `host:port` of the status server, with the port in use. */
   get statusAddress(): string {
-    return this.#statusAddress;
+    return this.#status?.address ?? '';
   }
 
   /** What a parent process is told once this one serves. */
@@ -70,7 +73,7 @@ export class Adaptor implements Service {
       provider: provider.name,
       mode: options.tls.t,
       socket: options.socket,
-      status: this.#statusAddress,
+      status: this.statusAddress,
     };
   }
 
@@ -81,11 +84,15 @@ export class Adaptor implements Service {
       expiries: () => this.#identity?.expiries() ?? [],
       connections: async () =>
         ((await this.#dataPlane?.views()) ?? []).reduce((sum, { connections }) => sum + connections, 0),
+      providerReady: () => this.#watch.ready,
       callFigures: async () => (await this.#dataPlane?.figures()) ?? '',
     });
     if (options.verifyProvider) await this.#verifyProvider(signal);
-    await this.#openState();
+    await this.#openState(metrics, signal);
     const status = await this.#openStatus(metrics);
+    this.#phase = 'starting';
+    this.#own('provider watch', () => this.#watch.close());
+    void this.#watch.start();
     this.#identity = await this.#openIdentity(metrics);
     const table = await this.#openTable(this.#identity, metrics);
     signal.throwIfAborted();
@@ -101,7 +108,13 @@ export class Adaptor implements Service {
     orphans.watch();
     this.#phase = 'serving';
     this.#log.info(
-      { provider: provider.name, socket: options.socket, status: status.address, mode: options.tls.t },
+      {
+        provider: provider.name,
+        socket: options.socket,
+        status: status.address,
+        mode: options.tls.t,
+        stateDir: options.stateDir,
+      },
       'adaptor started',
     );
   }
@@ -125,8 +138,8 @@ export class Adaptor implements Service {
     );
   }
 
-  async #openState(): Promise<void> {
-    const { podsDir, stateDir } = this.#parts.options;
+  async #openState(metrics: Metrics, signal: AbortSignal): Promise<void> {
+    const { podsDir, stateDir, takeoverMs } = this.#parts.options;
     try {
       await makeSecretDirectory(podsDir);
     } catch (cause) {
@@ -143,16 +156,30 @@ export class Adaptor implements Service {
         cause,
       });
     }
-    const lock: StateLock = await lockStateDir(stateDir, this.#log);
-    this.#own('state lock', () => lock.release());
+    let lock: StateLock | null = null;
+    // First of all that is open, and so the last to be closed: who waits for it finds everything else free.
+    this.#own('state lock', async () => lock?.release());
+    lock = await takeOverStateDir(stateDir, {
+      ms: takeoverMs,
+      signal,
+      log: this.#log,
+      onWait: async () => {
+        this.#phase = 'standby';
+        // The other one may have the port, and then answers for both.
+        await this.#openStatus(metrics).catch((err: unknown) =>
+          this.#log.info({ err }, 'no status server of its own while waiting'),
+        );
+      },
+    });
   }
 
   async #openStatus(metrics: Metrics): Promise<StatusServer> {
+    if (this.#status !== null) return this.#status;
     const { options } = this.#parts;
     const server = await startStatusServer({
       address: options.statusAddress,
       startup: () => startupCheck(this.#phase),
-      ready: () => readyCheck(this.#phase, this.#identity),
+      ready: () => readyCheck(this.#phase, this.#identity, this.#watch.result),
       metrics: metrics.source,
       routes: {
         '/sandboxes': () =>
@@ -161,7 +188,7 @@ export class Adaptor implements Service {
       },
       log: this.#log,
     });
-    this.#statusAddress = server.address;
+    this.#status = server;
     this.#own('status server', () => server.close());
     return server;
   }
@@ -205,10 +232,14 @@ export class Adaptor implements Service {
         proxyTimeoutMs: options.proxyTimeoutMs,
         initdata: options.initdata,
         scratchSpace: options.scratchSpace,
+        vmLimit: options.vmLimit,
+        createdLimit: options.createdLimit,
+        createdMs: options.createdMs,
         ...timing,
       },
       table,
       provider,
+      providerWatch: this.#watch,
       identity,
       dataPlane,
       metrics,

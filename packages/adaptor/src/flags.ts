@@ -31,7 +31,16 @@ export const commonFlags = {
     type: 'string',
     env: 'STATE_DIR',
     placeholder: 'DIR',
-    describe: 'CA, client key and table of sandboxes, kept over restarts (left out: <pods-dir>/.state)',
+    describe:
+      'CA, client key and table of sandboxes, kept over restarts (left out: /var/lib/peerpod where it can be had, or <pods-dir>/.state)',
+    group: NODE,
+  },
+  'takeover-timeout': {
+    type: 'duration',
+    env: 'TAKEOVER_TIMEOUT',
+    default: '10m',
+    describe:
+      'how long to wait for another adaptor that uses the state directory, as in a rolling update; 0s refuses at once',
     group: NODE,
   },
   'status-address': {
@@ -112,6 +121,29 @@ export const commonFlags = {
     default: '5m',
     min: '1s',
     describe: 'how long a new pod VM may take until its agent answers',
+    group: VM,
+  },
+  'peerpods-limit-per-node': {
+    type: 'integer',
+    env: 'PEERPODS_LIMIT_PER_NODE',
+    default: 10,
+    describe: 'pod VMs this adaptor has at one time, further ones are refused; negative: any number',
+    group: VM,
+  },
+  'created-limit': {
+    type: 'integer',
+    env: 'CREATED_LIMIT',
+    default: 128,
+    min: 1,
+    describe: 'sandboxes that were created and not started yet, further ones are refused',
+    group: VM,
+  },
+  'created-timeout': {
+    type: 'duration',
+    env: 'CREATED_TIMEOUT',
+    default: '10m',
+    min: '1s',
+    describe: 'how long a sandbox without a VM is kept that nobody starts',
     group: VM,
   },
   initdata: {
@@ -195,13 +227,6 @@ export const commonFlags = {
     describe: 'pod subnets of the cluster',
     group: LATER,
   },
-  'peerpods-limit-per-node': {
-    type: 'integer',
-    env: 'PEERPODS_LIMIT_PER_NODE',
-    default: 10,
-    describe: 'pod VMs advertised for this node',
-    group: LATER,
-  },
 } as const satisfies Readonly<Record<string, Flag>>;
 
 /** The flags a person may set in the belief that they do something; named in a warning at start. */
@@ -212,5 +237,4 @@ export const WITHOUT_EFFECT = [
   'host-interface',
   'ext-network-via-podvm',
   'pod-subnet-cidrs',
-  'peerpods-limit-per-node',
 ] as const satisfies readonly (keyof typeof commonFlags)[];

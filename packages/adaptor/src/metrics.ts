@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the adaptor counts, for Prometheus. Labels come from closed sets only: a caller's words never become a label.
-import { Counter, createRegistry, Gauge, Histogram, type Registry } from '@peerpod-tls/daemon/metrics';
+import {
+  countFrom0,
+  Counter,
+  createRegistry,
+  Gauge,
+  Histogram,
+  timeFrom0,
+  type Registry,
+} from '@peerpod-tls/daemon/metrics';
 import type { MetricsSource } from '@peerpod-tls/daemon';
 import { LOSS_CAUSES } from '@peerpod-tls/link';
 import type { Expiry } from '@peerpod-tls/trust';
@@ -12,32 +20,35 @@ export interface MetricSources {
   sandboxes(): Iterable<Sandbox>;
   expiries(): readonly Expiry[];
   connections(): Promise<number>;
+  /** Whether the provider said that it could make an instance. */
+  providerReady(): boolean;
   /** Figures of calls, as text; empty before there is a data plane. */
   callFigures(): Promise<string>;
 }
 
 /** What a start goes through, in order. */
-export const START_PHASES = ['certificate', 'instance', 'agent', 'socket'] as const;
+const START_PHASES = ['certificate', 'instance', 'agent', 'socket'] as const;
 export type StartPhase = (typeof START_PHASES)[number];
 
-const START_BUCKETS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40, 80, 160, 320, 600];
+type Counts = ReturnType<typeof countFrom0<string>>;
+type Times = ReturnType<typeof timeFrom0<string>>;
 
 export class Metrics {
   readonly #registry: Registry;
   readonly #sources: MetricSources;
-  readonly #losses: Counter<'cause'>;
-  readonly #redials: Counter<'result'>;
-  readonly #redialFailures: Counter<'cause'>;
+  readonly #losses: Counts;
+  readonly #redials: Counts;
+  readonly #redialFailures: Counts;
   readonly #redialSeconds: Histogram;
-  readonly #replayed: Counter<'outcome'>;
-  readonly #refusals: Counter<'rule'>;
+  readonly #replayed: Counts;
+  readonly #refusals: Counts;
   readonly #handshakeSeconds: Histogram;
   readonly #protocolErrors: Counter;
   readonly #issued: Counter;
-  readonly #startSeconds: Histogram<'result'>;
-  readonly #phaseSeconds: Histogram<'phase'>;
-  readonly #deletions: Counter<'result'>;
-  readonly #reloads: Counter<'result'>;
+  readonly #startSeconds: Times;
+  readonly #phaseSeconds: Times;
+  readonly #deletions: Counts;
+  readonly #reloads: Counts;
   readonly #reloaded: Gauge;
   readonly #orphans: Gauge;
   readonly #setAside: Gauge;
@@ -47,47 +58,47 @@ export class Metrics {
     const registers = [registry];
     this.#registry = registry;
     this.#sources = sources;
-    this.#losses = closedCounter(
-      registry,
-      'peerpod_link_losses_total',
-      'Links to pod VMs that stood and were lost while their shim was there, by cause.',
-      'cause',
-      LOSS_CAUSES,
-    );
-    this.#redials = closedCounter(
-      registry,
-      'peerpod_redials_total',
-      'Lost links, by whether another one was made in time.',
-      'result',
-      ['ok', 'failed'],
-    );
-    this.#redialFailures = closedCounter(
-      registry,
-      'peerpod_redial_failures_total',
-      'Lost links that were not replaced, by what the last try met.',
-      'cause',
-      LOSS_CAUSES,
-    );
+    this.#losses = countFrom0({
+      name: 'peerpod_link_losses_total',
+      help: 'Links to pod VMs that stood and were lost while their shim was there, by cause.',
+      label: 'cause',
+      values: LOSS_CAUSES,
+      register: registry,
+    });
+    this.#redials = countFrom0({
+      name: 'peerpod_redials_total',
+      help: 'Lost links, by whether another one was made in time.',
+      label: 'result',
+      values: ['ok', 'failed'],
+      register: registry,
+    });
+    this.#redialFailures = countFrom0({
+      name: 'peerpod_redial_failures_total',
+      help: 'Lost links that were not replaced, by what the last try met.',
+      label: 'cause',
+      values: LOSS_CAUSES,
+      register: registry,
+    });
     this.#redialSeconds = new Histogram({
       name: 'peerpod_redial_duration_seconds',
       help: 'From the loss of a link to its replacement.',
       buckets: [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20],
       registers,
     });
-    this.#replayed = closedCounter(
-      registry,
-      'peerpod_redial_calls_total',
-      'Calls open when a link was lost: sent again, or answered Unavailable.',
-      'outcome',
-      ['replayed', 'unavailable'],
-    );
-    this.#refusals = closedCounter(
-      registry,
-      'peerpod_refusals_total',
-      'Links that were not made because one side refused the other, by rule.',
-      'rule',
-      [...REFUSAL_RULES, 'other'],
-    );
+    this.#replayed = countFrom0({
+      name: 'peerpod_redial_calls_total',
+      help: 'Calls open when a link was lost: sent again, or answered Unavailable.',
+      label: 'outcome',
+      values: ['replayed', 'unavailable'],
+      register: registry,
+    });
+    this.#refusals = countFrom0({
+      name: 'peerpod_refusals_total',
+      help: 'Links that were not made because one side refused the other, by rule.',
+      label: 'rule',
+      values: [...REFUSAL_RULES, 'other'],
+      register: registry,
+    });
     this.#handshakeSeconds = new Histogram({
       name: 'peerpod_handshake_duration_seconds',
       help: 'TLS handshakes with pod VMs that succeeded.',
@@ -104,36 +115,34 @@ export class Metrics {
       help: 'Server certificates made for pod VMs.',
       registers,
     });
-    this.#startSeconds = new Histogram({
+    this.#startSeconds = timeFrom0({
       name: 'peerpod_start_duration_seconds',
       help: 'StartVM from request to answer, by result.',
-      labelNames: ['result'],
-      buckets: START_BUCKETS,
-      registers,
+      label: 'result',
+      values: ['ok', 'failed'],
+      register: registry,
     });
-    for (const result of ['ok', 'failed']) this.#startSeconds.zero({ result });
-    this.#phaseSeconds = new Histogram({
+    this.#phaseSeconds = timeFrom0({
       name: 'peerpod_start_phase_duration_seconds',
       help: 'Phases of StartVM that succeeded: its certificate, its instance, the first answer of its agent, its socket.',
-      labelNames: ['phase'],
-      buckets: START_BUCKETS,
-      registers,
+      label: 'phase',
+      values: START_PHASES,
+      register: registry,
     });
-    for (const phase of START_PHASES) this.#phaseSeconds.zero({ phase });
-    this.#deletions = closedCounter(
-      registry,
-      'peerpod_instance_deletions_total',
-      'Attempts to delete an instance, by result.',
-      'result',
-      ['ok', 'failed'],
-    );
-    this.#reloads = closedCounter(
-      registry,
-      'peerpod_certificate_reloads_total',
-      'Changed certificate files, by whether they were taken.',
-      'result',
-      ['ok', 'refused'],
-    );
+    this.#deletions = countFrom0({
+      name: 'peerpod_instance_deletions_total',
+      help: 'Attempts to delete an instance, by result.',
+      label: 'result',
+      values: ['ok', 'failed'],
+      register: registry,
+    });
+    this.#reloads = countFrom0({
+      name: 'peerpod_certificate_reloads_total',
+      help: 'Changed certificate files, by whether they were taken.',
+      label: 'result',
+      values: ['ok', 'refused'],
+      register: registry,
+    });
     this.#reloaded = new Gauge({
       name: 'peerpod_certificate_last_reload_successful',
       help: '1 while the certificates in force are those in the files, 0 after a reload that failed.',
@@ -169,20 +178,20 @@ export class Metrics {
         this.#handshakeSeconds.observe(event.ms / 1000);
         return;
       case 'refused':
-        this.#refusals.inc({ rule: REFUSAL_RULES.includes(event.rule) ? event.rule : 'other' });
+        this.#refusals.inc(REFUSAL_RULES.includes(event.rule) ? event.rule : 'other');
         return;
       case 'lost':
-        this.#losses.inc({ cause: event.cause });
+        this.#losses.inc(event.cause);
         return;
       case 'not-redialled':
-        this.#redials.inc({ result: 'failed' });
-        this.#redialFailures.inc({ cause: event.cause });
+        this.#redials.inc('failed');
+        this.#redialFailures.inc(event.cause);
         return;
       case 'redialled':
-        this.#redials.inc({ result: 'ok' });
+        this.#redials.inc('ok');
         this.#redialSeconds.observe(event.ms / 1000);
-        this.#replayed.inc({ outcome: 'replayed' }, event.replayed);
-        this.#replayed.inc({ outcome: 'unavailable' }, event.unavailable);
+        this.#replayed.inc('replayed', event.replayed);
+        this.#replayed.inc('unavailable', event.unavailable);
         return;
       case 'protocol-error':
         this.#protocolErrors.inc();
@@ -195,20 +204,20 @@ export class Metrics {
   }
 
   started(result: 'ok' | 'failed', ms: number): void {
-    this.#startSeconds.observe({ result }, ms / 1000);
+    this.#startSeconds.observe(result, ms / 1000);
   }
 
   /** @param ms How long the phase took. */
   phase(phase: StartPhase, ms: number): void {
-    this.#phaseSeconds.observe({ phase }, ms / 1000);
+    this.#phaseSeconds.observe(phase, ms / 1000);
   }
 
   deleted(result: 'ok' | 'failed'): void {
-    this.#deletions.inc({ result });
+    this.#deletions.inc(result);
   }
 
   reloaded(ok: boolean): void {
-    this.#reloads.inc({ result: ok ? 'ok' : 'refused' });
+    this.#reloads.inc(ok ? 'ok' : 'refused');
     this.#reloaded.set(ok ? 1 : 0);
   }
 
@@ -221,19 +230,6 @@ export class Metrics {
   }
 }
 
-/** A counter by one label of a closed set, there from the start with zero, so that the first event is an increase. */
-function closedCounter<L extends string>(
-  registry: Registry,
-  name: string,
-  help: string,
-  label: L,
-  values: readonly string[],
-): Counter<L> {
-  const counter = new Counter({ name, help, labelNames: [label], registers: [registry] });
-  for (const value of values) counter.labels(value).inc(0);
-  return counter;
-}
-
 function registerReadings(registry: Registry, sources: MetricSources): void {
   registry.registerMetric(
     new Gauge({
@@ -242,6 +238,16 @@ function registerReadings(registry: Registry, sources: MetricSources): void {
       registers: [],
       async collect() {
         this.set(await sources.connections());
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: 'peerpod_provider_ready',
+      help: '1 while the provider says that an instance could be made, else 0.',
+      registers: [],
+      collect() {
+        this.set(sources.providerReady() ? 1 : 0);
       },
     }),
   );

@@ -10,6 +10,7 @@ import {
   type HelpRequest,
 } from '@peerpod-tls/daemon';
 import { commonFlags, WITHOUT_EFFECT } from './flags.js';
+import { defaultStateDir, stateWarnings } from './state/state-dir.js';
 import { readGlobalInitdata } from './sandboxes/initdata.js';
 import type { ProviderModule } from '@peerpod-tls/providers';
 import { chooseTlsMode, tlsWarnings, type TlsMode } from '@peerpod-tls/trust';
@@ -20,6 +21,8 @@ export interface AdaptorOptions {
   readonly stateDir: string;
   /** `host:port` of the status server. */
   readonly statusAddress: string;
+  /** How long to wait for another adaptor on the state directory, in milliseconds; 0: not at all. */
+  readonly takeoverMs: number;
   readonly tls: TlsMode;
   readonly forwarderPort: number;
   /** Budget of a start's dialling, in milliseconds. */
@@ -27,6 +30,12 @@ export interface AdaptorOptions {
   /** Base64 of gzipped TOML for pods that bring none of their own; empty: none. */
   readonly initdata: string;
   readonly scratchSpace: boolean;
+  /** VMs at one time; null: any number. */
+  readonly vmLimit: number | null;
+  /** Sandboxes at one time that were created and not started. */
+  readonly createdLimit: number;
+  /** How long those without a VM are kept, in milliseconds. */
+  readonly createdMs: number;
   readonly verifyProvider: boolean;
   readonly drainMs: number;
   readonly logLevel: string;
@@ -126,23 +135,33 @@ function checkCommon(values: CommonValues, origin: Origins, env: NodeJS.ProcessE
   };
   const tls = chooseTlsMode(tlsOptions);
   const podsDir = path.resolve(values['pods-dir']);
+  const stateDir = path.resolve(
+    values['state-dir'] ??
+      (origin['pods-dir'] === 'default' ? defaultStateDir(podsDir) : path.join(podsDir, '.state')),
+  );
+  const limit = values['peerpods-limit-per-node'];
   const idle = WITHOUT_EFFECT.filter(name => origin[name] !== 'default');
   return Object.freeze({
     socket: path.resolve(values.socket),
     podsDir,
-    stateDir: path.resolve(values['state-dir'] ?? path.join(podsDir, '.state')),
+    stateDir,
+    takeoverMs: values['takeover-timeout'],
     statusAddress: checkStatusAddress(values['status-address'], env['PROBE_PORT'] ?? ''),
     tls,
     forwarderPort: values['forwarder-port'],
     proxyTimeoutMs: values['proxy-timeout'],
     initdata: readGlobalInitdata(values.initdata),
     scratchSpace: values['enable-scratch-space'],
+    vmLimit: limit < 0 ? null : limit,
+    createdLimit: values['created-limit'],
+    createdMs: values['created-timeout'],
     verifyProvider: values['cloud-config-verify'],
     drainMs: values['drain-timeout'],
     logLevel: values['log-level'],
     logFormat: values['log-format'],
     warnings: [
       ...tlsWarnings(tls, tlsOptions),
+      ...stateWarnings(stateDir),
       ...(idle.length === 0
         ? []
         : [

@@ -2,8 +2,10 @@
 // What the status server says: when the adaptor has started, when it is ready, and which sandboxes there are.
 //
 //   /startup   200 once the sandboxes of an earlier run are open again and the hypervisor socket listens. It does not
-//              look at pods, so a restart of the adaptor never waits for pods to be restarted.
-//   /readyz    200 while the hypervisor socket takes calls and no certificate of ours has expired.
+//              look at pods, so a restart of the adaptor never waits for pods to be restarted. Also 200 while this one
+//              waits for another adaptor to end: a rolling update ends that one only once this one has started.
+//   /readyz    200 while the hypervisor socket takes calls, no certificate of ours has expired, and the provider says that
+//              it could make an instance.
 //   /sandboxes the table, for people and tools; no secret is in it.
 //   /orphans   instances that belong to no sandbox, as last looked at.
 import type { CheckResult } from '@peerpod-tls/daemon';
@@ -13,15 +15,26 @@ import { agentSocketPath } from './sandboxes/sandbox-id.js';
 import type { SandboxTable } from './sandboxes/sandbox-table.js';
 import { instanceOf, troubleOf, type LeafFacts } from './sandboxes/sandbox.js';
 
-export type Phase = 'starting' | 'serving' | 'stopping';
+export type Phase = 'starting' | 'standby' | 'serving' | 'stopping';
 
 export function startupCheck(phase: Phase): CheckResult {
-  return phase === 'starting'
-    ? { ok: false, reason: 'starting: the hypervisor socket is not open yet' }
-    : { ok: true, reason: 'started' };
+  switch (phase) {
+    case 'starting':
+      return { ok: false, reason: 'starting: the hypervisor socket is not open yet' };
+    case 'standby':
+      return { ok: true, reason: 'standby: waiting for the adaptor that uses the state directory to end' };
+    case 'serving':
+    case 'stopping':
+      return { ok: true, reason: 'started' };
+  }
 }
 
-export function readyCheck(phase: Phase, identity: Identity | null, now: Date = new Date()): CheckResult {
+export function readyCheck(
+  phase: Phase,
+  identity: Identity | null,
+  provider: CheckResult,
+  now: Date = new Date(),
+): CheckResult {
   if (phase !== 'serving' || identity === null) return { ok: false, reason: phase };
   const expired = identity
     .expiries()
@@ -40,7 +53,7 @@ export function readyCheck(phase: Phase, identity: Identity | null, now: Date = 
       reason: `the certificates in force stay, since those of ${trouble.at.toISOString()} were refused: ${trouble.reason}`,
     };
   }
-  return { ok: true, reason: 'ready' };
+  return provider.ok ? { ok: true, reason: 'ready' } : provider;
 }
 
 /** One sandbox as `GET /sandboxes` shows it. */

@@ -362,7 +362,7 @@ t.test('twenty sandboxes at once each get their own VM, certificate and socket',
 });
 
 t.test('StopVM and StartVM in one breath leave nothing, whichever comes first', async t => {
-  const rig = await startRig(t);
+  const rig = await startRig(t, { flags: ['-peerpods-limit-per-node=-1'] });
   for (let at = 0; at < 10; at += 1) {
     const id = `breath-${at}`;
     await create(rig, id);

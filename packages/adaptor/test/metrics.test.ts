@@ -8,6 +8,7 @@ const idle = {
   sandboxes: () => [],
   expiries: () => [],
   connections: async () => 3,
+  providerReady: () => true,
   callFigures: async () => 'calls_of_the_data_plane 1\n',
 };
 

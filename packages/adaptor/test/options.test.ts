@@ -4,6 +4,7 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import t from 'tap';
 import { commonFlags } from '../src/flags.js';
+import { defaultStateDir, stateWarnings } from '../src/state/state-dir.js';
 import { parseOptions, type AdaptorOptions } from '../src/options.js';
 import type { ProviderModule } from '../../providers/src/provider.js';
 import { TestProvider } from './kit/provider.js';
@@ -25,16 +26,20 @@ function read(argv: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Adapto
   return parsed.options;
 }
 
-t.test("without any flag the defaults are upstream's, with the state under the pods directory", async t => {
+t.test("without any flag the defaults are upstream's, and the state lies where it lasts", async t => {
   t.match(read(), {
     socket: '/run/peerpod/hypervisor.sock',
     podsDir: '/run/peerpod/pods',
-    stateDir: '/run/peerpod/pods/.state',
+    stateDir: defaultStateDir('/run/peerpod/pods'),
+    takeoverMs: 600_000,
+    vmLimit: 10,
+    createdLimit: 128,
+    createdMs: 600_000,
     statusAddress: '127.0.0.1:8000',
     forwarderPort: 15_150,
     proxyTimeoutMs: 300_000,
     tls: { t: 'automatic', algorithm: 'ecdsa-p256' },
-    warnings: [],
+    warnings: stateWarnings(defaultStateDir('/run/peerpod/pods')),
   });
 });
 

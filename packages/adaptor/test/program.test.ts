@@ -212,7 +212,7 @@ t.test('SIGHUP reads the certificates again; bad ones are reported and the old s
 t.test('a start that fails says so in two lines, exits 1 and leaves no socket', async t => {
   const directory = shortDirectory(t);
   const first = await started(t, directory);
-  const second = await run(localFlags(directory));
+  const second = await run([...localFlags(directory), '-takeover-timeout=0s']);
   t.equal(second.code, 1);
   t.match(
     second.stderr,

@@ -7,7 +7,8 @@ import t, { type Test } from 'tap';
 import { Authority } from '@peerpod-tls/certs';
 import { Adaptor } from '../src/adaptor.js';
 import { openIdentityFiles } from '../../trust/src/identity-files.js';
-import { captureLog, optionsIn, PORT, startRig, temporary } from './kit/adaptor.js';
+import { dialHypervisor } from '../../../test/kit/shim.js';
+import { captureLog, eventually, optionsIn, PORT, startRig, temporary } from './kit/adaptor.js';
 import { flagsOf, manualSet, tomorrow, writeManual, yesterday } from '../../trust/test/kit/certificates.js';
 import { TestProvider } from './kit/provider.js';
 
@@ -110,7 +111,10 @@ t.test('certificate files in every wrong state stop the start, naming the file a
 t.test('only one adaptor uses a state directory', async t => {
   const rig = await startRig(t);
   const provider = new TestProvider(PORT);
-  const options = optionsIn(rig.directory, provider, [`-socket=${path.join(rig.directory, 'other.sock')}`]);
+  const options = optionsIn(rig.directory, provider, [
+    `-socket=${path.join(rig.directory, 'other.sock')}`,
+    '-takeover-timeout=0s',
+  ]);
   const second = new Adaptor({ options, provider, log: captureLog().log });
   await t.rejects(second.start(new AbortController().signal), {
     code: 'ERR_ADAPTOR_STATE_IN_USE',
@@ -120,6 +124,56 @@ t.test('only one adaptor uses a state directory', async t => {
   await second.close();
   await t.resolves(rig.hypervisor.Version({}), 'the first goes on');
 });
+
+t.test(
+  'a second adaptor stands by until the first has ended, and no longer than -takeover-timeout',
+  async t => {
+    const rig = await startRig(t);
+    const second = new Adaptor({
+      options: optionsIn(rig.directory, rig.provider, ['-takeover-timeout=20s']),
+      provider: rig.provider,
+      log: captureLog().log,
+    });
+    t.teardown(() => second.close());
+    const started = second.start(new AbortController().signal);
+    t.ok(await eventually(() => second.statusAddress !== ''));
+    const get = async (what: string): Promise<string> => {
+      const answer = await fetch(`http://${second.statusAddress}${what}`);
+      return `${answer.status} ${await answer.text()}`;
+    };
+    t.match(await get('/startup'), /^200 standby: waiting/, 'which is what a rolling update waits for');
+    t.match(await get('/readyz'), /^503 standby/);
+    const patient = captureLog();
+    const third = new Adaptor({
+      options: optionsIn(rig.directory, rig.provider, ['-takeover-timeout=300ms']),
+      provider: rig.provider,
+      log: patient.log,
+    });
+    await t.rejects(third.start(new AbortController().signal), {
+      code: 'ERR_ADAPTOR_STATE_IN_USE',
+      message: /did not end within 300ms/,
+      hint: /-takeover-timeout/,
+    });
+    t.match(patient.lines()[0], { level: 'warn', takeoverTimeout: '300ms', msg: /waiting for it to end/ });
+    await third.close();
+    const ended = new AbortController();
+    const fourth = new Adaptor({
+      options: optionsIn(rig.directory, rig.provider),
+      provider: rig.provider,
+      log: captureLog().log,
+    });
+    const waiting = fourth.start(ended.signal);
+    ended.abort(new Error('told to stop'));
+    await t.rejects(waiting, { message: 'told to stop' });
+    await fourth.close();
+    await rig.close();
+    await started;
+    t.match(await get('/startup'), /^200 started/);
+    const shim = await dialHypervisor(rig.options.socket);
+    await t.resolves(shim.hypervisor.Version({}), 'the socket is its own now');
+    shim.client.close();
+  },
+);
 
 t.test('a socket path another program holds is refused, and stays theirs', async t => {
   const directory = temporary(t);

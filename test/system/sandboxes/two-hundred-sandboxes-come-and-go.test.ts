@@ -12,7 +12,7 @@ t.test('all are there, survive a SIGKILL, and go', { timeout: 60_000 }, async t 
   const directory = temporary(t);
   const ids = Array.from({ length: COUNT }, (_, n) => `sandbox-${n}`);
   const create = (id: string) => ({ id, annotations: annotations('many'), networkNamespacePath: '' });
-  const first = await startAdaptor(t, directory);
+  const first = await startAdaptor(t, directory, [`-created-limit=${COUNT}`]);
   const began = performance.now();
   const paths = await Promise.all(ids.map(id => first.hypervisor.CreateVM(create(id))));
   t.comment(`${COUNT} CreateVM in ${Math.round(performance.now() - began)} ms`);
@@ -36,7 +36,7 @@ t.test('all are there, survive a SIGKILL, and go', { timeout: 60_000 }, async t 
   await first.program.kill('SIGKILL');
 
   const restart = performance.now();
-  const second = await startAdaptor(t, directory);
+  const second = await startAdaptor(t, directory, [`-created-limit=${COUNT}`]);
   t.comment(`started with ${COUNT} sandboxes in ${Math.round(performance.now() - restart)} ms`);
   t.equal(JSON.parse(await second.get('/sandboxes')).sandboxes.length, COUNT);
   t.match(await second.get('/metrics'), /^peerpod_sandboxes{state="created"} 200$/m);

@@ -5,6 +5,8 @@ import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
 
 const STATUS: Readonly<Record<string, number>> = {
   ERR_ADAPTOR_SANDBOX_ID: StatusCode.invalidArgument,
+  ERR_ADAPTOR_SANDBOX_DIR: StatusCode.failedPrecondition,
+  ERR_ADAPTOR_PROVIDER_SILENT: StatusCode.unavailable,
   ERR_ADAPTOR_REQUEST: StatusCode.invalidArgument,
   ERR_ADAPTOR_USER_DATA_TOO_BIG: StatusCode.invalidArgument,
   ERR_ADAPTOR_INITDATA: StatusCode.invalidArgument,

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import type { Identity } from '@peerpod-tls/trust';
 import type { Metrics } from '../metrics.js';
 import type { Provider } from '@peerpod-tls/providers';
+import type { ProviderWatch } from '../provider-watch.js';
 import type { SandboxTable } from './sandbox-table.js';
 
 export interface SandboxSettings {
@@ -15,6 +16,12 @@ export interface SandboxSettings {
   /** `-initdata`, packed; empty: none. */
   readonly initdata: string;
   readonly scratchSpace: boolean;
+  /** VMs at one time; null: any number. */
+  readonly vmLimit: number | null;
+  /** Sandboxes at one time that were created and not started. */
+  readonly createdLimit: number;
+  /** How long those without a VM are kept, in milliseconds. */
+  readonly createdMs: number;
   /** Deadline of one attempt to delete an instance, in milliseconds. Default 600 000, as upstream. */
   readonly deletionMs?: number;
   /** First pause after a failed deletion, in milliseconds; it doubles up to 300 000. Default 1000. */
@@ -27,6 +34,7 @@ export interface SandboxDeps {
   readonly settings: SandboxSettings;
   readonly table: SandboxTable;
   readonly provider: Provider;
+  readonly providerWatch: ProviderWatch;
   readonly identity: Identity;
   readonly dataPlane: DataPlane;
   readonly metrics: Metrics;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Checks a sandbox id before it meets a path: which characters, how long, and whether its socket path can be bound.
+import { lstatSync } from 'node:fs';
 import path from 'node:path';
 import { MAX_SOCKET_PATH } from '@peerpod-tls/daemon';
 import { AdaptorError } from '../errors.js';
@@ -49,6 +50,21 @@ export function checkSandboxId(id: string, podsDir: string): void {
 
 export function sandboxDirectory(podsDir: string, id: string): string {
   return path.join(podsDir, id);
+}
+
+/**
+ * Refuses whatever is at the place of a sandbox's directory and is no directory of its own: a link would have its socket
+ * bound, and served, where somebody else said. Throws `ERR_ADAPTOR_SANDBOX_DIR`.
+ */
+export function checkSandboxDirectory(podsDir: string, id: string): void {
+  const directory = sandboxDirectory(podsDir, id);
+  const found = lstatSync(directory, { throwIfNoEntry: false });
+  if (found === undefined || found.isDirectory()) return;
+  throw new AdaptorError(
+    'ERR_ADAPTOR_SANDBOX_DIR',
+    `${directory} is ${found.isSymbolicLink() ? 'a link' : 'no directory'}, and not followed`,
+    { hint: 'remove it: the adaptor makes the directory of a sandbox by itself' },
+  );
 }
 
 export function agentSocketPath(podsDir: string, id: string): string {

@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // The life of sandboxes: create, start, stop, and finding them again after a restart. Each change of one sandbox has
 // one job at a time; a job belongs to the adaptor, not to the caller who asked for it, and outlives that caller.
-import { abortable, anySignal, deadline, reasonOf } from '@peerpod-tls/base';
+import { abortable, anySignal, reasonOf } from '@peerpod-tls/base';
 import { rm } from 'node:fs/promises';
+import { formatDuration } from '@peerpod-tls/daemon';
 import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
-import { checkResumed } from './check-resumed.js';
 import { DeletionRetry } from './deletion-retry.js';
 import type { SandboxDeps } from './deps.js';
 import { distinctInstanceName, instanceName } from './instance-name.js';
-import { linkFacts, proxySpec } from './proxy-spec.js';
-import type { Instance } from '@peerpod-tls/providers';
+import { checkCreated, checkVms, forgettable } from './limits.js';
+import { resumeRunning } from './resume.js';
+import { linkFacts } from './proxy-spec.js';
 import { logOf } from './log-of.js';
-import { findRunning, reapInstance } from './reap-instance.js';
-import { checkSandboxId, agentSocketPath, sandboxDirectory } from './sandbox-id.js';
+import { reapInstance } from './reap-instance.js';
+import { agentSocketPath, checkSandboxDirectory, checkSandboxId, sandboxDirectory } from './sandbox-id.js';
 import {
   instanceOf,
   toFailed,
   tokenOf,
   toStopping,
-  withFound,
   withTrouble,
   type Sandbox,
   type SandboxSpec,
@@ -35,8 +35,8 @@ interface StartJob {
 /** Ids of stopped sandboxes that a second StopVM is still answered for: a shim that gave up waiting asks again. */
 const REMEMBERED = 1024;
 
-/** How long the platform may take to say which instance a sandbox has, in milliseconds. */
-const LOOK_UP_MS = 60_000;
+/** How often sandboxes that nobody starts are looked for, in milliseconds. */
+const FORGET_MS = 30_000;
 
 export class Sandboxes {
   readonly #deps: SandboxDeps;
@@ -45,12 +45,16 @@ export class Sandboxes {
   /** Looks at sandboxes of an earlier run that are still going on. */
   readonly #checks = new Map<string, AbortController>();
   readonly #retries: DeletionRetry;
-  readonly #stopped = new Set<string>();
+  /** Ids that are gone, with why where that was not a StopVM's doing. */
+  readonly #stopped = new Map<string, string>();
+  readonly #forgetting: NodeJS.Timeout;
   #closing = false;
 
   constructor(deps: SandboxDeps) {
     this.#deps = deps;
     this.#retries = new DeletionRetry(deps.settings.deletionRetryMs ?? 1000, id => this.#retry(id));
+    const { createdMs } = deps.settings;
+    this.#forgetting = setInterval(() => this.#forget(), Math.min(createdMs / 2, FORGET_MS)).unref();
   }
 
   /** CreateVM: enters the sandbox and gives the path its socket will have. Nothing is made for it yet. */
@@ -58,7 +62,9 @@ export class Sandboxes {
     this.#refuseWhenClosing();
     const { table, settings, log } = this.#deps;
     checkSandboxId(id, settings.podsDir);
+    checkSandboxDirectory(settings.podsDir, id);
     if (table.get(id) !== undefined) throw alreadyExists(id);
+    checkCreated(settings, table.values());
     const now = new Date().toISOString();
     const name = this.#freeName(spec.pod, id);
     const sandbox: Sandbox = {
@@ -74,7 +80,7 @@ export class Sandboxes {
     };
     if (!(await table.add(sandbox))) throw alreadyExists(id);
     this.#stopped.delete(id);
-    log.info({ sandbox: id, pod: `${spec.namespace}/${spec.pod}`, instanceName: name }, 'sandbox created');
+    logOf({ log }, sandbox).info({ instanceName: name }, 'sandbox created');
     return agentSocketPath(settings.podsDir, id);
   }
 
@@ -103,6 +109,7 @@ export class Sandboxes {
         `what the last start of sandbox ${id} left is still being deleted`,
       );
     }
+    checkVms(this.#deps.settings, this.#deps.table.values(), new Set(this.#starts.keys()));
     const abort = new AbortController();
     const began = performance.now();
     const signal = anySignal(abort.signal, caller);
@@ -199,14 +206,30 @@ export class Sandboxes {
     log.info({ sandbox: id, ms: Math.round(performance.now() - began) }, 'sandbox stopped');
   }
 
+  /** Lets go of sandboxes without a VM that nobody has started, or stopped, for too long. */
+  #forget(): void {
+    const { settings, table } = this.#deps;
+    for (const sandbox of forgettable(settings, table.values(), Date.now())) {
+      const { id, state } = sandbox;
+      if (this.#starts.has(id) || this.#stops.has(id)) continue;
+      const reason = `sandbox ${id} was ${state.t} for longer than -created-timeout allows (${formatDuration(settings.createdMs)}) and is forgotten`;
+      logOf(this.#deps, sandbox).warn({ state: state.t, since: state.since }, 'sandbox forgotten');
+      this.#stopJob(id).then(
+        () => this.#stopped.set(id, reason),
+        () => undefined,
+      );
+    }
+  }
+
   #remember(id: string): void {
-    this.#stopped.add(id);
-    const [oldest] = this.#stopped;
+    this.#stopped.set(id, '');
+    const [oldest] = this.#stopped.keys();
     if (this.#stopped.size > REMEMBERED && oldest !== undefined) this.#stopped.delete(oldest);
   }
 
   async #closeProxy(id: string): Promise<void> {
     this.#checks.get(id)?.abort();
+    this.#checks.delete(id);
     await this.#deps.dataPlane.close(id);
   }
 
@@ -233,7 +256,7 @@ export class Sandboxes {
               'sandbox was made in another TLS mode and will not be reached in this one',
             );
           }
-          await this.#reopen(sandbox);
+          await this.#resume(sandbox);
           break;
         case 'starting':
           await table.force(id, row =>
@@ -251,50 +274,17 @@ export class Sandboxes {
     }
   }
 
-  async #reopen(sandbox: Sandbox): Promise<void> {
-    if (sandbox.state.t !== 'running') return;
-    const log = logOf(this.#deps, sandbox);
-    const { instance } = sandbox.state;
-    if (instance.id === '' || (instance.addresses[0] ?? '') === '') {
-      // Its record told too little: the platform is asked, and nobody waits for that.
-      this.#lookUp(sandbox).catch((err: unknown) =>
-        log.error({ err, reason: reasonOf(err) }, 'instance of the sandbox not found'),
-      );
-      if (instance.addresses.length === 0) return;
-    }
-    try {
-      await this.#deps.dataPlane.open(proxySpec(this.#deps, sandbox, instance));
-      log.info({ instance: instance.id }, 'sandbox resumed');
-      const check = new AbortController();
-      this.#checks.set(sandbox.id, check);
-      void checkResumed(this.#deps, sandbox, instance, check.signal).finally(() =>
-        this.#checks.delete(sandbox.id),
-      );
-    } catch (err) {
-      log.error({ err, reason: reasonOf(err) }, 'sandbox not resumed');
-    }
-  }
-
-  async #lookUp(sandbox: Sandbox): Promise<void> {
+  async #resume(sandbox: Sandbox): Promise<void> {
     const check = new AbortController();
     this.#checks.set(sandbox.id, check);
-    using signal = deadline(LOOK_UP_MS, check.signal);
-    const found = await abortable(findRunning(this.#deps, sandbox, signal), signal);
-    if (this.#deps.table.get(sandbox.id)?.state.t !== 'running') return;
-    if (found === null) throw new Error(`the platform has no instance of sandbox ${sandbox.id}`);
-    await this.#noteFailure(
-      await this.#deps.table.force(sandbox.id, row => withFound(row, found)),
-      sandbox.id,
-    );
-    const opened = (instance: Instance): boolean => (instance.addresses[0] ?? '') !== '';
-    if (sandbox.state.t === 'running' && !opened(sandbox.state.instance) && opened(found))
-      await this.#reopen(this.#require(sandbox.id));
+    await resumeRunning(this.#deps, sandbox, check.signal);
   }
 
   /** Ends starts, lets stops and calls finish until `signal` aborts, and leaves every VM as it is. */
   async close(signal: AbortSignal): Promise<void> {
     this.#closing = true;
     this.#retries.close();
+    clearInterval(this.#forgetting);
     for (const check of this.#checks.values()) check.abort();
     for (const { abort } of this.#starts.values()) {
       abort.abort(new StatusError(StatusCode.unavailable, 'the adaptor is shutting down'));
@@ -305,8 +295,9 @@ export class Sandboxes {
 
   #require(id: string): Sandbox {
     const sandbox = this.#deps.table.get(id);
-    if (sandbox === undefined) throw notFound(id);
-    return sandbox;
+    if (sandbox !== undefined) return sandbox;
+    const why = this.#stopped.get(id) ?? '';
+    throw why === '' ? notFound(id) : new StatusError(StatusCode.notFound, why);
   }
 
   #refuseWhenClosing(): void {

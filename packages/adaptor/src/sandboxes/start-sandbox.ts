@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // StartVM, step by step: certificate, user-data, instance, first answer of the agent, socket. It ends with everything
 // there, or throws; taking back what a failed start left is sandboxes.ts's.
+import { abortable, reasonOf } from '@peerpod-tls/base';
 import { leftBehind, type Instance } from '@peerpod-tls/providers';
 import type { SandboxDeps } from './deps.js';
 import { AdaptorError } from '../errors.js';
@@ -9,8 +10,8 @@ import { leafFacts } from '@peerpod-tls/trust';
 import { logOf } from './log-of.js';
 import { linkFacts, proxySpec } from './proxy-spec.js';
 import { providerName } from './reap-instance.js';
-import { agentSocketPath } from './sandbox-id.js';
-import { toRunning, toStarting, withInstance, withLeaf, type Sandbox } from './sandbox.js';
+import { agentSocketPath, checkSandboxDirectory } from './sandbox-id.js';
+import { toFailed, toRunning, toStarting, withInstance, withLeaf, type Sandbox } from './sandbox.js';
 import { writeUserData } from './user-data.js';
 import { watchInstance } from './watch-instance.js';
 
@@ -31,6 +32,7 @@ export async function startSandbox(deps: SandboxDeps, id: string, signal: AbortS
   const userData = await phase('certificate', () => makeUserData(deps, sandbox));
   const instance = await phase('instance', () => createInstance(deps, sandbox, userData, signal));
   await phase('agent', () => awaitAgent(deps, sandbox, instance, signal));
+  checkSandboxDirectory(deps.settings.podsDir, id);
   await phase('socket', () => dataPlane.open(proxySpec(deps, sandbox, instance)));
   try {
     signal.throwIfAborted();
@@ -81,6 +83,7 @@ async function createInstance(
   if (state.t !== 'starting') throw new Error(`internal error: sandbox ${id} is ${state.t}, not starting`);
   const began = performance.now();
   const name = providerName(sandbox, provider);
+  await requireProvider(deps, id, signal);
   const { token } = state;
   let instance: Instance;
   try {
@@ -123,6 +126,20 @@ async function createInstance(
     throw new AdaptorError('ERR_ADAPTOR_NO_ADDRESS', `the instance ${instance.id} has no address to dial`);
   }
   return instance;
+}
+
+/** Asks before anything is made: a platform that is not there has nothing of this start, so there is nothing to delete. */
+async function requireProvider(
+  { providerWatch, table }: SandboxDeps,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await abortable(providerWatch.require(), signal);
+  } catch (error) {
+    await table.force(id, row => toFailed(row, reasonOf(error), true, new Date()));
+    throw error;
+  }
 }
 
 /** Dials until the agent answered Health/Check over a verified link; gives up early on a VM that is known to be dead. */
