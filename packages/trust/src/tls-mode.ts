@@ -148,13 +148,13 @@ export function tlsWarnings(mode: TlsMode, o: TlsOptions): readonly string[] {
       ];
     case 'automatic':
     case 'manual': {
-      const words = [
+      const asked = [
         o.tlsMinVersion.trim() === '' ? [] : [`minimum version ${mode.link.minVersion}`],
         mode.link.cipherSuites.length === 0 ? [] : [`cipher suites ${mode.link.cipherSuites.join(',')}`],
       ].flat();
-      if (words.length === 0) return [];
+      if (asked.length === 0) return [];
       return [
-        `TLS profile (${words.join(', ')}) is written into a VM when it is created; existing pods keep theirs until they are recreated.`,
+        `TLS profile (${asked.join(', ')}) is written into a VM when it is created; existing pods keep theirs until they are recreated.`,
       ];
     }
   }

@@ -123,7 +123,7 @@ t.test('a half-given combination says what to add and what it would have meant',
   }
 });
 
-t.test("the letter gets the floor in upstream's words, also when nobody asked for one", async t => {
+t.test("user-data gets the floor in upstream's words, also when nobody asked for one", async t => {
   const link = (given: Partial<TlsOptions>): unknown => {
     const mode = chooseTlsMode({ ...nothing, ...given });
     return mode.t === 'disabled' ? null : { version: mode.link.minVersion, suites: mode.link.cipherSuites };

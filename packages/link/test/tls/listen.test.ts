@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The listening side against peers that are silent, slow, many, or speak something else.
+import type { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
@@ -187,6 +188,28 @@ t.test('a plain listener hands on peers at once, judged as plain', async t => {
   await once(socket, 'connect');
   while (peers.length < 1) await new Promise(setImmediate);
   t.match(peers[0]?.peer, { tls: null, expiresAt: null, remote: /^127\.0\.0\.1:/u });
+});
+
+t.test('a client that is not named, or whose naming throws, is refused alone', async t => {
+  const answers: ((leaf: X509Certificate) => string | null)[] = [
+    () => {
+      throw new Error('no');
+    },
+    leaf => `${leaf.subject} is not one of them`,
+    () => null,
+  ];
+  const { port, refusals } = await scene(t, { admit: leaf => answers.shift()?.(leaf) ?? null });
+  for (const count of [1, 2]) {
+    await closed((await dial(world, port)).socket);
+    await refusals(count);
+  }
+  t.match(await refusals(2), [
+    { rule: 'handshake-failed' },
+    { rule: 'not-named', text: /is not one of them/ },
+  ]);
+  const link = await dial(world, port);
+  t.notOk(link.socket.destroyed);
+  link.close();
 });
 
 t.test('a handler that throws costs its own peer only', async t => {
