@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// What commands print, judged: one JSON document of a known shape, ids that can be handed back as an argument, and
-// addresses that can be dialled. Text in, values out.
+// What commands print: one JSON document of a known shape, ids that can be handed back as an argument, and addresses
+// that can be dialled. Text in, values out.
 import { BlockList, isIP } from 'node:net';
+import { checkShape } from '@peerpod-tls/base/schema';
+import * as v from 'valibot';
 
 /** Largest answer of the create command, and of the list command, in bytes. */
 export const ANSWER_BYTES = 65_536;
 export const LIST_BYTES = 4 * 1024 * 1024;
 const MAX_ADDRESSES = 16;
+/** Where in a document something is wrong; its keys may be of any length. */
+const WHERE_CHARS = 64;
 
 export interface AnsweredInstance {
   readonly id: string;
@@ -29,73 +33,87 @@ export function isId(id: string): boolean {
   return /^[!-,.-~][!-~]{0,255}$/.test(id) && /[A-Za-z0-9]/.test(id) && !/(?:^|\/)\.\.?(?:\/|$)/.test(id);
 }
 
-/** Reads `{id, name, ips}`. */
-export function parseCreateAnswer(stdout: string): CreateAnswer {
-  if (stdout.trim() === '') return { t: 'bad', why: 'it printed nothing', id: null };
-  const document = asObject(parseJson(stdout));
-  if (document === null) return { t: 'bad', why: 'it did not print one JSON object', id: null };
-  const id = typeof document['id'] === 'string' && isId(document['id']) ? document['id'] : null;
-  const bad = (why: string): CreateAnswer => ({ t: 'bad', why, id });
-  const instance = judge(document, ['id', 'name', 'ips']);
-  if (typeof instance === 'string') return bad(instance);
-  return instance.addresses.length === 0 ? bad('ips has no address') : { t: 'instance', instance };
-}
-
-/** Reads `{instances: [{id, name, ips, token}]}`; a text says what is wrong. */
-export function parseListAnswer(stdout: string): readonly AnsweredInstance[] | string {
-  if (stdout.trim() === '') return 'it printed nothing';
-  const document = asObject(parseJson(stdout));
-  const list = document?.['instances'];
-  if (document === null || !Array.isArray(list)) return 'it did not print one JSON object {"instances": […]}';
-  const instances: AnsweredInstance[] = [];
-  for (const [n, value] of list.entries()) {
-    const entry = asObject(value);
-    const instance = entry === null ? 'it is no object' : judge(entry, ['id', 'name', 'ips', 'token']);
-    if (typeof instance === 'string') return `instances[${n}]: ${instance}`;
-    if (instances.some(({ id }) => id === instance.id)) return `instances[${n}]: the id is in the list twice`;
-    instances.push(instance);
-  }
-  return instances;
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-/** An instance, or what is wrong with it. Values are not quoted: output may hold what it should not. */
-function judge(fields: Fields, known: readonly string[]): AnsweredInstance | string {
-  const unknown = Object.keys(fields).find(key => !known.includes(key));
-  if (unknown !== undefined) {
-    return `${JSON.stringify(unknown.slice(0, 32))} is no field of an instance, which has ${known.join(', ')}`;
-  }
-  const { id, name = '', ips = [], token } = fields;
-  if (typeof id !== 'string') return 'id is missing or no text';
-  if (!isId(id))
-    return 'id has to be 1 to 256 printable characters without blanks, the first of them no dash, and no . or .. between slashes';
-  if (typeof name !== 'string' || name.length > 256 || /\p{Cc}/u.test(name))
-    return 'name is no text of one line';
-  if (token !== undefined && (typeof token !== 'string' || token === '')) return 'token is no text';
-  if (!Array.isArray(ips)) return 'ips is no list';
-  if (ips.length > MAX_ADDRESSES) return `ips has more than ${MAX_ADDRESSES} addresses`;
-  const addresses: string[] = [];
-  for (const [n, ip] of ips.entries()) {
-    const why = whyNot(ip);
-    if (why !== null) return `ips[${n}] ${why}`;
-    if (!addresses.includes(ip)) addresses.push(ip);
-  }
-  return { id, name, addresses, ...(token === undefined ? {} : { token }) };
-}
-
 const nowhere = new BlockList();
 nowhere.addSubnet('0.0.0.0', 8, 'ipv4');
 nowhere.addSubnet('224.0.0.0', 3, 'ipv4');
 nowhere.addAddress('::', 'ipv6');
 nowhere.addSubnet('ff00::', 8, 'ipv6');
 
-/** Why nobody can be dialled there; null when one can. */
-function whyNot(ip: unknown): string | null {
-  if (typeof ip !== 'string') return 'is no text';
-  const family = isIP(ip);
-  if (family === 0) return 'is no IP address (a name will not do, and no port or prefix belongs to it)';
-  return nowhere.check(ip, family === 4 ? 'ipv4' : 'ipv6') ? 'is no address of a host' : null;
+/** Whether somebody can be dialled there. */
+const isHost = (ip: string): boolean => !nowhere.check(ip, isIP(ip) === 4 ? 'ipv4' : 'ipv6');
+
+const id = v.pipe(
+  v.string(),
+  v.check(
+    isId,
+    'has to be 1 to 256 printable characters without blanks, the first of them no dash, and no . or .. between slashes',
+  ),
+);
+const address = v.pipe(
+  v.string(),
+  v.check(ip => isIP(ip) !== 0, 'is no IP address (a name will not do, and no port or prefix belongs to it)'),
+  v.check(isHost, 'is no address of a host'),
+);
+const fields = {
+  id,
+  name: v.optional(
+    v.pipe(v.string(), v.maxLength(256, 'is too long'), v.regex(/^\P{Cc}*$/u, 'is no text of one line')),
+    '',
+  ),
+  ips: v.optional(
+    v.pipe(v.array(address), v.maxLength(MAX_ADDRESSES, `has more than ${MAX_ADDRESSES} addresses`)),
+    [],
+  ),
+};
+const created = v.strictObject(fields);
+const listed = v.looseObject({
+  instances: v.array(
+    v.strictObject({ ...fields, token: v.optional(v.pipe(v.string(), v.nonEmpty('is empty'))) }),
+  ),
+});
+
+/** Reads `{id, name, ips}`. */
+export function parseCreateAnswer(stdout: string): CreateAnswer {
+  const answer = read(stdout, created);
+  if (answer.t === 'bad') return { t: 'bad', why: answer.why, id: idIn(answer.document) };
+  const { id, name, ips } = answer.value;
+  if (ips.length === 0) return { t: 'bad', why: 'ips has no address', id };
+  return { t: 'instance', instance: { id, name, addresses: [...new Set(ips)] } };
+}
+
+/** Reads `{instances: [{id, name, ips, token}]}`; a text says what is wrong. */
+export function parseListAnswer(stdout: string): readonly AnsweredInstance[] | string {
+  const answer = read(stdout, listed);
+  if (answer.t === 'bad') return answer.why;
+  const { instances } = answer.value;
+  const ids = instances.map(({ id }) => id);
+  const twice = ids.findIndex((id, n) => ids.indexOf(id) !== n);
+  if (twice !== -1) return `instances[${twice}]: the id is in the list twice`;
+  return instances.map(({ id, name, ips, token }) => {
+    const instance = { id, name, addresses: [...new Set(ips)] };
+    return token === undefined ? instance : Object.assign(instance, { token });
+  });
+}
+
+type Read<T> =
+  | { readonly t: 'value'; readonly value: T }
+  | { readonly t: 'bad'; readonly why: string; readonly document: unknown };
+
+/** Values are not quoted: output may hold what it should not. */
+function read<S extends v.GenericSchema>(stdout: string, shape: S): Read<v.InferOutput<S>> {
+  if (stdout.trim() === '') return { t: 'bad', why: 'it printed nothing', document: undefined };
+  const document = parseJson(stdout);
+  if (typeof document !== 'object' || document === null || Array.isArray(document))
+    return { t: 'bad', why: 'it did not print one JSON object', document: undefined };
+  const checked = checkShape(shape, document);
+  if (checked.t === 'value') return checked;
+  return { t: 'bad', why: `${checked.where.slice(0, WHERE_CHARS)} ${checked.what}`, document };
+}
+
+/** The id of an instance that is not described well, so that it can be deleted. */
+function idIn(document: unknown): string | null {
+  const checked = checkShape(v.object({ id }), document);
+  return checked.t === 'value' ? checked.value.id : null;
 }
 
 function parseJson(text: string): unknown {
@@ -104,8 +122,4 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function asObject(value: unknown): Fields | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : null;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The provider `exec` at work: which command runs when, and what its end means. The commands, judging their answers
+// The provider `exec` at work: which command runs when, and what its end means. The commands, reading their answers
 // and remembering instances have files of their own.
 import { deadline, KeyedMutex } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
@@ -134,10 +134,10 @@ export class ExecProvider implements Provider {
     if (end.t === 'not-started') {
       throw scriptFailure('ERR_PROVIDER_CREATE', howItEnded(create, end, createMs), outcome, spec.userData);
     }
-    const judged = await this.#judge(outcome, token, spec.userData);
-    if (judged.t === 'bad')
-      return this.#takeBack({ ...blank, id: judged.id }, judged.why, outcome, spec, signal);
-    const { instance } = judged;
+    const answer = await this.#read(outcome, token, spec.userData);
+    if (answer.t === 'bad')
+      return this.#takeBack({ ...blank, id: answer.id }, answer.why, outcome, spec, signal);
+    const { instance } = answer;
     const record: ExecRecord = {
       ...blank,
       state: 'created',
@@ -169,7 +169,7 @@ export class ExecProvider implements Provider {
   }
 
   /** What came of a create command: an instance, or why there is none and the id of what exists all the same. */
-  async #judge(
+  async #read(
     outcome: Outcome,
     token: string,
     userData: string,

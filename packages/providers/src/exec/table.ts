@@ -4,10 +4,12 @@ import { createHash } from 'node:crypto';
 import { readFile, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { codeOf, sweepSecretDirectory, writeSecretFile } from '@peerpod-tls/base';
+import { checkShape } from '@peerpod-tls/base/schema';
 import type { Logger } from 'pino';
+import * as v from 'valibot';
 import { makeHome } from '../host/data-dir.js';
 import { fullDiskOr } from '../host/free-space.js';
-import type { ProcessId } from '../host/vm-processes.js';
+import { processId } from '../host/vm-processes.js';
 import type { Instance } from '../provider.js';
 
 const RECORD_VERSION = 1;
@@ -15,22 +17,24 @@ const KEY = /^[0-9a-f]{24}$/;
 /** Begins the id of an instance whose own id is not known, because its creation was cut short. */
 const UNFINISHED = 'unfinished:';
 
-export interface ExecRecord {
-  readonly version: typeof RECORD_VERSION;
-  readonly token: string;
-  readonly sandbox: string;
+/** What is not known here is kept. */
+const execRecord = v.looseObject({
+  version: v.literal(RECORD_VERSION),
+  token: v.string(),
+  sandbox: v.string(),
   /** The name that was asked for. */
-  readonly asked: string;
-  readonly begun: string;
+  asked: v.string(),
+  begun: v.string(),
   /** `creating` until the create command has answered well; what is left then is to be deleted, never to be used. */
-  readonly state: 'creating' | 'created';
+  state: v.picklist(['creating', 'created']),
   /** The create command while it runs; null before and after. */
-  readonly command: ProcessId | null;
+  command: v.nullable(processId),
   /** As the script told; the id is empty while it has not. */
-  readonly id: string;
-  readonly name: string;
-  readonly addresses: readonly string[];
-}
+  id: v.string(),
+  name: v.string(),
+  addresses: v.array(v.string()),
+});
+export type ExecRecord = Readonly<v.InferOutput<typeof execRecord>>;
 
 export function keyOf(token: string): string {
   return createHash('sha256').update(token).digest('hex').slice(0, 24);
@@ -128,34 +132,10 @@ export class ExecTable {
 }
 
 function parseRecord(text: string, key: string): ExecRecord | null {
-  let value: unknown;
   try {
-    value = JSON.parse(text);
+    const checked = checkShape(execRecord, JSON.parse(text));
+    return checked.t === 'value' && keyOf(checked.value.token) === key ? checked.value : null;
   } catch {
     return null;
   }
-  return isRecord(value) && keyOf(value.token) === key ? value : null;
-}
-
-function isRecord(value: unknown): value is ExecRecord {
-  if (typeof value !== 'object' || value === null) return false;
-  const at = (name: string): unknown => Object.getOwnPropertyDescriptor(value, name)?.value;
-  const addresses = at('addresses');
-  return (
-    at('version') === RECORD_VERSION &&
-    ['token', 'sandbox', 'asked', 'begun', 'id', 'name'].every(name => typeof at(name) === 'string') &&
-    (at('state') === 'creating' || at('state') === 'created') &&
-    Array.isArray(addresses) &&
-    addresses.every(address => typeof address === 'string') &&
-    isCommand(at('command'))
-  );
-}
-
-function isCommand(value: unknown): value is ProcessId | null {
-  if (value === null) return true;
-  if (typeof value !== 'object' || !('pid' in (value ?? {}))) return false;
-  const at = (name: string): unknown => Object.getOwnPropertyDescriptor(value, name)?.value;
-  const pid = at('pid');
-  // 1 and below would address other groups than one of ours.
-  return typeof pid === 'number' && Number.isSafeInteger(pid) && pid > 1 && typeof at('start') === 'string';
 }

@@ -5,27 +5,30 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { codeOf, writeSecretFile } from '@peerpod-tls/base';
+import { checkShape } from '@peerpod-tls/base/schema';
+import * as v from 'valibot';
 import { ProviderError } from '../errors.js';
 import { checkDataDir, ownerName } from './data-dir.js';
-import type { ProcessId } from './vm-processes.js';
+import { processId } from './vm-processes.js';
 
 const RECORD_VERSION = 1;
 const ID = /^[0-9a-f]{12}$/;
 /** `sun_path` has 108 bytes with its final NUL. */
 const SOCKET_PATH_BYTES = 107;
 
-/** What is kept of a VM. Holds no secret. */
-export interface VmRecord {
-  readonly version: typeof RECORD_VERSION;
-  readonly id: string;
-  readonly name: string;
-  readonly token: string;
-  readonly sandbox: string;
-  readonly address: string;
-  readonly created: string;
+/** What is kept of a VM. Holds no secret; what is not known here is kept. */
+const vmRecord = v.looseObject({
+  version: v.literal(RECORD_VERSION),
+  id: v.string(),
+  name: v.string(),
+  token: v.string(),
+  sandbox: v.string(),
+  address: v.string(),
+  created: v.string(),
   /** The process that leads the VM; null until it was started. */
-  readonly leader: ProcessId | null;
-}
+  leader: v.nullable(processId),
+});
+export type VmRecord = Readonly<v.InferOutput<typeof vmRecord>>;
 
 /** The places of one VM. `guest` stands for its file system. */
 export interface VmPaths {
@@ -88,8 +91,8 @@ export async function writeRecord(paths: VmPaths, record: VmRecord): Promise<voi
 /** The record of a VM; null when there is none, or one that cannot be trusted: such a VM can only be deleted. */
 export async function readRecord(paths: VmPaths): Promise<VmRecord | null> {
   try {
-    const value: unknown = JSON.parse(await readFile(paths.record, 'utf8'));
-    return isRecord(value) && value.id === basename(paths.directory) ? value : null;
+    const checked = checkShape(vmRecord, JSON.parse(await readFile(paths.record, 'utf8')));
+    return checked.t === 'value' && checked.value.id === basename(paths.directory) ? checked.value : null;
   } catch {
     return null;
   }
@@ -121,28 +124,6 @@ export async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
     () => false,
-  );
-}
-
-function isRecord(value: unknown): value is VmRecord {
-  if (typeof value !== 'object' || value === null) return false;
-  const at = (key: string): unknown => Object.getOwnPropertyDescriptor(value, key)?.value;
-  const leader = at('leader');
-  return (
-    at('version') === RECORD_VERSION &&
-    ['id', 'name', 'token', 'sandbox', 'address', 'created'].every(key => typeof at(key) === 'string') &&
-    (leader === null || isProcessId(leader))
-  );
-}
-
-function isProcessId(value: unknown): value is ProcessId {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'pid' in value &&
-    Number.isInteger(value.pid) &&
-    'start' in value &&
-    typeof value.start === 'string'
   );
 }
 

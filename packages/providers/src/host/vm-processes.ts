@@ -2,15 +2,20 @@
 // Which processes belong to one VM of this machine, and how to end them all, from /proc alone. Starts nothing, writes nothing.
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { sleep } from '@peerpod-tls/base';
+import * as v from 'valibot';
 
 /** Environment variable that every process of a VM carries; its value is the VM's directory. */
 export const MARKER = 'PEERPOD_LOCAL_VM';
 
-/** A process, told apart from a later one with the same number by its start time in clock ticks since boot. */
-export interface ProcessId {
-  readonly pid: number;
-  readonly start: string;
-}
+/**
+ * A process, told apart from a later one with the same number by its start time in clock ticks since boot. 1 and below
+ * address other groups of processes than one of ours.
+ */
+export const processId = v.object({
+  pid: v.pipe(v.number(), v.safeInteger(), v.minValue(2)),
+  start: v.string(),
+});
+export type ProcessId = Readonly<v.InferOutput<typeof processId>>;
 
 /** Start time of a process, or null when there is none (or only its zombie). proc(5), stat, fields 3 and 22. */
 export function startTime(pid: number): string | null {

@@ -1,22 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a local pod VM is told at its start, and the command lines that follow from it. Plain values only.
-import type { LocalPrograms } from './programs.js';
+import { checkShape } from '@peerpod-tls/base/schema';
+import * as v from 'valibot';
 
 /** Written by the provider into the VM's directory and read by the program that leads the VM. Holds no secret. */
-export interface BootPlan {
-  readonly name: string;
-  readonly address: string;
-  readonly port: number;
-  readonly directory: string;
-  readonly guest: string;
-  readonly seed: string;
-  readonly config: string;
-  readonly console: string;
-  readonly agentSocket: string;
-  readonly programs: LocalPrograms;
+const bootPlan = v.object({
+  name: v.string(),
+  address: v.string(),
+  port: v.number(),
+  directory: v.string(),
+  guest: v.string(),
+  seed: v.string(),
+  config: v.string(),
+  console: v.string(),
+  agentSocket: v.string(),
+  programs: v.object({
+    vm: v.string(),
+    processUserData: v.string(),
+    forwarder: v.string(),
+    agent: v.string(),
+  }),
   /** Further flags for the forwarder, as `/etc/default/agent-protocol-forwarder` holds them in a real image. */
-  readonly forwarderOptions: readonly string[];
-}
+  forwarderOptions: v.array(v.string()),
+});
+export type BootPlan = v.InferOutput<typeof bootPlan>;
 
 export interface BootArguments {
   readonly processUserData: readonly string[];
@@ -47,21 +54,9 @@ export function bootArguments(plan: BootPlan): BootArguments {
 
 /** @throws Error when the text is not a plan the provider wrote */
 export function parseBoot(text: string): BootPlan {
-  const value: unknown = JSON.parse(text);
-  if (isPlan(value)) return value;
+  const checked = checkShape(bootPlan, JSON.parse(text));
+  if (checked.t === 'value') return checked.value;
   throw new Error(
     'this program is started by the local provider of cloud-api-adaptor, with the path of a boot plan',
-  );
-}
-
-function isPlan(value: unknown): value is BootPlan {
-  if (typeof value !== 'object' || value === null) return false;
-  const at = (key: string): unknown => Object.getOwnPropertyDescriptor(value, key)?.value;
-  const texts = ['name', 'address', 'directory', 'guest', 'seed', 'config', 'console', 'agentSocket'];
-  return (
-    texts.every(key => typeof at(key) === 'string') &&
-    typeof at('port') === 'number' &&
-    typeof at('programs') === 'object' &&
-    Array.isArray(at('forwarderOptions'))
   );
 }

@@ -4,6 +4,9 @@
 import { access, constants, open, readFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
+import { messageOf } from '@peerpod-tls/base';
+import { checkShape } from '@peerpod-tls/base/schema';
+import * as v from 'valibot';
 import { ProviderError } from '../errors.js';
 
 export interface QemuImage {
@@ -17,6 +20,8 @@ export interface QemuImage {
   } | null;
 }
 
+/** Of what the image's build wrote beside it. */
+const manifestShape = v.object({ kernelArguments: v.string() });
 /** For an image without a manifest. */
 const KERNEL_ARGUMENTS = 'root=/dev/vda rw console=ttyS0 quiet panic=-1 net.ifnames=0';
 
@@ -85,8 +90,7 @@ async function needed(path: string, flag: string): Promise<string> {
     if (!stat.isFile()) throw new Error('it is not a file');
     return full;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new ProviderError('ERR_PROVIDER_CONFIG', `${full} (${flag}) cannot be used: ${reason}`, {
+    throw new ProviderError('ERR_PROVIDER_CONFIG', `${full} (${flag}) cannot be used: ${messageOf(error)}`, {
       cause: error,
     });
   }
@@ -101,12 +105,10 @@ async function present(path: string): Promise<string | null> {
 
 async function argumentsIn(manifest: string): Promise<string> {
   try {
-    const value: unknown = JSON.parse(await readFile(manifest, 'utf8'));
-    if (typeof value === 'object' && value !== null && 'kernelArguments' in value) {
-      if (typeof value.kernelArguments === 'string') return value.kernelArguments;
-    }
+    const checked = checkShape(manifestShape, JSON.parse(await readFile(manifest, 'utf8')));
+    return checked.t === 'value' ? checked.value.kernelArguments : KERNEL_ARGUMENTS;
   } catch {
     // An image made otherwise has none.
+    return KERNEL_ARGUMENTS;
   }
-  return KERNEL_ARGUMENTS;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -80,6 +80,15 @@ t.test('a record is found again, and one that is broken or of another VM is none
   await writeRecord(paths, record);
   t.same(await readRecord(paths), record);
   t.equal(statSync(paths.record).mode & 0o777, 0o600);
+  // As version 0.1.0 writes it, with a field of a version to come.
+  const first =
+    `{"version":1,"id":"${id}","name":"podvm-x","token":"s.1","sandbox":"s","address":"127.64.0.1",` +
+    '"created":"2026-01-01T00:00:00.000Z","leader":{"pid":7,"start":"99"},"zone":"a"}';
+  writeFileSync(paths.record, first);
+  const read = await readRecord(paths);
+  t.same(read, { ...record, zone: 'a' });
+  if (read !== null) await writeRecord(paths, { ...read, leader: null });
+  t.match(readFileSync(paths.record, 'utf8'), '"zone":"a"', 'what is not known is kept');
   for (const broken of [
     '',
     '{',
@@ -88,6 +97,7 @@ t.test('a record is found again, and one that is broken or of another VM is none
     JSON.stringify({ ...record, version: 2 }),
     JSON.stringify({ ...record, id: 'x' }),
     JSON.stringify({ ...record, leader: { pid: '7' } }),
+    JSON.stringify({ ...record, leader: { pid: 1, start: '99' } }),
   ]) {
     writeFileSync(paths.record, broken);
     t.equal(await readRecord(paths), null, broken);
