@@ -32,7 +32,7 @@ const execRecord = v.looseObject({
   /** As the script told; the id is empty while it has not. */
   id: v.string(),
   name: v.string(),
-  addresses: v.array(v.string()),
+  addresses: v.pipe(v.array(v.string()), v.readonly()),
 });
 export type ExecRecord = Readonly<v.InferOutput<typeof execRecord>>;
 
