@@ -19,5 +19,8 @@ await pbjs([...shape, ...lean, '--dts', '-o', 'gen/messages.js', ...sources]);
 await pbjs([...shape, ...lean, '--no-comments', '-o', 'gen/messages.js', ...sources]);
 
 const schema = JSON.parse(await pbjs(['-t', 'json', '-p', 'proto', '--keep-case', ...sources]));
-writeFileSync('gen/schema.js', `export const schema = ${JSON.stringify(schema.nested, null, 1)}\n`);
-writeFileSync('gen/schema.d.ts', 'export declare const schema: unknown\n');
+writeFileSync('gen/schema.js', `export const schema = ${JSON.stringify(schema, null, 1)}\n`);
+writeFileSync(
+  'gen/schema.d.ts',
+  "import type { INamespace } from 'protobufjs';\nexport declare const schema: INamespace;\n",
+);

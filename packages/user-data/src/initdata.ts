@@ -56,7 +56,10 @@ export function unpackInitdata(packed: string): Buffer {
     throw bad('is cut short, or damaged: gzip cannot be unpacked');
   }
   if (isPacked(toml))
-    throw bad('is packed twice', 'pack the TOML once: what was packed here is packed already');
+    throw bad(
+      'is packed twice',
+      'what was packed had been packed before; once is right: gzip -c initdata.toml | base64 -w0',
+    );
   return toml;
 }
 

@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON that a person typed, as a protobuf message. Checks everything; what does not fit is refused with its path.
-import protobuf from 'protobufjs/minimal.js';
+// JSON that a person typed, as a protobuf message. Everything is checked here, since protobufjs' own conversion takes
+// anything for anything; what does not fit is refused with its path.
+import Long from 'long';
 import { AgentProtocolError } from '../errors.js';
 import { findMethodSchema } from '../methods/methods.js';
-import {
-  messageSchema,
-  type FieldSchema,
-  type FieldType,
-  type MessageSchema,
-  type ScalarType,
-} from './schema.js';
-
-type Writer = protobuf.Writer;
+import { enumIn, messageIn, nameOf, type Field, type MessageType } from './schema.js';
 
 const loneSurrogate = /\p{Surrogate}/u;
 
@@ -34,10 +27,8 @@ const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
  * @throws AgentProtocolError ERR_AGENT_UNKNOWN_METHOD, ERR_AGENT_BAD_JSON
  */
 export function jsonToMessage(method: string, json: unknown): Uint8Array {
-  const found = findMethodSchema(method);
-  const writer = protobuf.Writer.create();
-  writeMessage(writer, messageSchema(found.request), json ?? {}, found.method);
-  return writer.finish();
+  const { request, method: name } = findMethodSchema(method);
+  return request.encode(messageFrom(request, json ?? {}, name)).finish();
 }
 
 /** The name protobuf's JSON form gives a field. */
@@ -45,93 +36,73 @@ export function camelCase(name: string): string {
   return name.replace(/(?<=.)_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-function writeMessage(writer: Writer, schema: MessageSchema, json: unknown, path: string): void {
-  if (typeof json !== 'object' || json === null || Array.isArray(json))
-    throw mismatch(path, json, 'an object');
-  const given = new Map<FieldSchema, unknown>();
-  for (const [key, value] of Object.entries(json)) {
-    const field = schema.fields.find(known => known.name === key || camelCase(known.name) === key);
+type Values = Record<string, unknown>;
+
+function messageFrom(type: MessageType, json: unknown, path: string): Values {
+  const given = new Map<string, unknown>();
+  for (const [key, value] of Object.entries(objectOf(json, path))) {
+    const field = type.fieldsArray.find(known => known.name === key || camelCase(known.name) === key);
     if (field === undefined) {
-      const names = schema.fields.map(known => known.name).join(', ');
+      const names = type.fieldsArray.map(known => known.name).join(', ');
       throw new AgentProtocolError('ERR_AGENT_BAD_JSON', `${path} has no field ${JSON.stringify(key)}`, {
         hint:
-          names === '' ? `${schema.name} has no fields: give {} or nothing` : `${schema.name} has ${names}`,
+          names === '' ? `${nameOf(type)} has no fields: give {} or nothing` : `${nameOf(type)} has ${names}`,
       });
     }
-    if (given.has(field))
+    if (given.has(field.name))
       throw new AgentProtocolError('ERR_AGENT_BAD_JSON', `${path}.${field.name} is given twice`);
-    given.set(field, value);
+    given.set(field.name, value === null ? null : fieldFrom(field, value, `${path}.${field.name}`));
   }
-  for (const field of schema.fields) {
-    const value = given.get(field);
-    if (value !== undefined && value !== null) writeField(writer, field, value, `${path}.${field.name}`);
-  }
+  return Object.fromEntries(given);
 }
 
-function writeField(writer: Writer, field: FieldSchema, json: unknown, path: string): void {
-  switch (field.cardinality) {
-    case 'repeated':
-      if (!Array.isArray(json)) throw mismatch(path, json, 'a list');
-      for (const [index, item] of json.entries())
-        writeTagged(writer, field.number, field.type, item, `${path}[${index}]`);
-      return;
-    case 'map':
-      if (typeof json !== 'object' || json === null || Array.isArray(json))
-        throw mismatch(path, json, 'an object');
-      for (const [key, value] of Object.entries(json)) {
-        writer.uint32(field.number * 8 + 2).fork();
-        writer.uint32(10).string(key);
-        writeTagged(writer, 2, field.type, value, `${path}[${JSON.stringify(key)}]`);
-        writer.ldelim();
-      }
-      return;
-    case 'single':
-    case 'optional':
-      writeTagged(writer, field.number, field.type, json, path);
+function fieldFrom(field: Field, json: unknown, path: string): unknown {
+  if (field.map) {
+    const entries = Object.entries(objectOf(json, path));
+    return Object.fromEntries(
+      entries.map(([key, value]) => [key, valueFrom(field, value, `${path}[${JSON.stringify(key)}]`)]),
+    );
   }
+  if (!field.repeated) return valueFrom(field, json, path);
+  if (!Array.isArray(json)) throw mismatch(path, json, 'a list');
+  return json.map((item: unknown, index) => valueFrom(field, item, `${path}[${index}]`));
 }
 
-function writeTagged(writer: Writer, number: number, type: FieldType, json: unknown, path: string): void {
-  switch (type.t) {
-    case 'message':
-      writer.uint32(number * 8 + 2).fork();
-      writeMessage(writer, messageSchema(type.name), json, path);
-      writer.ldelim();
-      return;
-    case 'enum':
-      writer.uint32(number * 8).int32(enumNumber(type.values, json, path));
-      return;
-    case 'scalar':
-      writeScalar(writer, number, type.scalar, json, path);
-  }
+function objectOf(json: unknown, path: string): object {
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw mismatch(path, json, 'an object');
+  return json;
 }
 
-function writeScalar(writer: Writer, number: number, scalar: ScalarType, json: unknown, path: string): void {
-  switch (scalar) {
+/** One value as the encoder takes it, which itself checks nothing. */
+function valueFrom(field: Field, json: unknown, path: string): unknown {
+  const message = messageIn(field);
+  if (message !== null) return messageFrom(message, json, path);
+  const values = enumIn(field);
+  if (values !== null) return enumNumber(values, json, path);
+  switch (field.type) {
     case 'string':
       if (typeof json !== 'string') throw mismatch(path, json, 'a string');
       if (loneSurrogate.test(json)) throw mismatch(path, json, 'a string of whole characters');
-      writer.uint32(number * 8 + 2).string(json);
-      return;
+      return json;
     case 'bytes':
       if (typeof json !== 'string' || !base64.test(json)) throw mismatch(path, json, 'bytes as base64');
-      writer.uint32(number * 8 + 2).bytes(Buffer.from(json, 'base64'));
-      return;
+      return Buffer.from(json, 'base64');
     case 'bool':
       if (typeof json !== 'boolean') throw mismatch(path, json, 'true or false');
-      writer.uint32(number * 8).bool(json);
-      return;
+      return json;
     case 'int32':
-    case 'int64':
-      writer.uint32(number * 8).int64(wholeNumber(scalar, json, path));
-      return;
     case 'uint32':
+      return Number(wholeNumber(field.type, json, path));
+    case 'int64':
     case 'uint64':
-      writer.uint32(number * 8).uint64(wholeNumber(scalar, json, path));
+      return Long.fromString(wholeNumber(field.type, json, path), field.type === 'uint64');
+    default:
+      throw new Error(`internal error: ${path} is of type ${field.type}, which no message had so far`);
   }
 }
 
-/** A whole number in range, in decimal: the writer takes text and so loses no bit of 64. */
+/** A whole number in range, in decimal, which holds all 64 bits. */
 function wholeNumber(scalar: keyof typeof ranges, json: unknown, path: string): string {
   const [least, most] = ranges[scalar];
   const wanted = `a whole number from ${least} to ${most}`;
@@ -150,9 +121,9 @@ function wholeNumber(scalar: keyof typeof ranges, json: unknown, path: string): 
   return value.toString();
 }
 
-function enumNumber(values: ReadonlyMap<string, number>, json: unknown, path: string): number {
-  for (const [name, number] of values) if (json === name || json === number) return number;
-  throw mismatch(path, json, `one of ${[...values.keys()].join(', ')}`);
+function enumNumber(values: Readonly<Record<string, number>>, json: unknown, path: string): number {
+  for (const [name, number] of Object.entries(values)) if (json === name || json === number) return number;
+  throw mismatch(path, json, `one of ${Object.keys(values).join(', ')}`);
 }
 
 function mismatch(path: string, json: unknown, wanted: string): AgentProtocolError {

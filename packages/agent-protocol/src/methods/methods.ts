@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finds a method by the name a person types, and says what its request holds. For the command line; relays use the method table.
 import { AgentProtocolError } from '../errors.js';
-import { allMethods, messageSchema, type MethodSchema } from '../messages/schema.js';
+import { allMethods, typeText, type MessageType, type MethodSchema } from '../messages/schema.js';
 
 /** A method by full names, with what its request holds. */
 export interface MethodInfo {
@@ -41,17 +41,17 @@ export function findMethodSchema(name: string): MethodSchema {
   const slash = name.lastIndexOf('/');
   const service = slash < 0 ? null : name.slice(0, slash);
   const bare = name.slice(slash + 1);
-  const candidates = allMethods.filter(
+  const candidates = allMethods().filter(
     known => known.method === bare && (service === null || known.service === service),
   );
   candidates.sort((a, b) => precedence.indexOf(a.service) - precedence.indexOf(b.service));
   const found = candidates[0];
   if (found !== undefined) return found;
-  const alike = allMethods.find(known => known.method.toLowerCase() === bare.toLowerCase());
+  const alike = allMethods().find(known => known.method.toLowerCase() === bare.toLowerCase());
   throw new AgentProtocolError('ERR_AGENT_UNKNOWN_METHOD', `there is no method ${JSON.stringify(name)}`, {
     hint:
       alike === undefined
-        ? `the agent has ${allMethods
+        ? `the agent has ${allMethods()
             .filter(known => known.service === precedence[0])
             .map(known => known.method)
             .join(', ')}`
@@ -61,9 +61,9 @@ export function findMethodSchema(name: string): MethodSchema {
 
 /** Every method of the services of a peer pod. */
 export function listMethods(): readonly MethodInfo[] {
-  return allMethods.map(known => findMethod(`${known.service}/${known.method}`));
+  return allMethods().map(known => findMethod(`${known.service}/${known.method}`));
 }
 
-function fieldsOf(message: string): readonly FieldInfo[] {
-  return messageSchema(message).fields.map(field => ({ name: field.name, type: field.text }));
+function fieldsOf(message: MessageType): readonly FieldInfo[] {
+  return message.fieldsArray.map(field => ({ name: field.name, type: typeText(field) }));
 }

@@ -9,7 +9,14 @@ import * as fc from 'fast-check';
 import t from 'tap';
 import { withAnnotations, withNetworkNamespace } from '../../src/rewrites/container-rewrites.js';
 import type { RewriteResult } from '../../src/rewrites/rewrite-result.js';
-import { allMethods, messageSchema, type FieldSchema } from '../../src/messages/schema.js';
+import {
+  allMethods,
+  enumIn,
+  messageIn,
+  nameOf,
+  type Field,
+  type MessageType,
+} from '../../src/messages/schema.js';
 import { createContainerModel, encodeModel } from '../wire-model.js';
 
 const PATH = '/run/netns/podns';
@@ -64,22 +71,23 @@ const go = build(directory);
 const program = 'program' in go ? go.program : '';
 const skip = 'reason' in go && go.reason;
 
-function kindOf(field: FieldSchema): string {
-  if (field.cardinality === 'map' || field.type.t === 'message') return 'message';
-  return field.type.t === 'enum' ? 'enum' : field.type.scalar;
+function kindOf(field: Field): string {
+  if (field.map || messageIn(field) !== null) return 'message';
+  return enumIn(field) === null ? field.type : 'enum';
 }
 
 t.test('every field that kata has is in our .proto files, under its number and type', { skip }, async t => {
-  const known = new Map<string, FieldSchema>();
-  const visit = (message: string): void => {
-    for (const field of messageSchema(message).fields) {
-      const key = `${message}.${field.name}`;
+  const known = new Map<string, Field>();
+  const visit = (message: MessageType): void => {
+    for (const field of message.fieldsArray) {
+      const key = `${nameOf(message)}.${field.name}`;
       if (known.has(key)) continue;
       known.set(key, field);
-      if (field.type.t === 'message') visit(field.type.name);
+      const inner = messageIn(field);
+      if (inner !== null) visit(inner);
     }
   };
-  for (const { request, response } of allMethods) [request, response].forEach(visit);
+  for (const { request, response } of allMethods()) [request, response].forEach(visit);
   const theirs = lines<GoField>(program, ['fields']).filter(({ message }) =>
     /^(grpc|types|hypervisor)\./.test(message),
   );
@@ -92,7 +100,7 @@ t.test('every field that kata has is in our .proto files, under its number and t
     }
     const cardinality = map ? 'map' : list ? 'repeated' : 'single';
     t.strictSame(
-      [ours.number, kindOf(ours), ours.cardinality === 'optional' ? 'single' : ours.cardinality],
+      [ours.id, kindOf(ours), ours.map ? 'map' : ours.repeated ? 'repeated' : 'single'],
       [number, kind, cardinality],
       `${message}.${name}`,
     );
