@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public names of the package: how a process of ours lives.
 export { UsageError } from './errors.js';
+export { formatDuration } from './duration.js';
 export type { Flag, FlagValues } from './flag-types.js';
 export { flagValues, parseFlags, type HelpRequest } from './flags.js';
 export { createLogger, logFormatFlag, logLevelFlag } from './log.js';

@@ -12,6 +12,7 @@ t.test('the public names are these', async t => {
     'awaitReady',
     'createLogger',
     'flagValues',
+    'formatDuration',
     'isHelpRequest',
     'isVersionRequest',
     'joinHostPort',
