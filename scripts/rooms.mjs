@@ -44,7 +44,7 @@ const rooms = {
     ],
   },
   cli: {
-    may: ['base', 'certs', 'ttrpc', 'agent-protocol', 'user-data', 'daemon'],
+    may: ['base', 'certs', 'ttrpc', 'agent-protocol', 'link', 'user-data', 'daemon'],
     program: ['adaptor'],
   },
 };

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Certificates and material in words and plain values that are safe to log: no PEM and no key. Nothing is verified here.
 import type { X509Certificate } from 'node:crypto';
-import { validityOf } from './issue/certificate.js';
-import { factsOf } from './encoding/extensions.js';
-import { keyName } from './issue/keys.js';
-import type { TlsMaterial } from './verify/material.js';
+import { purposeName } from './encoding/extensions.js';
+import { keyName } from './keys.js';
 import { oneLineName } from './encoding/names.js';
-import { purposeName } from './verify/rules.js';
+import { datesToShow, factsOf } from './verify/facts.js';
 
 export interface CertificateSummary {
   readonly subject: string;
@@ -41,22 +39,24 @@ export const nameCertificate = (certificate: X509Certificate): string =>
 
 /** What a person wants to know about a certificate. Never throws, also not for one a peer made up. */
 export function describeCertificate(certificate: X509Certificate): CertificateSummary {
-  const { notBefore, notAfter } = validityOf(certificate);
+  const dates = datesToShow(certificate);
   return {
     subject: subjectOf(certificate),
     issuer: issuerOf(certificate),
     serial: certificate.serialNumber.toLowerCase(),
     fingerprint: fingerprintOf(certificate),
-    notBefore: isoTime(notBefore),
-    notAfter: isoTime(notAfter),
+    notBefore: isoTime(dates?.notBefore),
+    notAfter: isoTime(dates?.notAfter),
     ...describeFacts(certificate),
     isCa: certificate.ca,
     key: describeKey(certificate),
   };
 }
 
-/** ISO 8601, or a word for a date that JavaScript cannot hold. */
-export const isoTime = (at: Date): string => (Number.isNaN(at.getTime()) ? 'unreadable' : at.toISOString());
+export const clock = (now: Date): string => `the clock here says ${now.toISOString()}`;
+
+/** ISO 8601, or a word for a date that cannot be read. */
+export const isoTime = (at: Date | undefined): string => at?.toISOString() ?? 'unreadable';
 
 function describeFacts(certificate: X509Certificate): Pick<CertificateSummary, 'names' | 'usages'> {
   try {
@@ -76,20 +76,4 @@ function describeKey(certificate: X509Certificate): string {
   } catch {
     return 'unknown';
   }
-}
-
-/** The material as log fields: no PEM, no key. */
-export function describeMaterial(material: TlsMaterial): Record<string, unknown> {
-  return {
-    role: material.role,
-    leaf: describeCertificate(material.leaf),
-    chainLength: material.chain.length + 1,
-    expiresAt: material.expiresAt.toISOString(),
-    anchors: material.anchors.map(anchor => ({
-      subject: subjectOf(anchor),
-      fingerprint: fingerprintOf(anchor),
-      notAfter: isoTime(validityOf(anchor).notAfter),
-    })),
-    warnings: material.warnings,
-  };
 }

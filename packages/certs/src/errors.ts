@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one error class of this package and the closed set of its codes. What a peer presents is not an error: that is
-// a Refusal, in explain.ts.
+// a Refusal, in verify/refusal.ts.
+import { CodedError } from '@peerpod-tls/base';
 
 export type CertErrorCode =
   // files
   | 'ERR_CERT_FILE_MISSING'
   | 'ERR_CERT_FILE_UNREADABLE'
-  | 'ERR_CERT_FILE_IS_DIRECTORY'
+  | 'ERR_CERT_FILE_NOT_REGULAR'
   | 'ERR_CERT_FILE_EMPTY'
   | 'ERR_CERT_FILE_TOO_BIG'
   // text in the files
@@ -28,6 +29,7 @@ export type CertErrorCode =
   | 'ERR_CERT_NO_NAME'
   | 'ERR_CERT_WEAK'
   | 'ERR_CERT_CHAIN_BROKEN'
+  | 'ERR_CERT_LIMIT'
   | 'ERR_CERT_NO_TRUST'
   | 'ERR_CERT_ANCHOR_UNREADABLE'
   | 'ERR_CERT_ANCHORS_EXPIRED'
@@ -42,22 +44,5 @@ export type CertErrorCode =
   | 'ERR_CERT_TLS_VERSION'
   | 'ERR_CERT_CIPHER_SUITES';
 
-export interface CertErrorDetails {
-  /** The way out, as a sentence of its own. */
-  readonly hint?: string;
-  /** What was caught when this was thrown. */
-  readonly cause?: unknown;
-}
-
 /** Everything this package throws on purpose. Branch on `code`; `message` says what is wrong and `hint` what to do. */
-export class CertError extends Error {
-  readonly code: CertErrorCode;
-  readonly hint: string | undefined;
-
-  constructor(code: CertErrorCode, message: string, details: CertErrorDetails = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
-    this.name = 'CertError';
-    this.code = code;
-    this.hint = details.hint;
-  }
-}
+export class CertError extends CodedError<CertErrorCode> {}

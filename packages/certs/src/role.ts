@@ -6,5 +6,3 @@ export type TlsRole = 'server' | 'client';
 
 /** The extended key usage each end must be allowed, by the name people use. */
 export const neededPurpose = { server: 'serverAuth', client: 'clientAuth' } as const;
-
-export const otherRole = (role: TlsRole): TlsRole => (role === 'server' ? 'client' : 'server');

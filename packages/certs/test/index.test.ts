@@ -7,17 +7,22 @@ t.test('the public names are these', async t => {
   t.strictSame(Object.keys(certs).sort(), [
     'Authority',
     'CertError',
+    'REFUSAL_RULES',
     'certificatesIn',
+    'checkCertificates',
     'checkMaterial',
+    'datesToShow',
     'describeCertificate',
     'describeMaterial',
-    'explainRefusal',
     'fingerprintOf',
     'holdsPrivateKey',
+    'makeRefusal',
+    'opensslRefusal',
     'parseTlsProfile',
-    'readPeer',
+    'readAnchors',
     'readPem',
     'selfSignedClient',
+    'verifyPeer',
   ]);
 });
 

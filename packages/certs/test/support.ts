@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import tls from 'node:tls';
-import type { PemSource } from '../src/index.js';
+import type { X509Certificate } from 'node:crypto';
+import { verifyPeer, type PemSource, type Refusal, type TlsRole } from '../src/index.js';
 
 const found = spawnSync('openssl', ['version'], { encoding: 'utf8' });
 /** `false` where the openssl program is there, else the reason to skip. */
@@ -83,4 +84,16 @@ export async function handshake(
     socket.destroy();
     listener.close();
   }
+}
+
+/** The refusal of a peer, or null where it is accepted. */
+export function refusalOf(
+  leaf: X509Certificate | null,
+  chain: readonly X509Certificate[],
+  anchors: readonly X509Certificate[],
+  role: TlsRole,
+  options: { readonly name?: string; readonly now?: Date } = {},
+): Refusal | null {
+  const verification = verifyPeer({ leaf, chain, anchors, role, ...options });
+  return verification.t === 'refused' ? verification.refusal : null;
 }

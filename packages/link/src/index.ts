@@ -11,6 +11,7 @@ export { checkHealth, type HealthOptions } from './liveness/health.js';
 export type { VerifiedPeer, PeerInfo, PeerTls } from './tls/verify-peer.js';
 export { listenLink, type LinkListener, type ListenOptions } from './tls/listen.js';
 export { LOSS_CAUSES, lossCause, type LossCause } from './liveness/loss.js';
+export { verifyAsALinkWould, type Verdict } from './tls/verify-certificates.js';
 export { proveMaterial } from './tls/prove-material.js';
 export type { PeerRefusal, PeerRefusalRule } from './tls/refusal-log.js';
 export { startRelay } from './relay/relay.js';

@@ -24,6 +24,11 @@ export const REFUSAL_RULES: readonly string[] = [
   'weak',
   'issuer-not-allowed',
   'unknown-critical-extension',
+  'key-identifier',
+  'too-many-candidates',
+  'is-ca',
+  'name-constraint',
+  'refused-by-openssl',
 ];
 
 export function refusalRule(error: unknown): string | null {

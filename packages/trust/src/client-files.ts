@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The three files that make an adaptor a client in manual mode.
-import { checkMaterial, explainRefusal, readPem, type TlsMaterial } from '@peerpod-tls/certs';
+import { checkMaterial, readPem, verifyPeer, type TlsMaterial } from '@peerpod-tls/certs';
 import type { InForce, MaterialSource } from './in-force.js';
 import { MANUAL_SERVER_NAME, type LinkProfile } from './tls-mode.js';
 
@@ -35,7 +35,8 @@ export function clientFiles(
 
 /** Warned of at every start: then whoever has the adaptor's key can stand in for a pod VM. */
 function ownLeafAsServer(file: string, { leaf, chain, anchors }: TlsMaterial): InForce['notes'] {
-  if (explainRefusal(leaf, chain, anchors, 'server', { name: MANUAL_SERVER_NAME }) !== null) return [];
+  const seen = verifyPeer({ leaf, chain, anchors, role: 'server', name: MANUAL_SERVER_NAME });
+  if (seen.t === 'refused') return [];
   return [
     {
       text: 'own certificate would pass as that of a pod VM: whoever has its key can stand in for one',

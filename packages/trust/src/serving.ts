@@ -3,7 +3,7 @@
 // loudly. Opens no socket.
 import { statSync } from 'node:fs';
 
-import { checkMaterial, explainRefusal, parseTlsProfile, readPem } from '@peerpod-tls/certs';
+import { checkMaterial, parseTlsProfile, readPem, verifyPeer } from '@peerpod-tls/certs';
 import type { PemSource, TlsMaterial, TlsProfile } from '@peerpod-tls/certs';
 
 import { unnamedClient, type NamedClients } from './named-clients.js';
@@ -105,7 +105,7 @@ function ownLeafAsClient(
   clients: NamedClients | null,
   now: Date,
 ): Note[] {
-  if (explainRefusal(leaf, chain, anchors, 'client', { now }) !== null) return [];
+  if (verifyPeer({ leaf, chain, anchors, role: 'client', now }).t === 'refused') return [];
   if (clients !== null && unnamedClient(leaf, clients) !== null) return [];
   return [
     {

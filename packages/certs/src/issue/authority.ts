@@ -2,26 +2,16 @@
 // The certificate authority of an adaptor: made or loaded, then asked for leaves. It keeps its key to itself; where the
 // key is stored is the caller's affair.
 import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
-import {
-  certificatePem,
-  clock,
-  exportPrivateKey,
-  issued,
-  signCertificate,
-  validityFrom,
-  validityOf,
-  type IssuedCertificate,
-  type Validity,
-} from './certificate.js';
+import { issued, signCertificate, validityFrom, type IssuedCertificate } from './certificate.js';
 import { readCsr } from './csr.js';
 import type { DerNode } from '../encoding/der.js';
+import { messageOf } from '@peerpod-tls/base';
 import { CertError } from '../errors.js';
 import {
   alternativeNames,
   authorityKeyIdentifier,
   basicConstraints,
   extendedKeyUsage,
-  factsOf,
   keyIdentifier,
   keyUsage,
   ownKeyIdentifiers,
@@ -31,7 +21,12 @@ import {
 } from '../encoding/extensions.js';
 import { generatePrivateKey, type KeyAlgorithm } from './keys.js';
 import { checkNames, encodeSubject, MAX_COMMON_NAME, type SubjectName } from '../encoding/names.js';
-import { certificatesIn, privateKeyIn } from '../encoding/pem.js';
+import { certificatesIn } from '../encoding/certificates.js';
+import { certificatePem } from '../encoding/pem.js';
+import { exportPrivateKey, privateKeyIn } from '../encoding/private-key.js';
+import type { Validity } from '../encoding/validity.js';
+import { clock } from '../describe.js';
+import { factsOf, type CertificateFacts } from '../verify/facts.js';
 import { neededPurpose, type TlsRole } from '../role.js';
 import { caProfile, leafProfiles } from './profiles.js';
 
@@ -81,7 +76,7 @@ export class Authority {
     this.#key = key;
     this.#name = facts.subject;
     this.#keyId = authorityKeyIdentifier(facts.subjectKeyId ?? keyIdentifier(spkiOf(certificate.publicKey)));
-    this.#validity = validityOf(certificate);
+    this.#validity = { notBefore: facts.notBefore, notAfter: facts.notAfter };
     this.#purposes = facts.purposes;
   }
 
@@ -114,13 +109,12 @@ export class Authority {
       );
     }
     const key = privateKeyIn({ pem: keyPem, file: 'the CA key', flag: 'PEM text' });
-    checkIsAuthority(certificate);
+    const { notBefore, notAfter } = checkIsAuthority(certificate);
     if (!certificate.checkPrivateKey(key)) {
       throw new CertError('ERR_CERT_KEY_MISMATCH', 'the CA key does not belong to the CA certificate', {
         hint: 'load the key the certificate was made with',
       });
     }
-    const { notBefore, notAfter } = validityOf(certificate);
     if (now > notAfter) {
       throw new CertError('ERR_CERT_EXPIRED', `the CA expired at ${notAfter.toISOString()}; ${clock(now)}`, {
         hint: 'make a new CA; what the old one signed has expired with it',
@@ -171,7 +165,7 @@ export class Authority {
       });
     }
     const purpose = Purpose[neededPurpose[profile]];
-    if (this.#purposes && !this.#purposes.includes(purpose) && !this.#purposes.includes(Purpose.any)) {
+    if (this.#purposes && !this.#purposes.includes(purpose)) {
       throw new CertError('ERR_CERT_WRONG_PURPOSE', `the CA may not issue ${profile} certificates`, {
         hint: `its extended key usage leaves ${neededPurpose[profile]} out, and verifiers apply that to its leaves`,
       });
@@ -194,12 +188,15 @@ function defaultSubject(profile: TlsRole, [first]: readonly string[]): SubjectNa
   return fits ? { ...subject, CN: first } : subject;
 }
 
-function checkIsAuthority(certificate: X509Certificate): void {
+function checkIsAuthority(certificate: X509Certificate): CertificateFacts {
   let facts;
   try {
     facts = factsOf(certificate);
   } catch (cause) {
-    throw new CertError('ERR_CERT_UNREADABLE', 'the CA certificate is not properly encoded', { cause });
+    throw new CertError('ERR_CERT_UNREADABLE', `the CA certificate cannot be read: ${messageOf(cause)}`, {
+      hint: 'make a new CA',
+      cause,
+    });
   }
   const maySign = facts.keyUsage === null || facts.keyUsage.includes('keyCertSign');
   if (facts.basicConstraints?.ca !== true || !maySign) {
@@ -207,6 +204,7 @@ function checkIsAuthority(certificate: X509Certificate): void {
       hint: 'it needs basicConstraints CA:TRUE, and keyCertSign if it has a key usage',
     });
   }
+  return facts;
 }
 
 export { leafUsage };

@@ -14,13 +14,11 @@ import {
 } from '../encoding/der.js';
 import { CertError } from '../errors.js';
 import { schemeFor, type SignatureScheme } from './keys.js';
-import { pemBlock } from '../encoding/pem.js';
+import { certificatePem } from '../encoding/pem.js';
+import { exportPrivateKey } from '../encoding/private-key.js';
+import type { Validity } from '../encoding/validity.js';
+import { clock } from '../describe.js';
 import { BACKDATE_MS, DAY_MS, MAX_LIFETIME_DAYS } from './profiles.js';
-
-export interface Validity {
-  readonly notBefore: Date;
-  readonly notAfter: Date;
-}
 
 export interface CertificateContent {
   readonly issuer: DerNode;
@@ -63,12 +61,6 @@ class Issued implements IssuedCertificate {
 }
 
 export const issued = (der: Buffer, key: KeyObject): IssuedCertificate => new Issued(der, key);
-
-export const certificatePem = (der: Uint8Array): string => pemBlock('CERTIFICATE', der);
-
-/** PKCS#8 PEM, unencrypted. */
-export const exportPrivateKey = (key: KeyObject): string =>
-  key.export({ type: 'pkcs8', format: 'pem' }).toString();
 
 /**
  * 128 bits: random, positive, in exactly 16 octets. The top bit is clear (DER integers are signed) and the next one
@@ -139,10 +131,3 @@ export function validityFrom(now: Date, lifetimeDays: number, issuer?: Validity)
     notAfter: until > issuer.notAfter ? issuer.notAfter : until,
   };
 }
-
-export const clock = (now: Date): string => `the clock here says ${now.toISOString()}`;
-
-export const validityOf = (certificate: X509Certificate): Validity => ({
-  notBefore: new Date(certificate.validFrom),
-  notAfter: new Date(certificate.validTo),
-});

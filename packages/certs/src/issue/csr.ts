@@ -14,7 +14,8 @@ import {
   type DerNode,
 } from '../encoding/der.js';
 import { CertError } from '../errors.js';
-import { keyFitness, keyName, signatureSchemes } from './keys.js';
+import { keyFitness, keyName } from '../keys.js';
+import { signatureSchemes } from './keys.js';
 import { pemBlocks } from '../encoding/pem.js';
 
 /** A request with an RSA-4096 key and many names is under 4 KiB. */

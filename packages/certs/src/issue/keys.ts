@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which keys there may be, making them, and which signature goes with which key. OpenSSL does the work, through
-// node:crypto. Reading key files is in pem.ts and material.ts.
+// Making keys, and which signature goes with which key. OpenSSL does the work, through node:crypto.
 import { generateKeyPair, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 import { CertError } from '../errors.js';
+import { keyName } from '../keys.js';
 
 /** What an authority or a leaf may be asked to use. */
 export type KeyAlgorithm = 'ecdsa-p256' | 'ecdsa-p384' | 'ed25519' | 'rsa-2048' | 'rsa-3072' | 'rsa-4096';
 
 const DEFAULT_ALGORITHM: KeyAlgorithm = 'ecdsa-p256';
-
-/** Smaller RSA moduli, in bits, are refused everywhere (NIST SP 800-131A, and OpenSSL's security level 2). */
-export const MIN_RSA_BITS = 2048;
-/** What OpenSSL will still verify with in a handshake. */
-const MAX_RSA_BITS = 16_384;
 
 const generateRsa = promisify(generateKeyPair);
 const rsaBits = { 'rsa-2048': 2048, 'rsa-3072': 3072, 'rsa-4096': 4096 } as const;
@@ -96,43 +91,5 @@ export function schemeFor(key: KeyObject): SignatureScheme {
       return rsaSha256;
     default:
       throw new CertError('ERR_CERT_KEY_UNSUPPORTED', `a key of type ${keyName(key)} cannot sign here`);
-  }
-}
-
-const curveNames: Readonly<Record<string, string>> = {
-  prime256v1: 'ecdsa-p256',
-  secp384r1: 'ecdsa-p384',
-  secp521r1: 'ecdsa-p521',
-};
-
-/** The key in a few characters, for messages and logs: `ecdsa-p256`, `rsa-2048`, `ed25519`, or OpenSSL's own word. */
-export function keyName(key: KeyObject): string {
-  const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {};
-  switch (key.asymmetricKeyType) {
-    case 'ec':
-      return curveNames[namedCurve ?? ''] ?? `ec ${namedCurve ?? 'with explicit parameters'}`;
-    case 'rsa':
-      return `rsa-${modulusLength}`;
-    default:
-      return key.asymmetricKeyType ?? 'unknown';
-  }
-}
-
-export type KeyFitness = 'ok' | 'weak' | 'unsupported';
-
-/** Whether a key of that kind and size may take part in TLS here: P-256, P-384, P-521, Ed25519, RSA from 2048 bits. */
-export function keyFitness(key: KeyObject): KeyFitness {
-  switch (key.asymmetricKeyType) {
-    case 'ec':
-      return curveNames[key.asymmetricKeyDetails?.namedCurve ?? ''] === undefined ? 'unsupported' : 'ok';
-    case 'ed25519':
-      return 'ok';
-    case 'rsa': {
-      const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;
-      if (bits > MAX_RSA_BITS) return 'unsupported';
-      return bits < MIN_RSA_BITS ? 'weak' : 'ok';
-    }
-    default:
-      return 'unsupported';
   }
 }

@@ -1,16 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // TlsMaterial: a key, its certificates and the anchors for the peer, checked before any socket opens. This is the only
-// place that makes one, so PEM text nobody looked at cannot reach a listener or a dialler.
+// place that makes one, so PEM text nobody looked at cannot reach a listener or a dialler. What OpenSSL makes of it is
+// proved by link.
 import type { KeyObject, X509Certificate } from 'node:crypto';
-import { readAnchors, type Trust } from './anchors.js';
-import { certificatePem, clock, exportPrivateKey, validityOf } from '../issue/certificate.js';
-import { isoTime, nameCertificate } from '../describe.js';
-import { CertError } from '../errors.js';
-import { explainRefusal } from './peer-path.js';
-import { factsOf, type CertificateFacts } from '../encoding/extensions.js';
-import { certificatesIn, nameOrigin, privateKeyIn, type PemSource } from '../encoding/pem.js';
+import { describeCertificate, fingerprintOf, isoTime, nameCertificate, subjectOf } from '../describe.js';
+import { certificatePem } from '../encoding/pem.js';
+import { exportPrivateKey, privateKeyIn } from '../encoding/private-key.js';
+import { nameOrigin, type Origin, type PemSource } from '../encoding/source.js';
+import { CertError, type CertErrorCode } from '../errors.js';
 import { neededPurpose, type TlsRole } from '../role.js';
-import { dateFault, issuedBy, issuerFault, keyFault, leafPurposeFault, signatureFault } from './rules.js';
+import { readAnchors, type Trust } from './anchors.js';
+import { datesToShow, factsOf } from './facts.js';
+import { MAX_PRESENTED, MAX_PRESENTED_BYTES } from './limits.js';
+import {
+  ownCertificates,
+  ownChain,
+  presentedCertificates,
+  type Candidates,
+  type OwnChain,
+  type OwnFault,
+} from './own-chain.js';
+import type { Path } from './paths.js';
+import { verifyPeer } from './peer-path.js';
+import type { RefusalRule } from './refusal.js';
 
 declare const checked: unique symbol;
 
@@ -18,7 +30,9 @@ declare const checked: unique symbol;
 export interface TlsMaterial {
   readonly [checked]: true;
   readonly role: TlsRole;
-  /** Leaf first, then what lies between it and its root. */
+  /** Where the certificates came from, for messages. */
+  readonly origin: Origin;
+  /** Leaf first, then what lies between it and its root: what is sent. */
   readonly chainPem: string;
   /** PKCS#8. No own property: printing or logging the material does not show it. */
   readonly keyPem: string;
@@ -27,7 +41,11 @@ export interface TlsMaterial {
   readonly leaf: X509Certificate;
   readonly chain: readonly X509Certificate[];
   readonly anchors: readonly X509Certificate[];
-  /** The earliest notAfter of leaf and chain. */
+  /** The way in use, from the leaf to one of the anchors where it leads there, or to the top of our own chain. */
+  readonly path: Path;
+  /** Whether the way in use ends at one of our own anchors. */
+  readonly reachesAnchors: boolean;
+  /** The earliest notAfter on the way in use. */
   readonly expiresAt: Date;
   /** What did not stop the material from being used and should be put right: constant sentences about public things. */
   readonly warnings: readonly string[];
@@ -35,7 +53,7 @@ export interface TlsMaterial {
 
 export interface MaterialInput {
   readonly role: TlsRole;
-  /** The leaf, then any intermediates, each the issuer of the one before. */
+  /** The leaf and any intermediates, in any order; the leaf is the one the key belongs to. */
   readonly cert: PemSource;
   readonly key: PemSource;
   /** The certificates a peer is verified by. `null` only together with `allowNoAnchors`. */
@@ -51,30 +69,38 @@ export interface MaterialInput {
 class CheckedMaterial implements TlsMaterial {
   declare readonly [checked]: true;
   readonly role: TlsRole;
+  readonly origin: Origin;
   readonly chainPem: string;
   readonly anchorsPem: readonly string[];
   readonly leaf: X509Certificate;
   readonly chain: readonly X509Certificate[];
   readonly anchors: readonly X509Certificate[];
+  readonly path: Path;
+  readonly reachesAnchors: boolean;
   readonly expiresAt: Date;
   readonly warnings: readonly string[];
   readonly #keyPem: string;
 
   constructor(
-    role: TlsRole,
+    { role, cert }: MaterialInput,
     key: KeyObject,
-    [leaf, ...chain]: readonly [X509Certificate, ...X509Certificate[]],
+    own: OwnChain,
     trust: Trust,
+    warnings: string[],
   ) {
+    const [leaf, ...chain] = own.certificates;
     this.role = role;
+    this.origin = { file: cert.file, flag: cert.flag };
     this.#keyPem = exportPrivateKey(key);
     this.leaf = leaf;
     this.chain = chain;
-    this.chainPem = [leaf, ...chain].map(certificate => certificatePem(certificate.raw)).join('');
+    this.chainPem = own.certificates.map(certificate => certificatePem(certificate.raw)).join('');
     this.anchors = trust.anchors;
     this.anchorsPem = trust.anchors.map(anchor => certificatePem(anchor.raw));
-    this.expiresAt = new Date(Math.min(...[leaf, ...chain].map(c => validityOf(c).notAfter.getTime())));
-    this.warnings = trust.warnings;
+    this.path = own.path;
+    this.reachesAnchors = own.reachesAnchors;
+    this.expiresAt = own.expiresAt;
+    this.warnings = warnings;
     Object.freeze(this);
   }
 
@@ -84,158 +110,131 @@ class CheckedMaterial implements TlsMaterial {
 }
 
 /**
- * Checks that key, certificates and anchors can do what they are for: the key is readable and the leaf's own; leaf and
- * chain are in their dates, strong, and each issued by the next; the leaf fits the role; every anchor parses and at
- * least one has not expired. Throws a CertError with a code per failure, naming the file and the flag.
+ * Checks that key, certificates and anchors can do what they are for: the key is readable and the leaf's own; the way
+ * in use from the leaf upwards is within its dates, strong, and may be used for the role; at least one anchor is good
+ * and has not expired; no limit of TLS is passed. Throws a CertError with a code per failure, naming file and flag.
  */
 export function checkMaterial(input: MaterialInput): TlsMaterial {
-  const { role, cert, now = new Date() } = input;
   const key = privateKeyIn(input.key);
-  const [leaf, ...chain] = certificatesIn(cert);
-  if (!leaf) throw new Error('internal error: certificatesIn returned an empty list');
-  checkPair(input, key, leaf, chain);
-  const facts = readFacts(leaf, () => `the certificate in ${nameOrigin(cert)}`);
-  checkDates(input, leaf, now);
-  checkPurpose(input, leaf, facts);
-  checkStrength(input, leaf, facts);
-  checkChain(input, leaf, chain, now);
-  const trust = readAnchors(input.anchors, input.allowNoAnchors ?? false, now);
-  if (input.chainMustReachAnchors === true && trust.anchors.length > 0) {
-    const refusal = explainRefusal(leaf, chain, trust.anchors, role, { now });
-    if (refusal) {
-      throw new CertError(
-        'ERR_CERT_CHAIN_NOT_ANCHORED',
-        `the certificate in ${nameOrigin(cert)} does not lead to an anchor of ${input.anchors ? nameOrigin(input.anchors) : 'none'}: ${refusal.text}`,
-        {
-          hint: 'use a certificate this CA signed, and put intermediate certificates behind it in the same file',
-        },
-      );
-    }
-  }
-  return new CheckedMaterial(role, key, [leaf, ...chain], trust);
+  const candidates = ownCertificates(input.cert, key, input.key);
+  const { own, trust, warnings } = examined(input, candidates);
+  return new CheckedMaterial(input, key, own, trust, warnings);
 }
 
-function readFacts(certificate: X509Certificate, name: () => string): CertificateFacts {
-  try {
-    return factsOf(certificate);
-  } catch (cause) {
-    throw new CertError('ERR_CERT_UNREADABLE', `${name()} is not properly encoded (DER)`, {
-      hint: 'have it issued again',
-      cause,
-    });
-  }
+/** What `checkMaterial` says of certificates whose key is elsewhere; the first one is the leaf. */
+export interface CheckedCertificates {
+  readonly certificates: readonly [X509Certificate, ...X509Certificate[]];
+  readonly path: Path;
+  readonly warnings: readonly string[];
 }
 
-function checkPair(
-  { cert, key: keySource }: MaterialInput,
-  key: KeyObject,
-  leaf: X509Certificate,
-  chain: readonly X509Certificate[],
-): void {
-  if (belongs(leaf, key)) return;
-  const place = chain.findIndex(other => belongs(other, key));
-  throw new CertError(
-    'ERR_CERT_KEY_MISMATCH',
-    `the key in ${nameOrigin(keySource)} does not belong to the certificate in ${nameOrigin(cert)}, ${nameCertificate(leaf)}`,
-    {
-      hint:
-        place >= 0
-          ? `it belongs to certificate ${place + 2} of that file; put that one first`
-          : `give ${cert.flag} and ${keySource.flag} files that were made together`,
-    },
-  );
+/** Checks what `checkMaterial` checks, of certificates that come without their key. Throws what it throws. */
+export function checkCertificates(input: Omit<MaterialInput, 'key'>): CheckedCertificates {
+  const { own, warnings } = examined(input, presentedCertificates(input.cert));
+  return { certificates: own.certificates, path: own.path, warnings };
 }
 
-function belongs(certificate: X509Certificate, key: KeyObject): boolean {
-  try {
-    return certificate.checkPrivateKey(key);
-  } catch {
-    return false;
-  }
-}
-
-function checkDates({ cert }: MaterialInput, certificate: X509Certificate, now: Date, place = ''): void {
-  const fault = dateFault(certificate, now);
-  if (!fault) return;
-  const { notBefore, notAfter } = validityOf(certificate);
-  const subject = `${place || 'the certificate'} in ${nameOrigin(cert)}, ${nameCertificate(certificate)},`;
-  if (fault === 'expired') {
-    throw new CertError('ERR_CERT_EXPIRED', `${subject} expired at ${isoTime(notAfter)}; ${clock(now)}`, {
-      hint: `have a new one issued and give it to ${cert.flag}; if the date is wrong, set the clock`,
-    });
-  }
-  throw new CertError(
-    'ERR_CERT_NOT_YET_VALID',
-    `${subject} is valid from ${isoTime(notBefore)} on; ${clock(now)}`,
-    {
-      hint: 'set the clock of this machine, or of the one that issued the certificate',
-    },
-  );
-}
-
-function checkPurpose({ role, cert }: MaterialInput, leaf: X509Certificate, facts: CertificateFacts): void {
-  const subject = `the certificate in ${nameOrigin(cert)}, ${nameCertificate(leaf)},`;
-  if (facts.basicConstraints?.ca === true) {
-    throw new CertError('ERR_CERT_IS_CA', `${subject} is a CA certificate`, {
-      hint: `give ${cert.flag} a certificate that this CA issued; a CA's own key belongs on no link`,
-    });
-  }
-  const fault = leafPurposeFault(facts, role);
-  if (fault) {
-    throw new CertError('ERR_CERT_WRONG_PURPOSE', `${subject} cannot be used by a TLS ${role}: ${fault}`, {
-      hint: `have it issued with keyUsage digitalSignature and extendedKeyUsage ${neededPurpose[role]}, or with neither`,
-    });
-  }
-  if (role === 'server' && facts.dnsNames.length + facts.addresses.length === 0) {
-    throw new CertError('ERR_CERT_NO_NAME', `${subject} carries no name a client could check`, {
-      hint: 'have it issued with a subjectAltName, such as DNS:podvm-server; the common name is not looked at',
-    });
-  }
-  if (facts.unknownCritical.length > 0) {
+function examined(
+  input: Omit<MaterialInput, 'key'>,
+  candidates: Candidates,
+): { own: OwnChain; trust: Trust; warnings: string[] } {
+  const { role, cert, now = new Date() } = input;
+  const trust = readAnchors(input.anchors, input.allowNoAnchors ?? false, role, now);
+  const own = ownChain(candidates, trust.anchors, role, cert, now);
+  if ('rule' in own) throw ownError(own, input);
+  checkNames(input, own);
+  checkLimits(own, cert);
+  if (input.chainMustReachAnchors === true && trust.anchors.length > 0 && !own.reachesAnchors) {
+    const [leaf, ...chain] = own.certificates;
+    const refused = verifyPeer({ leaf, chain, anchors: trust.anchors, role, now });
     throw new CertError(
-      'ERR_CERT_WRONG_PURPOSE',
-      `${subject} has critical extensions that no peer understands (${facts.unknownCritical.join(', ')})`,
-      { hint: 'have it issued without them' },
+      'ERR_CERT_CHAIN_NOT_ANCHORED',
+      `the certificate in ${nameOrigin(cert)} does not lead to an anchor of ${input.anchors ? nameOrigin(input.anchors) : 'none'}: ${refused.t === 'refused' ? refused.refusal.text : ''}`,
+      {
+        hint: 'use a certificate this CA signed, and put intermediate certificates behind it in the same file',
+      },
     );
   }
+  return { own, trust, warnings: [...own.warnings, ...trust.warnings] };
 }
 
-function checkStrength({ cert }: MaterialInput, certificate: X509Certificate, facts: CertificateFacts): void {
-  const fault = keyFault(certificate) ?? signatureFault(facts);
-  if (!fault) return;
+const codes: Readonly<Record<RefusalRule, CertErrorCode>> = {
+  'no-certificate': 'ERR_CERT_NO_CERTIFICATE',
+  unreadable: 'ERR_CERT_UNREADABLE',
+  'unknown-issuer': 'ERR_CERT_CHAIN_BROKEN',
+  'bad-signature': 'ERR_CERT_CHAIN_BROKEN',
+  'key-identifier': 'ERR_CERT_CHAIN_BROKEN',
+  'too-many-candidates': 'ERR_CERT_LIMIT',
+  expired: 'ERR_CERT_EXPIRED',
+  'not-yet-valid': 'ERR_CERT_NOT_YET_VALID',
+  'wrong-purpose': 'ERR_CERT_WRONG_PURPOSE',
+  'is-ca': 'ERR_CERT_IS_CA',
+  'wrong-name': 'ERR_CERT_NO_NAME',
+  'name-constraint': 'ERR_CERT_CHAIN_BROKEN',
+  weak: 'ERR_CERT_WEAK',
+  'issuer-not-allowed': 'ERR_CERT_CHAIN_BROKEN',
+  'unknown-critical-extension': 'ERR_CERT_WRONG_PURPOSE',
+  'refused-by-openssl': 'ERR_CERT_CHAIN_BROKEN',
+};
+
+function ownError({ rule, text, index }: OwnFault, { cert, role }: Omit<MaterialInput, 'key'>): CertError {
+  const hints: Partial<Record<RefusalRule, string>> = {
+    expired: `have a new one issued and give it to ${cert.flag}; if the date is wrong, set the clock`,
+    'not-yet-valid': 'set the clock of this machine, or of the one that issued the certificate',
+    'is-ca': `give ${cert.flag} a certificate that this CA issued; a CA's own key belongs on no link`,
+    'wrong-purpose': `have it issued with keyUsage digitalSignature and extendedKeyUsage ${neededPurpose[role]}`,
+    'unknown-critical-extension': 'have it issued without them',
+    weak: 'have it issued with ECDSA P-256, Ed25519 or RSA from 2048 bits, and SHA-256',
+    unreadable: 'have it issued again',
+  };
+  const where = index === 0 ? '' : ', on the way up from the leaf';
+  return new CertError(codes[rule], `in ${nameOrigin(cert)}${where}: ${text}`, {
+    hint: hints[rule] ?? 'put the leaf first and behind each certificate the one that signed it',
+  });
+}
+
+function checkNames({ role, cert }: Omit<MaterialInput, 'key'>, { certificates: [leaf] }: OwnChain): void {
+  const { dnsNames, addresses } = factsOf(leaf);
+  if (role !== 'server' || dnsNames.length + addresses.length > 0) return;
   throw new CertError(
-    'ERR_CERT_WEAK',
-    `the certificate in ${nameOrigin(cert)}, ${nameCertificate(certificate)}, is weak: ${fault}`,
+    'ERR_CERT_NO_NAME',
+    `the certificate in ${nameOrigin(cert)}, ${nameCertificate(leaf)}, carries no name a client could check`,
     {
-      hint: 'have it issued with ECDSA P-256, Ed25519 or RSA from 2048 bits, and SHA-256',
+      hint: 'have it issued with a subjectAltName, such as DNS:podvm-server; the common name is not looked at',
     },
   );
 }
 
-function checkChain(
-  input: MaterialInput,
-  leaf: X509Certificate,
-  chain: readonly X509Certificate[],
-  now: Date,
-): void {
-  let child = leaf;
-  for (const [index, issuer] of chain.entries()) {
-    const place = `certificate ${index + 2} of ${chain.length + 1}`;
-    const where = nameOrigin(input.cert);
-    const facts = readFacts(issuer, () => `${place} in ${where}`);
-    const fault =
-      issuedBy(child, issuer) === 'yes' ? issuerFault(facts, index) : 'it did not sign the one before';
-    if (fault) {
-      throw new CertError(
-        'ERR_CERT_CHAIN_BROKEN',
-        `${place} in ${where}, ${nameCertificate(issuer)}, is not the issuer of ${nameCertificate(child)}: ${fault}`,
-        {
-          hint: 'put the leaf first and behind each certificate the one that signed it, and leave others out',
-        },
-      );
-    }
-    checkDates(input, issuer, now, place);
-    checkStrength(input, issuer, facts);
-    child = issuer;
+function checkLimits({ certificates }: OwnChain, cert: PemSource): void {
+  const where = nameOrigin(cert);
+  if (certificates.length > MAX_PRESENTED) {
+    throw new CertError(
+      'ERR_CERT_LIMIT',
+      `${certificates.length} certificates in ${where} lie on ways up from the leaf, and a peer looks at no more than ${MAX_PRESENTED}`,
+      { hint: 'keep those of one way' },
+    );
   }
+  const bytes = certificates.reduce((sum, certificate) => sum + 3 + certificate.raw.length, 0);
+  if (bytes <= MAX_PRESENTED_BYTES) return;
+  throw new CertError(
+    'ERR_CERT_LIMIT',
+    `the certificates in ${where} come to ${bytes} bytes, and a peer reads no more than ${MAX_PRESENTED_BYTES}`,
+    { hint: 'have the leaf issued with fewer names' },
+  );
+}
+
+/** The material as log fields: no PEM, no key. */
+export function describeMaterial(material: TlsMaterial): Record<string, unknown> {
+  return {
+    role: material.role,
+    leaf: describeCertificate(material.leaf),
+    chainLength: material.chain.length + 1,
+    expiresAt: material.expiresAt.toISOString(),
+    anchors: material.anchors.map(anchor => ({
+      subject: subjectOf(anchor),
+      fingerprint: fingerprintOf(anchor),
+      notAfter: isoTime(datesToShow(anchor)?.notAfter),
+    })),
+    warnings: material.warnings,
+  };
 }

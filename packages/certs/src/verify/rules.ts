@@ -1,62 +1,115 @@
 // SPDX-License-Identifier: Apache-2.0
-// The single questions a certificate is asked: dates, purpose, strength, right to issue. Both verifies use these: the one
-// of our own material (material.ts) and the one of a peer's certificate (explain.ts).
+// The single questions a certificate is asked: dates, purpose, strength, right to issue. Own material and a peer's
+// certificates are asked the same ones.
 import type { X509Certificate } from 'node:crypto';
-import { factsOf, Purpose, type CertificateFacts } from '../encoding/extensions.js';
-import { keyFitness, keyName, MIN_RSA_BITS } from '../issue/keys.js';
-import { validityOf } from '../issue/certificate.js';
+import { Purpose, purposeName } from '../encoding/extensions.js';
+import { clock, fingerprintOf, isoTime, nameCertificate } from '../describe.js';
+import { keyFitness, keyName, MIN_RSA_BITS } from '../keys.js';
+import { messageOf } from '@peerpod-tls/base';
 import { neededPurpose, type TlsRole } from '../role.js';
+import { factsOf, type CertificateFacts } from './facts.js';
+import type { RefusalRule } from './refusal.js';
 
-/** A purpose by the name people use, or its OID. */
-export const purposeName = (id: string): string =>
-  Object.entries(Purpose).find(([, known]) => known === id)?.[0] ?? id;
+/** Something wrong with one certificate: the rule, and words that go behind its name. */
+export interface Fault {
+  readonly rule: RefusalRule;
+  readonly text: string;
+}
 
-/** Why the certificate cannot be the leaf of that end, or null. No extension means no limit, as Go and OpenSSL have it. */
-export function leafPurposeFault(facts: CertificateFacts, role: TlsRole): string | null {
-  return (
+/** Where a certificate stands on its path. */
+export interface Place {
+  /** 0 for the leaf. */
+  readonly index: number;
+  /** Trusted as it stands: who signed it with what does not matter any more. */
+  readonly isAnchor: boolean;
+  /** CAs between it and the leaf that count for a path length. */
+  readonly below: number;
+}
+
+/** The first thing wrong with a certificate at its place, or null. */
+export function certificateFault(
+  certificate: X509Certificate,
+  place: Place,
+  role: TlsRole,
+  now: Date,
+): Fault | null {
+  const facts = readableFacts(certificate);
+  if ('rule' in facts) return facts;
+  const dates = dateFault(facts, now);
+  if (dates !== null) return dates;
+  if (facts.unknownCritical.length > 0) {
+    const ids = list(facts.unknownCritical);
+    return { rule: 'unknown-critical-extension', text: `has critical extensions unknown here (${ids})` };
+  }
+  const use = place.index === 0 ? leafFault(facts, role) : issuerFault(facts, place, role);
+  if (use !== null) return use;
+  const weak = keyFault(certificate) ?? (place.isAnchor ? null : facts.signatureFault);
+  return weak === null ? null : { rule: 'weak', text: `is weak: ${weak}` };
+}
+
+/** The facts of a certificate, or the fault that there are none. */
+export function readableFacts(certificate: X509Certificate): CertificateFacts | Fault {
+  try {
+    return factsOf(certificate);
+  } catch (error) {
+    return { rule: 'unreadable', text: `cannot be read: ${messageOf(error)}` };
+  }
+}
+
+/** Which of its two dates rules a certificate out at that time, or null. */
+export function dateFault(
+  { notBefore, notAfter }: Pick<CertificateFacts, 'notBefore' | 'notAfter'>,
+  now: Date,
+): Fault | null {
+  if (now > notAfter) return { rule: 'expired', text: `expired at ${isoTime(notAfter)}; ${clock(now)}` };
+  if (now < notBefore)
+    return { rule: 'not-yet-valid', text: `is valid from ${isoTime(notBefore)} on; ${clock(now)}` };
+  return null;
+}
+
+function leafFault(facts: CertificateFacts, role: TlsRole): Fault | null {
+  if (facts.basicConstraints?.ca === true)
+    return { rule: 'is-ca', text: `is a CA certificate, which stands at no end of a link` };
+  const why =
     purposeFault(facts, role) ??
     // TLS 1.3 leaves sign the handshake and do nothing else.
     (facts.keyUsage && !facts.keyUsage.includes('digitalSignature')
       ? `its key usage (${list(facts.keyUsage)}) lacks digitalSignature`
-      : null)
-  );
+      : null);
+  return why === null ? null : { rule: 'wrong-purpose', text: `cannot be used for a TLS ${role}: ${why}` };
 }
 
 /** Why the extended key usage, of a leaf or of a CA above it, rules that end out, or null. */
-export function purposeFault({ purposes }: CertificateFacts, role: TlsRole): string | null {
+function purposeFault({ purposes }: CertificateFacts, role: TlsRole): string | null {
   const wanted = neededPurpose[role];
-  if (purposes === null || purposes.includes(Purpose[wanted]) || purposes.includes(Purpose.any)) return null;
-  return `its extended key usage (${list(purposes.map(purposeName))}) lacks ${wanted}`;
+  if (purposes === null || purposes.includes(Purpose[wanted])) return null;
+  // RFC 5280 section 4.2.1.12 leaves it to the verifier. OpenSSL does not count it, and so nobody here does.
+  const any = purposes.includes(Purpose.any) ? ', and anyExtendedKeyUsage is not counted' : '';
+  return `its extended key usage (${list(purposes.map(purposeName))}) lacks ${wanted}${any}`;
 }
 
 const list = (words: readonly string[]): string =>
   words.length === 0 ? 'empty' : words.slice(0, 10).join(', ');
 
-/** Why the certificate may not have issued another with `below` CAs between it and the leaf, or null. */
-export function issuerFault(facts: CertificateFacts, below: number): string | null {
+function issuerFault(facts: CertificateFacts, { isAnchor, below }: Place, role: TlsRole): Fault | null {
   const { basicConstraints, keyUsage } = facts;
-  if (basicConstraints?.ca !== true) return 'it is no CA (basicConstraints)';
-  if (keyUsage && !keyUsage.includes('keyCertSign')) return 'it may not sign certificates (key usage)';
-  if (basicConstraints.pathLength !== null && below > basicConstraints.pathLength) {
-    return `it allows ${basicConstraints.pathLength} CAs below it and there are ${below}`;
-  }
-  return null;
+  const purpose = purposeFault(facts, role);
+  if (purpose !== null) return { rule: 'wrong-purpose', text: `may not issue for a TLS ${role}: ${purpose}` };
+  const why = ((): string | null => {
+    // A root of version 1 has no way to say that it is a CA; as an anchor it is one, for OpenSSL and Go too.
+    if (basicConstraints?.ca !== true && !(isAnchor && isVersionOneRoot(facts)))
+      return facts.version === 1
+        ? 'it is of version 1, which can name no CA'
+        : 'it is no CA (basicConstraints)';
+    if (keyUsage && !keyUsage.includes('keyCertSign')) return 'it may not sign certificates (key usage)';
+    const allowed = basicConstraints?.pathLength ?? null;
+    if (allowed === null || below <= allowed) return null;
+    return `it allows ${allowed} CAs below it and there are ${below}`;
+  })();
+  return why === null ? null : { rule: 'issuer-not-allowed', text: `may not issue certificates: ${why}` };
 }
 
-/** MD2, MD5 and SHA-1 with RSA, SHA-1 with ECDSA and DSA. */
-const brokenSignatures: ReadonlyMap<string, string> = new Map([
-  ['1.2.840.113549.1.1.2', 'MD2'],
-  ['1.2.840.113549.1.1.4', 'MD5'],
-  ['1.2.840.113549.1.1.5', 'SHA-1'],
-  ['1.2.840.10045.4.1', 'SHA-1'],
-  ['1.2.840.10040.4.3', 'SHA-1'],
-]);
-
-/** Why nobody should rely on the certificate's signature, or null. An anchor's own signature is never relied on. */
-export function signatureFault(facts: CertificateFacts): string | null {
-  const hash = brokenSignatures.get(facts.signatureOid);
-  return hash === undefined ? null : `it is signed with ${hash}`;
-}
+export const isVersionOneRoot = (facts: CertificateFacts): boolean => facts.version === 1 && facts.selfIssued;
 
 /** Why nobody should rely on the certificate's key, or null. */
 export function keyFault(certificate: X509Certificate): string | null {
@@ -76,26 +129,51 @@ export function keyFault(certificate: X509Certificate): string | null {
   }
 }
 
-/** Which of its two dates rules the certificate out at that time, or null. */
-export function dateFault(certificate: X509Certificate, now: Date): 'expired' | 'not-yet-valid' | null {
-  const { notBefore, notAfter } = validityOf(certificate);
-  if (now > notAfter) return 'expired';
-  return now < notBefore ? 'not-yet-valid' : null;
+/**
+ * How a certificate stands to another that has the name of its issuer.
+ *
+ * - `issued` made by its key, identifiers agree
+ * - `other-key` of the same name, and made by another key
+ * - `forged` it names this very key, and the key did not make the signature
+ * - `other-identifier` the two key identifiers, or the serial number of the issuer, do not agree
+ */
+export type Kinship = 'issued' | 'other-key' | 'forged' | 'other-identifier';
+
+/** Null where the names differ. */
+export function kinship(certificate: X509Certificate, issuer: X509Certificate): Kinship | null {
+  const fits = certificate.checkIssued(issuer);
+  if (!fits && certificate.issuer !== issuer.subject) return null;
+  const named = identifiers(certificate, issuer);
+  // What else keeps OpenSSL from calling it the issuer is a missing keyCertSign, and issuerFault has words for that.
+  if (named === 'differ' || (!fits && maySign(issuer))) return 'other-identifier';
+  if (signedBy(certificate, issuer)) return 'issued';
+  return named === 'agree' ? 'forged' : 'other-key';
 }
 
-/**
- * Whether `issuer` made `certificate`: by name and key identifier, then by signature. A signature is called bad only
- * where the certificate names that very key; where the names alone agree, it may be from another CA of that name.
- */
-export function issuedBy(
-  certificate: X509Certificate,
-  issuer: X509Certificate,
-): 'yes' | 'no' | 'bad-signature' {
-  if (!certificate.checkIssued(issuer)) return 'no';
+export function signedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   try {
-    if (certificate.verify(issuer.publicKey)) return 'yes';
-    return factsOf(certificate).namesIssuerKey && factsOf(issuer).subjectKeyId ? 'bad-signature' : 'no';
+    return certificate.verify(issuer.publicKey);
   } catch {
-    return 'bad-signature';
+    return false;
   }
 }
+
+function identifiers(certificate: X509Certificate, issuer: X509Certificate): 'agree' | 'differ' | 'unsaid' {
+  const [child, parent] = [readableFacts(certificate), readableFacts(issuer)];
+  if ('rule' in child || 'rule' in parent || !child.issuerKeyId || !parent.subjectKeyId) return 'unsaid';
+  return child.issuerKeyId.equals(parent.subjectKeyId) ? 'agree' : 'differ';
+}
+
+function maySign(issuer: X509Certificate): boolean {
+  const facts = readableFacts(issuer);
+  return 'rule' in facts || facts.keyUsage === null || facts.keyUsage.includes('keyCertSign');
+}
+
+/** `the intermediate CA O=x (sha256 …)`, for a certificate at its place. */
+export function placeName(certificate: X509Certificate, { index, isAnchor }: Place, role: TlsRole): string {
+  const what = index === 0 ? `the ${role} certificate` : isAnchor ? 'the anchor' : 'the intermediate CA';
+  return `${what} ${nameCertificate(certificate)}`;
+}
+
+export const sameCertificate = (a: X509Certificate, b: X509Certificate): boolean =>
+  fingerprintOf(a) === fingerprintOf(b);

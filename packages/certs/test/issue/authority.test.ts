@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 import t from 'tap';
 import { Authority, selfSignedClient } from '../../src/index.js';
 import { decodeDer, encodeDer, childrenOf, Tag } from '../../src/encoding/der.js';
-import { factsOf } from '../../src/encoding/extensions.js';
+import { factsOf } from '../../src/verify/facts.js';
 import type { KeyAlgorithm } from '../../src/issue/keys.js';
 import { handshake, noOpenssl, openssl, strictVerify } from '../support.js';
 

@@ -28,7 +28,8 @@ export async function inspect({ values, words, out }: Line<InspectValues>, io: I
       'inspect them one by one',
     );
   }
-  const reports = subjects.map(subject => verify(subject, now));
+  const reports: Report[] = [];
+  for (const subject of subjects) reports.push(await verify(subject, now));
   if (values.json) io.stdout.write(`${JSON.stringify({ files: reports }, null, 2)}\n`);
   else io.stdout.write(reports.map(report => reportText(report, out, now, io.stdout.columns)).join('\n'));
   return reports.some(report => report.refused) ? ExitCode.failed : ExitCode.ok;

@@ -10,12 +10,15 @@ import {
   type PemSource,
   type TlsRole,
   certificatesIn,
+  checkCertificates,
   checkMaterial,
   describeCertificate,
-  explainRefusal,
   holdsPrivateKey,
+  readAnchors,
   readPem,
+  verifyPeer,
 } from '@peerpod-tls/certs';
+import { proveMaterial, verifyAsALinkWould } from '@peerpod-tls/link';
 import { codeOf, messageOf } from '@peerpod-tls/base';
 import { MANUAL_SERVER_NAME, fileNames } from './names.js';
 
@@ -65,15 +68,19 @@ export function subjectsIn(dir: string, name: string | undefined): Subject[] {
   });
 }
 
-/** Looks at one file. What is wrong with it is in the report: this throws nothing that a file can cause. */
-export function verify(subject: Subject, now: Date): Report {
+/** Looks at one file. What is wrong with it is in the report: this rejects for nothing that a file can cause. */
+export async function verify(subject: Subject, now: Date): Promise<Report> {
   const findings: Finding[] = [];
   let certificates: readonly X509Certificate[] = [];
   try {
     const source = readPem(subject.file, 'FILE');
     certificates = readCertificates(source, findings);
-    if (subject.role === 'authority') verifyAuthority(subject, source, certificates, findings, now);
-    else verifyLeaf(subject, source, certificates, findings, now);
+    const [first] = certificates;
+    if (first !== undefined) {
+      if (subject.role === 'authority' || (subject.role === undefined && first.ca))
+        verifyAnchors(subject, source, findings, now);
+      else await verifyLeaf(subject, source, certificates, findings, now);
+    }
   } catch (error) {
     findings.push(refusal(error));
   }
@@ -109,81 +116,147 @@ function readCertificates(source: PemSource, findings: Finding[]): readonly X509
   }
 }
 
-function verifyAuthority(
-  subject: Subject,
-  source: PemSource,
-  certificates: readonly X509Certificate[],
-  findings: Finding[],
-  now: Date,
-): void {
-  verifyDates(certificates, findings, now);
-  if (subject.key === undefined) return;
-  attempt(findings, `${subject.key} is the authority's key; it can issue certificates`, 'AUTHORITY', () => {
-    Authority.load(source.pem, readPem(subject.key ?? '', '--key').pem, { now });
-  });
+/** What programs make of the file as the anchors they verify peers by; and of its key, as what issues. */
+function verifyAnchors(subject: Subject, source: PemSource, findings: Finding[], now: Date): void {
+  const { key } = subject;
+  try {
+    warn(findings, 'ANCHORS', readAnchors(source, false, 'server', now).warnings);
+  } catch (error) {
+    const { verdict, ...rest } = refusal(error);
+    // A client sends nobody the names of its anchors, so for one alone a long list is none too long.
+    findings.push({ verdict: codeOf(error) === 'ERR_CERT_LIMIT' ? 'warning' : verdict, ...rest });
+  }
+  if (key === undefined) return;
+  try {
+    Authority.load(source.pem, readPem(key, '--key').pem, { now });
+    fine(findings, 'AUTHORITY', `${key} is the authority's key; it can issue certificates`);
+  } catch (error) {
+    findings.push(refusal(error));
+  }
 }
 
-function verifyLeaf(
+async function verifyLeaf(
   subject: Subject,
   source: PemSource,
   certificates: readonly X509Certificate[],
   findings: Finding[],
   now: Date,
-): void {
-  const [leaf, ...chain] = certificates;
+): Promise<void> {
+  const [leaf] = certificates;
   if (leaf === undefined) return;
+  const { key, ca } = subject;
   const role = subject.role === 'authority' ? undefined : (subject.role ?? roleOf(leaf));
-  if (role === undefined || (subject.key === undefined && subject.ca === undefined)) {
-    verifyDates(certificates, findings, now);
-    if (subject.key !== undefined || subject.ca !== undefined) findings.push(unknownRole);
+  if (role === undefined) {
+    if (key !== undefined || ca !== undefined) findings.push(unknownRole);
+    await verifyAlone(source, ['server', 'client'], findings, now);
     return;
   }
-  const { key, ca } = subject;
-  if (key !== undefined) {
-    attempt(findings, `${key} belongs to it, and a TLS ${role} can use the pair`, 'PAIR', () => {
-      const anchors = ca === undefined ? null : readPem(ca, '--ca');
-      const pair = { role, cert: source, key: readPem(key, '--key'), anchors, allowNoAnchors: true, now };
-      const { warnings } = checkMaterial(pair);
-      for (const text of warnings)
-        findings.push({ verdict: 'warning', code: 'ANCHORS', text, hint: undefined });
-    });
+  let presented = certificates;
+  if (key === undefined) presented = (await verifyAlone(source, [role], findings, now)) ?? certificates;
+  else {
+    try {
+      const material = checkMaterial({
+        role,
+        cert: source,
+        key: readPem(key, '--key'),
+        anchors: ca === undefined ? null : readPem(ca, '--ca'),
+        allowNoAnchors: true,
+        now,
+      });
+      warn(findings, 'MATERIAL', material.warnings);
+      await proveMaterial(material, { minVersion: 'TLSv1.3' });
+      presented = [material.leaf, ...material.chain];
+      fine(findings, 'PAIR', `${key} belongs to it, and a TLS ${role} can use the pair`);
+    } catch (error) {
+      findings.push(refusal(error));
+    }
   }
-  if (ca !== undefined) verifyAgainst(subject, leaf, chain, role, ca, findings, now);
+  if (ca !== undefined) await verifyAgainst(subject, presented, role, ca, findings, now);
 }
 
-/** What a peer that has only the anchors of `ca` would make of the certificate. */
-function verifyAgainst(
-  subject: Subject,
-  leaf: X509Certificate,
-  chain: readonly X509Certificate[],
+/** What a program would say that was given the certificates in one of these roles; of the first where it likes none. */
+async function verifyAlone(
+  source: PemSource,
+  roles: readonly TlsRole[],
+  findings: Finding[],
+  now: Date,
+): Promise<readonly X509Certificate[] | null> {
+  let first: unknown;
+  for (const role of roles) {
+    try {
+      const found = checkCertificates({ role, cert: source, anchors: null, allowNoAnchors: true, now });
+      const { certificates, path, warnings } = found;
+      const [leaf, ...chain] = certificates;
+      const verdict = await verifyAsALinkWould({ leaf, chain, anchors: path.slice(-1), role, now });
+      if (verdict.t === 'refused') {
+        const { rule, text } = verdict.refusal;
+        findings.push({ verdict: 'refused', code: rule, text, hint: undefined });
+      }
+      warn(findings, 'CERTIFICATES', warnings);
+      return certificates;
+    } catch (error) {
+      first ??= error;
+    }
+  }
+  findings.push(refusal(first));
+  return null;
+}
+
+/** What a peer that has only the anchors of `ca` would make of the certificates. */
+async function verifyAgainst(
+  { name }: Subject,
+  [leaf, ...chain]: readonly X509Certificate[],
   role: TlsRole,
   ca: string,
   findings: Finding[],
   now: Date,
-): void {
+): Promise<void> {
+  if (leaf === undefined) return;
   try {
-    const anchors = certificatesIn(readPem(ca, '--ca'), 'ERR_CERT_ANCHOR_UNREADABLE');
-    const called = subject.name === undefined ? {} : { name: subject.name };
-    const refused = explainRefusal(leaf, chain, anchors, role, { now, ...called });
-    if (refused === null) {
-      const as = subject.name === undefined ? '' : ` called ${subject.name}`;
-      findings.push({
-        verdict: 'fine',
-        code: 'ACCEPTED',
-        text: `a peer that trusts ${ca} accepts it as a TLS ${role}${as}`,
-        hint: undefined,
-      });
-      return;
+    // The peer stands at the other end, and reads its anchors as that one does.
+    const { anchors } = readAnchors(readPem(ca, '--ca'), false, role === 'server' ? 'client' : 'server', now);
+    const verdict = await verifyAsALinkWould({ leaf, chain, anchors, role, name, now });
+    findings.push(...confusion(leaf, chain, anchors, role, now));
+    if (verdict.t === 'accepted') {
+      const as = name === undefined ? '' : ` called ${name}`;
+      return fine(findings, 'ACCEPTED', `a peer that trusts ${ca} accepts it as a TLS ${role}${as}`);
     }
+    const { rule, text, expected, now: clock } = verdict.refusal;
     findings.push({
       verdict: 'refused',
-      code: refused.rule,
-      text: `a peer that trusts ${ca} refuses it: ${refused.text}`,
-      hint: `expected ${refused.expected?.join('; ') ?? 'nothing'}; the clock here says ${refused.now}`,
+      code: rule,
+      text: `a peer that trusts ${ca} refuses it: ${text}`,
+      hint: `expected ${expected.join('; ')}; the clock here says ${clock}`,
     });
   } catch (error) {
     findings.push(refusal(error));
   }
+}
+
+/**
+ * Whoever holds a key that fits both ends can stand at the other one: with the key of one pod VM one would drive every
+ * forwarder that has these anchors.
+ */
+function confusion(
+  leaf: X509Certificate,
+  chain: readonly X509Certificate[],
+  anchors: readonly X509Certificate[],
+  role: TlsRole,
+  now: Date,
+): Finding[] {
+  const [other, name, harm] =
+    role === 'server'
+      ? (['client', undefined, 'drive every forwarder that has these anchors'] as const)
+      : (['server', MANUAL_SERVER_NAME, `stand in for a pod VM called ${MANUAL_SERVER_NAME}`] as const);
+  if (verifyPeer({ leaf, chain, anchors, role: other, name, now }).t === 'refused') return [];
+  return [
+    {
+      verdict: 'warning',
+      code: 'BOTH_ROLES',
+      text: `it would pass as a TLS ${other} too: whoever gets its key can ${harm}`,
+      hint: `have it issued with extendedKeyUsage ${role}Auth, as peerpod certs issue does`,
+    },
+  ];
 }
 
 const unknownRole: Finding = {
@@ -201,36 +274,16 @@ function roleOf(leaf: X509Certificate): TlsRole | undefined {
   return server ? 'server' : 'client';
 }
 
-/** Dates are verified of every certificate, since nothing that is out of them is accepted anywhere. */
-function verifyDates(certificates: readonly X509Certificate[], findings: Finding[], now: Date): void {
-  for (const certificate of certificates) {
-    const { subject, notBefore, notAfter } = describeCertificate(certificate);
-    const clock = `; the clock here says ${now.toISOString()}`;
-    if (now > new Date(notAfter)) {
-      findings.push({
-        verdict: 'refused',
-        code: 'expired',
-        text: `${subject} expired at ${notAfter}${clock}`,
-        hint: undefined,
-      });
-    } else if (now < new Date(notBefore)) {
-      const text = `${subject} is valid from ${notBefore} on${clock}`;
-      findings.push({ verdict: 'refused', code: 'not-yet-valid', text, hint: undefined });
-    }
-  }
+function fine(findings: Finding[], code: string, text: string): void {
+  findings.push({ verdict: 'fine', code, text, hint: undefined });
 }
 
-function attempt(findings: Finding[], text: string, code: string, check: () => void): void {
-  try {
-    check();
-    findings.push({ verdict: 'fine', code, text, hint: undefined });
-  } catch (error) {
-    findings.push(refusal(error));
-  }
+function warn(findings: Finding[], code: string, warnings: readonly string[]): void {
+  for (const text of warnings) findings.push({ verdict: 'warning', code, text, hint: undefined });
 }
 
 function refusal(error: unknown): Finding {
   const hint =
     error instanceof Error && 'hint' in error && typeof error.hint === 'string' ? error.hint : undefined;
-  return { verdict: 'refused', code: codeOf(error) ?? 'ERR_UNKNOWN', text: messageOf(error), hint };
+  return { verdict: 'refused', code: codeOf(error) || 'ERR_UNKNOWN', text: messageOf(error), hint };
 }

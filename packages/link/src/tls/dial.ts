@@ -130,18 +130,24 @@ function handshake(
       fail(
         cancelled(o, 'took the connection, and did not finish the TLS handshake', silenceHint(raw.bytesRead)),
       );
-    const onSecure = (): void => {
-      try {
-        const handshakeMs = Math.round((performance.now() - started) * 1000) / 1000;
-        const { serverName, log } = o;
-        const verification = verifyTls({ socket, role: 'server', material, serverName, handshakeMs, log });
-        if (verification.t === 'refused') return fail(refused(remote, verification.refusal));
-        end();
-        resolve(verification.peer);
-      } catch (error) {
-        fail(error);
-      }
+    const verify = async (): Promise<void> => {
+      const handshakeMs = Math.round((performance.now() - started) * 1000) / 1000;
+      const { serverName, log } = o;
+      const verification = await verifyTls({
+        socket,
+        role: 'server',
+        material,
+        serverName,
+        handshakeMs,
+        log,
+      });
+      // It ended meanwhile, which has been told.
+      if (verification.t === 'gone') return;
+      if (verification.t === 'refused') return fail(refused(remote, verification.refusal));
+      end();
+      resolve(verification.peer);
     };
+    const onSecure = (): void => void verify().catch(fail);
     const timer = setTimeout(() => {
       const what = `${remote} did not finish the TLS handshake within ${waitMs} ms`;
       fail(new LinkError('ERR_LINK_TIMEOUT', what, { hint: silenceHint(raw.bytesRead) }));

@@ -3,7 +3,6 @@
 // network and without any key. What follows from it is decided in verify-certificates.ts.
 import type { X509Certificate } from 'node:crypto';
 import { duplexPair, type Duplex } from 'node:stream';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { connect, createSecureContext, TLSSocket } from 'node:tls';
 import { codeOf, messageOf } from '@peerpod-tls/base';
 import {
@@ -61,12 +60,13 @@ export async function verdictOnCertificates(
     }
     theirs.on('data', () => {});
     const until = performance.now() + PATIENCE_MS;
-    // The certificate is there only once it has been verified.
-    while (failures.length === 0 && socket.getPeerX509Certificate() === undefined) {
+    // The certificate is there only once it has been verified. A client socket shows it once and no more.
+    while (failures.length === 0) {
+      if ((socket.getPeerX509Certificate() ?? null) !== null) return verdictOf(socket);
       if (performance.now() > until) return { code: '', text: 'OpenSSL took too long over it' };
-      await nextTurn();
+      await new Promise(resolve => setImmediate(resolve));
     }
-    return socket.getPeerX509Certificate() === undefined ? (failures[0] ?? null) : verdictOf(socket);
+    return failures[0] ?? { code: '', text: 'OpenSSL did not look at it' };
   } catch (error) {
     return refusalFrom(error);
   } finally {

@@ -5,7 +5,7 @@ import type { X509Certificate } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { codeOf, messageOf } from '@peerpod-tls/base';
-import { explainRefusal, type Refusal } from '@peerpod-tls/certs';
+import { makeRefusal, type Refusal, type TlsMaterial } from '@peerpod-tls/certs';
 import type { Logger } from 'pino';
 import { classifyHello } from './hello.js';
 import { linkErrorFrom } from './node-error.js';
@@ -69,15 +69,16 @@ export class PendingHandshakes {
     try {
       act();
     } catch (error) {
-      const { security, log } = this.#o;
-      const own = certificateWords(security.material().leaf);
-      log.error({ remote: pending.remote, error: messageOf(error), own }, 'handshake failed on this side');
-      this.#refuse(
-        pending,
-        'handshake-failed',
-        `this side cannot do the handshake with ${own}: ${messageOf(error)}`,
-      );
+      this.#failed(pending, error);
     }
+  }
+
+  #failed(pending: Pending, error: unknown): void {
+    const { security, log } = this.#o;
+    const own = certificateWords(security.material().leaf);
+    log.error({ remote: pending.remote, error: messageOf(error), own }, 'handshake failed on this side');
+    const text = `this side cannot do the handshake with ${own}: ${messageOf(error)}`;
+    this.#refuse(pending, 'handshake-failed', text);
   }
 
   #onFirstBytes(pending: Pending): void {
@@ -106,7 +107,7 @@ export class PendingHandshakes {
       if (!this.#speaking.has(pending)) return;
       const code = codeOf(error);
       if (code.includes('PEER_DID_NOT_RETURN_A_CERTIFICATE')) {
-        return this.#refuseCertificate(pending, explainRefusal(null, [], material.anchors, 'client', {}));
+        return this.#refuseCertificate(pending, noCertificate(material));
       }
       if (code === 'ECONNRESET' || code === 'EPIPE')
         return this.#refuse(pending, 'hung-up', 'it hung up during the handshake');
@@ -117,9 +118,9 @@ export class PendingHandshakes {
     };
     socket.on('error', onError);
     socket.on('_tlsError', onError);
-    const onSecure = (): void => {
+    const onSecure = async (): Promise<void> => {
       if (!this.#speaking.has(pending)) return;
-      const verification = verifyTls({
+      const verification = await verifyTls({
         socket,
         role: 'client',
         material,
@@ -127,6 +128,8 @@ export class PendingHandshakes {
         handshakeMs: Math.round((performance.now() - started) * 1000) / 1000,
         log: this.#o.log,
       });
+      // It may have gone, or been given up, in the meantime.
+      if (verification.t === 'gone' || !this.#speaking.has(pending)) return;
       if (verification.t === 'refused') return this.#refuseCertificate(pending, verification.refusal);
       const leaf = requestCert ? socket.getPeerX509Certificate() : undefined;
       const unwelcome = leaf === undefined ? null : this.#o.admit(leaf);
@@ -138,16 +141,16 @@ export class PendingHandshakes {
       socket.off('error', onError).off('_tlsError', onError);
       this.#o.onVerified(verification.peer, pending.address);
     };
-    socket.once('secure', () => this.#safely(pending, onSecure));
+    socket.once('secure', () => void onSecure().catch((error: unknown) => this.#failed(pending, error)));
   }
 
-  #refuseCertificate(pending: Pending, refusal: Refusal | null): void {
+  #refuseCertificate(pending: Pending, refusal: Refusal): void {
     const { remote } = pending;
     this.#part(pending);
     this.#o.onRefused({
       remote,
-      rule: refusal?.rule ?? 'no-certificate',
-      text: refusal?.text ?? 'the peer presented no certificate',
+      rule: refusal.rule,
+      text: refusal.text,
       refusal,
     });
   }
@@ -201,4 +204,9 @@ export class PendingHandshakes {
     this.#silent.delete(pending);
     this.#speaking.delete(pending);
   }
+}
+
+function noCertificate({ anchors }: TlsMaterial): Refusal {
+  const fault = { rule: 'no-certificate', text: 'the client presented no certificate' } as const;
+  return makeRefusal(fault, null, anchors, new Date());
 }

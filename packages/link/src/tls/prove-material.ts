@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Own material, proved before it is put in force: what OpenSSL would refuse at the first connection it refuses here,
 // where a program can still say so and keep what it had. No network: both ends of the handshake are in this process.
+import type { X509Certificate } from 'node:crypto';
 import { duplexPair } from 'node:stream';
 import { once } from 'node:events';
 import { connect, createSecureContext, TLSSocket, type SecureContext } from 'node:tls';
-import { codeOf, deadline, messageOf } from '@peerpod-tls/base';
-import { fingerprintOf, describeCertificate, type TlsMaterial, type TlsProfile } from '@peerpod-tls/certs';
+import { deadline, messageOf } from '@peerpod-tls/base';
+import { describeCertificate, type Refusal, type TlsMaterial, type TlsProfile } from '@peerpod-tls/certs';
 import { LinkError } from '../errors.js';
 import { standInCertificate, verdictOf } from './openssl-verdict.js';
 import { contextOf } from './security.js';
+import { verifyCertificates } from './verify-certificates.js';
 
 /** A handshake with oneself takes 3 ms; a busy machine may need a thousand times that. */
 const PATIENCE_MS = 10_000;
@@ -32,18 +34,18 @@ export async function proveMaterial(material: TlsMaterial, profile: TlsProfile):
       await shakeHandsWithOurselves(material, context, 'TLSv1.2');
   } catch (error) {
     if (error instanceof LinkError) throw error;
-    throw refused(material, messageOf(error), codeOf(error), error);
+    const { subject } = describeCertificate(material.leaf);
+    throw refused(material, `OpenSSL does not take ${subject}: ${messageOf(error)}`, error);
   }
 }
 
-function refused(material: TlsMaterial, text: string, code: string, cause?: unknown): LinkError {
-  const { subject } = describeCertificate(material.leaf);
-  const name = `${subject} (sha256 ${fingerprintOf(material.leaf).slice(0, 16)}…)`;
-  return new LinkError(
-    'ERR_LINK_OWN_MATERIAL',
-    `no link could be made with the ${material.role} certificate ${name}: ${text}${code === '' ? '' : ` (${code})`}`,
-    { hint: 'have it issued with ECDSA P-256 and SHA-256; peerpod certs inspect says more', cause },
-  );
+function refused(material: TlsMaterial, text: string, cause?: unknown, refusal?: Refusal): LinkError {
+  const { file, flag } = material.origin;
+  return new LinkError('ERR_LINK_OWN_MATERIAL', `no link could be made with ${file} (${flag}): ${text}`, {
+    hint: 'have it issued with ECDSA P-256 and SHA-256; peerpod certs inspect says more',
+    cause,
+    refusal,
+  });
 }
 
 async function shakeHandsWithOurselves(
@@ -52,10 +54,12 @@ async function shakeHandsWithOurselves(
   version: 'TLSv1.2' | 'TLSv1.3',
 ): Promise<void> {
   const { certPem, keyPem } = await standInCertificate();
+  const { leaf, chain, role } = material;
+  const anchors = anchorsOf(material);
   const other = createSecureContext({
     cert: certPem,
     key: keyPem,
-    ca: [(material.chain.at(-1) ?? material.leaf).toString(), ...material.anchorsPem],
+    ca: anchors.map(anchor => anchor.toString()),
     allowPartialTrustChain: true,
     minVersion: version,
     maxVersion: version,
@@ -76,11 +80,19 @@ async function shakeHandsWithOurselves(
   });
   try {
     await bothSecure(server, client);
-    const verdict = verdictOf(isServer ? client : server);
-    if (verdict !== null) throw refused(material, verdict.text, verdict.code);
+    const inHandshake = verdictOf(isServer ? client : server);
+    const verdict = await verifyCertificates({ leaf, chain, anchors, role }, inHandshake);
+    if (verdict.t === 'refused') throw refused(material, verdict.refusal.text, undefined, verdict.refusal);
   } finally {
     for (const end of [server, client, a, b]) end.on('error', () => {}).destroy();
   }
+}
+
+/** By whom the other end of a proof trusts: as our own anchors do where our chain leads there, or by its own top. */
+function anchorsOf({ path, reachesAnchors, anchors }: TlsMaterial): readonly X509Certificate[] {
+  if (!reachesAnchors) return path.slice(-1);
+  const names = new Set(path.map(({ issuer }) => issuer));
+  return anchors.filter(anchor => names.has(anchor.subject) || path.at(-1) === anchor);
 }
 
 async function bothSecure(server: TLSSocket, client: TLSSocket): Promise<void> {

@@ -4,12 +4,14 @@
 // remembered, and holds between its dates. A refusal is never remembered. No sockets here.
 import type { X509Certificate } from 'node:crypto';
 import {
+  datesToShow,
   describeCertificate,
-  readPeer,
+  type OpensslRefusal,
   type Refusal,
   type TlsMaterial,
   type TlsRole,
 } from '@peerpod-tls/certs';
+import { verifyCertificates } from './verify-certificates.js';
 
 /** What is worth knowing of a peer's certificate. Made to be logged. */
 export interface SeenCertificate {
@@ -18,6 +20,8 @@ export interface SeenCertificate {
   /** SHA-256, 64 hexadecimal digits. */
   readonly fingerprint: string;
   readonly notAfter: Date;
+  /** When the first certificate on the way to the anchor expires. */
+  readonly validUntil: Date;
 }
 
 export type CertificateReading =
@@ -29,7 +33,12 @@ interface Remembered {
   /** Between these, in milliseconds since 1970, every certificate on the way to the anchor is valid. */
   readonly notBefore: number;
   readonly notAfter: number;
+  /** Whether OpenSSL agreed only once it was shown the way. */
+  readonly alongPath: boolean;
 }
+
+/** What a peer sends beside its leaf is looked at up to this many; our own programs send no more. */
+const MOST_PRESENTED = 15;
 
 /** Acceptances kept per material. One adaptor meets one server, a pod VM a handful of adaptors' certificates. */
 const MOST_REMEMBERED = 64;
@@ -38,31 +47,44 @@ const MOST_REMEMBERED = 64;
 const memory = new WeakMap<TlsMaterial, Map<string, Remembered>>();
 
 /**
- * Verifies what a peer presented by the rules of `explainRefusal`, and says the same as verifying it anew each time: a
- * remembered acceptance counts for exactly these certificates (by SHA-256), this role and this name, and only while
- * `now` lies within all dates it rests on. `name` is asked of a server only.
+ * Verifies what a peer presented, as `verifyCertificates` does, and says the same as verifying it anew each time: a
+ * remembered acceptance counts for exactly these certificates (by SHA-256), this role and this name, only while `now`
+ * lies within all dates it rests on, and only where OpenSSL's verdict in the handshake is as good as it was then.
+ * `name` is asked of a server only.
  */
-export function readCertificates(
+export async function readCertificates(
   leaf: X509Certificate,
   material: TlsMaterial,
   role: TlsRole,
   name: string | undefined,
+  inHandshake: OpensslRefusal | null,
   now: Date,
-): CertificateReading {
+): Promise<CertificateReading> {
   const chain = chainOf(leaf);
   const prints = [leaf, ...chain].map(certificate => certificate.fingerprint256);
   const key = `${role} ${JSON.stringify(name ?? null)} ${prints.join(' ')}`;
   const known = memory.get(material)?.get(key);
   const at = now.getTime();
-  // A date that cannot be read is NaN, and nothing is within it.
-  if (known !== undefined && known.notBefore <= at && at <= known.notAfter) return known.accepted;
-  const options = { now, ...(name === undefined ? {} : { name }) };
-  const reading = readPeer(leaf, chain, material.anchors, role, options);
-  if (reading.t === 'refused') return reading;
+  if (known !== undefined && known.notBefore <= at && at <= known.notAfter) {
+    if (inHandshake === null || known.alongPath) return known.accepted;
+  }
+  const verdict = await verifyCertificates(
+    { leaf, chain, anchors: material.anchors, role, name, now },
+    inHandshake,
+  );
+  if (verdict.t === 'refused') return verdict;
+  const { notBefore, notAfter } = verdict.path;
+  const validUntil = new Date(notAfter);
   const { subject, names, fingerprint } = describeCertificate(leaf);
-  const seen = { subject, names, fingerprint, notAfter: new Date(leaf.validTo) };
+  const seen = {
+    subject,
+    names,
+    fingerprint,
+    notAfter: datesToShow(leaf)?.notAfter ?? validUntil,
+    validUntil,
+  };
   const accepted = { t: 'accepted', seen } as const;
-  remember(material, key, { accepted, notBefore: reading.notBefore, notAfter: reading.notAfter });
+  remember(material, key, { accepted, notBefore, notAfter, alongPath: verdict.alongPath });
   return accepted;
 }
 
@@ -81,7 +103,7 @@ function remember(material: TlsMaterial, key: string, entry: Remembered): void {
 function chainOf(leaf: X509Certificate): X509Certificate[] {
   const chain: X509Certificate[] = [];
   let issuer = leaf.issuerCertificate;
-  while (issuer !== undefined && chain.length < 16) {
+  while (issuer !== undefined && chain.length < MOST_PRESENTED) {
     const { fingerprint256 } = issuer;
     if (fingerprint256 === leaf.fingerprint256 || chain.some(c => c.fingerprint256 === fingerprint256)) break;
     chain.push(issuer);

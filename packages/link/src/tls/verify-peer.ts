@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one place where a connected socket becomes a verified peer. Nothing here dials or listens; nothing elsewhere can
 // make the type that a relay accepts as a network end.
-import { Socket, isIP } from 'node:net';
+import { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { X509Certificate } from 'node:crypto';
 import { atDate } from '@peerpod-tls/base';
 import {
+  datesToShow,
   describeCertificate,
   fingerprintOf,
+  makeRefusal,
   type Refusal,
-  type RefusalRule,
   type TlsMaterial,
 } from '@peerpod-tls/certs';
 import type { Logger } from 'pino';
@@ -62,7 +63,9 @@ export interface VerifiedPeer {
 
 export type Verification =
   | { readonly t: 'peer'; readonly peer: VerifiedPeer }
-  | { readonly t: 'refused'; readonly refusal: Refusal; readonly leaf: X509Certificate | null };
+  | { readonly t: 'refused'; readonly refusal: Refusal; readonly leaf: X509Certificate | null }
+  /** The socket ended meanwhile, and whoever listens to it knows. */
+  | { readonly t: 'gone' };
 
 export interface VerifyInput {
   readonly socket: TLSSocket;
@@ -79,16 +82,18 @@ export interface VerifyInput {
 }
 
 /**
- * Verifies a TLS socket whose handshake is done. OpenSSL's verdict and our own reading of the certificate (chain, dates,
- * purpose, name) must both be good; when either is not, the answer says which rule was broken and by what.
+ * Verifies a TLS socket whose handshake is done. OpenSSL's verdict and our own (chain, dates, purpose, name) must both
+ * be good; when either is not, the answer says which rule was broken and by what. Never rejects.
  */
-export function verifyTls(i: VerifyInput): Verification {
+export async function verifyTls(i: VerifyInput): Promise<Verification> {
   const leaf = i.socket.getPeerX509Certificate() ?? null;
-  const verification = i.role === 'client' && i.anyClient === true ? unasked(leaf) : verifyLeaf(i, leaf);
+  const verification =
+    i.role === 'client' && i.anyClient === true ? unasked(leaf) : await verifyLeaf(i, leaf);
+  if (i.socket.destroyed) return { t: 'gone' };
   if (verification.t === 'refused') return { ...verification, leaf };
   const { seen } = verification;
-  const leafEnd = seen?.notAfter ?? i.material.expiresAt;
-  const expiresAt = leafEnd < i.material.expiresAt ? leafEnd : i.material.expiresAt;
+  const peerEnd = seen?.validUntil ?? i.material.expiresAt;
+  const expiresAt = peerEnd < i.material.expiresAt ? peerEnd : i.material.expiresAt;
   const info: PeerInfo = {
     ...addressesOf(i.socket),
     tls: {
@@ -97,7 +102,7 @@ export function verifyTls(i: VerifyInput): Verification {
       subject: seen?.subject ?? '',
       names: seen?.names ?? [],
       fingerprint: seen?.fingerprint ?? '',
-      notAfter: leafEnd,
+      notAfter: seen?.notAfter ?? i.material.expiresAt,
       handshakeMs: i.handshakeMs,
     },
     expiresAt,
@@ -182,59 +187,22 @@ type LeafVerification =
   | { readonly t: 'refused'; readonly refusal: Refusal };
 
 function unasked(leaf: X509Certificate | null): LeafVerification {
-  if (leaf === null) return { t: 'passed', seen: null };
+  const dates = leaf === null ? null : datesToShow(leaf);
+  if (leaf === null || dates === null) return { t: 'passed', seen: null };
   const { subject, names, fingerprint } = describeCertificate(leaf);
-  return { t: 'passed', seen: { subject, names, fingerprint, notAfter: new Date(leaf.validTo) } };
-}
-
-function verifyLeaf(i: VerifyInput, leaf: X509Certificate | null): LeafVerification {
-  const name = i.role === 'server' ? (i.serverName ?? '') : undefined;
-  const refuse = (rule: RefusalRule, text: string): LeafVerification => ({
-    t: 'refused',
-    refusal: plainRefusal(i, leaf, rule, text),
-  });
-  if (leaf === null) return refuse('no-certificate', `the ${i.role} presented no certificate`);
-  const reading = readCertificates(leaf, i.material, i.role, name, i.now ?? new Date());
-  if (reading.t === 'refused') return reading;
-  // Our own reading found nothing wrong. OpenSSL's and the name check of Node's must agree with it, each time anew.
-  const verdict = verdictOf(i.socket);
-  if (verdict !== null)
-    return refuse('bad-signature', `OpenSSL refuses the certificate: ${verdict.code}, ${verdict.text}`);
-  if (name !== undefined && !hasName(leaf, name))
-    return refuse('wrong-name', `the certificate is not for ${JSON.stringify(name)}`);
-  return { t: 'passed', seen: reading.seen };
-}
-
-function plainRefusal(
-  i: VerifyInput,
-  leaf: X509Certificate | null,
-  rule: RefusalRule,
-  text: string,
-): Refusal {
-  const seen = leaf === null ? null : describeCertificate(leaf);
   return {
-    rule,
-    text,
-    ...(seen === null
-      ? {}
-      : {
-          subject: seen.subject,
-          issuer: seen.issuer,
-          fingerprint: seen.fingerprint,
-          notBefore: seen.notBefore,
-          notAfter: seen.notAfter,
-        }),
-    expected: i.material.anchors
-      .slice(0, 20)
-      .map(a => `${describeCertificate(a).subject} sha256 ${fingerprintOf(a)}`),
-    now: (i.now ?? new Date()).toISOString(),
+    t: 'passed',
+    seen: { subject, names, fingerprint, notAfter: dates.notAfter, validUntil: dates.notAfter },
   };
 }
 
-/** The name as a SAN of the certificate; the common name counts for nothing (RFC 9525 section 6.3). */
-function hasName(leaf: X509Certificate, name: string): boolean {
-  if (name === '') return false;
-  return isIP(name) === 0
-    ? leaf.checkHost(name, { subject: 'never' }) !== undefined
-    : leaf.checkIP(name) !== undefined;
+async function verifyLeaf(i: VerifyInput, leaf: X509Certificate | null): Promise<LeafVerification> {
+  const { role, material, now = new Date() } = i;
+  if (leaf === null) {
+    const fault = { rule: 'no-certificate', text: `the ${role} presented no certificate` } as const;
+    return { t: 'refused', refusal: makeRefusal(fault, null, material.anchors, now) };
+  }
+  const name = role === 'server' ? (i.serverName ?? '') : undefined;
+  const reading = await readCertificates(leaf, material, role, name, verdictOf(i.socket), now);
+  return reading.t === 'refused' ? reading : { t: 'passed', seen: reading.seen };
 }

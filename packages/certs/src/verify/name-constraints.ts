@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which names of a leaf lie outside of what a CA above it may name (RFC 5280 section 4.2.1.10), for the words of a
+// refusal. Whether a name is allowed is decided by OpenSSL alone.
+import type { X509Certificate } from 'node:crypto';
+import { nameCertificate } from '../describe.js';
+import { factsOf, type CertificateFacts } from './facts.js';
+import type { Path } from './paths.js';
+
+/** `: podvm-server is not among the names that O=x (…) may certify`, or the names of the leaf where none stands out. */
+export function namesOutside(path: Path): string {
+  const [leaf, ...above] = path;
+  if (leaf === undefined) return '';
+  const { dnsNames, addresses, otherNames } = factsOf(leaf);
+  for (const ca of above) {
+    const outside = dnsNames.find(name => !allowed(factsOf(ca), name));
+    if (outside !== undefined)
+      return `: ${outside} is not among the names that ${nameCertificate(ca)} may certify`;
+  }
+  const limited: X509Certificate | undefined = above.find(ca => factsOf(ca).nameConstraints !== null);
+  const names = [...dnsNames, ...addresses, ...otherNames].slice(0, 5).join(', ');
+  const by = limited === undefined ? '' : `, by ${nameCertificate(limited)}`;
+  return ` (its names are ${names === '' ? 'those of its subject' : names}${by})`;
+}
+
+function allowed({ nameConstraints }: CertificateFacts, name: string): boolean {
+  if (nameConstraints === null) return true;
+  const { permitted, excluded } = nameConstraints;
+  return (
+    (permitted.length === 0 || permitted.some(tree => within(name, tree))) &&
+    !excluded.some(tree => within(name, tree))
+  );
+}
+
+/** A subtree is the name itself and everything below it. */
+function within(name: string, tree: string): boolean {
+  const [n, t] = [name.toLowerCase(), tree.toLowerCase().replace(/^\./, '')];
+  return t === '' || n === t || n.endsWith(`.${t}`);
+}
