@@ -182,8 +182,10 @@ export class Adaptor implements Service {
       ready: () => readyCheck(this.#phase, this.#identity, this.#watch.result),
       metrics: metrics.source,
       routes: {
-        '/sandboxes': () =>
-          this.#table === null ? { sandboxes: [] } : sandboxViews(this.#table, options.podsDir),
+        '/sandboxes': async () =>
+          this.#table === null
+            ? { sandboxes: [] }
+            : sandboxViews(this.#table, options.podsDir, (await this.#dataPlane?.views()) ?? []),
         '/orphans': () => orphansView(this.#orphans?.report ?? null, this.#parts.provider.name),
       },
       log: this.#log,

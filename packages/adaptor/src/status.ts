@@ -9,6 +9,7 @@
 //   /sandboxes the table, for people and tools; no secret is in it.
 //   /orphans   instances that belong to no sandbox, as last looked at.
 import type { CheckResult } from '@peerpod-tls/daemon';
+import type { ProxyView } from '@peerpod-tls/proxy';
 import type { Identity } from '@peerpod-tls/trust';
 import type { OrphanReport } from './sandboxes/orphans.js';
 import { agentSocketPath } from './sandboxes/sandbox-id.js';
@@ -72,6 +73,8 @@ export interface SandboxView {
   readonly tls: string;
   readonly serverName: string;
   readonly leaf: LeafFacts | null;
+  /** How the shim's socket is used; null while it is not open. */
+  readonly shim: Omit<ProxyView, 'sandbox'> | null;
   /** What is wrong; empty when nothing is. */
   readonly error: string;
 }
@@ -79,9 +82,11 @@ export interface SandboxView {
 export function sandboxViews(
   table: SandboxTable,
   podsDir: string,
+  proxies: readonly ProxyView[],
 ): { readonly sandboxes: readonly SandboxView[] } {
   const sandboxes = [...table.values()].map((sandbox): SandboxView => {
     const instance = instanceOf(sandbox);
+    const proxy = proxies.find(view => view.sandbox === sandbox.id);
     return {
       id: sandbox.id,
       pod: sandbox.spec.pod,
@@ -95,6 +100,14 @@ export function sandboxViews(
       tls: sandbox.link.tls,
       serverName: sandbox.link.serverName,
       leaf: sandbox.leaf,
+      shim:
+        proxy === undefined
+          ? null
+          : {
+              connections: proxy.connections,
+              openedAt: proxy.openedAt,
+              lastClosedAt: proxy.lastClosedAt,
+            },
       error: troubleOf(sandbox),
     };
   });

@@ -40,7 +40,7 @@ const ABOUT = 'peerpod: try, drive and inspect mutual TLS between peer-pod sidec
 const EXAMPLES = [
   ['peerpod demo --once', 'the whole story once'],
   ["peerpod run --name web -- sh -c 'uname -a; exit 3'", 'a command in a pod VM of its own'],
-  ['peerpod agent GetGuestDetails --socket web', 'ask the agent of a pod'],
+  ['peerpod agent GetGuestDetails --sandbox web', 'ask the agent of a pod'],
   ['peerpod certs init pki', 'an authority for manual TLS'],
 ] as const;
 

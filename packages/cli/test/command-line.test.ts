@@ -89,7 +89,7 @@ t.test('wrong command lines exit with 2 and say what is wrong and what to do', a
     [['stop'], /stop needs the id of a sandbox/],
     [['agent'], /agent needs the method to call/],
     [['agent', 'Chek'], /"Chek" is no method of an agent\n {2}did you mean Check\?/],
-    [['agent', 'Check'], /agent needs -socket\n {2}peerpod ps shows/],
+    [['agent', 'Check'], /agent needs -sandbox or -socket\n {2}peerpod ps shows/],
     [['agent', 'Check', '-timeout', '5'], /-timeout/],
     [['certs'], /certs needs to know what to do/],
     [['certs', 'inspct'], /"inspct" is nothing that certs does\n {2}did you mean peerpod certs inspect\?/],

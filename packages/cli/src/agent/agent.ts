@@ -9,6 +9,7 @@ import { messageOf } from '@peerpod-tls/base';
 import { CliError } from '../errors.js';
 import { callError, statusName, statusOf } from '../shim/call-error.js';
 import { usageError } from '../usage.js';
+import { socketOf } from './find-sandbox.js';
 import { fullName, resolveMethod } from './method-names.js';
 
 /** What a call waits by default when its method answers on its own account. */
@@ -18,6 +19,8 @@ const LARGEST_INPUT = 16 * 1024 * 1024;
 
 export interface AgentValues {
   readonly socket: string | undefined;
+  readonly sandbox: string | undefined;
+  readonly address: string;
   readonly timeout: number | undefined;
   readonly compact: boolean;
   readonly json: boolean;
@@ -26,9 +29,18 @@ export interface AgentValues {
 export async function agent({ values, words }: Line<AgentValues>, io: Io): Promise<number> {
   const [word = '', input] = words;
   const method = resolveMethod(word);
-  const { socket, timeout, json, compact } = values;
+  const { timeout, json, compact } = values;
+  if (
+    values.socket !== undefined &&
+    values.sandbox !== undefined &&
+    io.env['PEERPOD_AGENT_SOCKET'] !== values.socket
+  ) {
+    throw usageError('-socket and -sandbox name two agents', 'leave one of them out');
+  }
+  const socket =
+    values.sandbox === undefined ? values.socket : await socketOf(values.sandbox, values.address);
   if (socket === undefined) {
-    throw usageError('agent needs -socket', 'peerpod ps shows the agent socket of each sandbox');
+    throw usageError('agent needs -sandbox or -socket', 'peerpod ps shows the sandboxes with their pods');
   }
   const request = jsonToMessage(fullName(method), await readJson(input, io));
   const waits = traitsOf(method.service, method.method).blocks;

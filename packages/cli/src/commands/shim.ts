@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The commands that stand in for a kata shim, on the command line: run, stop, agent.
 import { command, jsonFlag } from '../command.js';
-import { socketFlag } from './flags.js';
+import { addressFlag, socketFlag } from './flags.js';
 
 export const run = command({
   command: 'run',
@@ -91,6 +91,11 @@ export const agent = command({
       env: 'PEERPOD_AGENT_SOCKET',
       describe: 'agent socket: agent.ttrpc of a sandbox, or that of kata-agent itself',
     },
+    sandbox: {
+      type: 'string',
+      describe: 'the sandbox by its id, the beginning of one, or its pod, instead of -socket',
+    },
+    ...addressFlag,
     timeout: {
       type: 'duration',
       describe:
@@ -100,8 +105,9 @@ export const agent = command({
     json: { type: 'boolean', default: false, describe: 'print a failure as JSON too, on standard output' },
   },
   examples: [
-    ['peerpod agent Check --socket agent.ttrpc', 'is the agent there?'],
-    [`peerpod agent StatsContainer '{"container_id":"web"}' -socket agent.ttrpc`, 'a request in JSON'],
+    ['peerpod agent Check --sandbox web', 'is the agent of the pod web there?'],
+    ['peerpod agent Check --socket agent.ttrpc', 'the same through a socket'],
+    [`peerpod agent StatsContainer '{"container_id":"c"}' -sandbox web`, 'a request in JSON'],
   ],
   load: async () => (await import('../agent/agent.js')).agent,
 });

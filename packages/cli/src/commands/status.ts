@@ -40,14 +40,25 @@ const deleteOrphans = command({
 
 export const orphans = command({
   command: 'orphans',
-  summary: 'list instances that belong to no sandbox, and delete those you name',
+  summary: 'list instances without a sandbox and sandboxes without a shim; delete instances',
   about:
     'Lists the instances on the platform that the adaptor made and no sandbox accounts for, as after a lost state ' +
-    'directory. Nothing is deleted but what delete names.',
+    'directory, and the running sandboxes that no shim uses any more, as after a restart of the adaptor under kata. ' +
+    'Nothing is deleted but what delete names; peerpod stop ends a sandbox.',
   verbs: [deleteOrphans],
   flags: {
     ...addressFlag,
     ...socketFlag,
+    grace: {
+      type: 'duration',
+      default: '1m0s',
+      describe: 'how long a running sandbox may be without a shim before it is listed',
+    },
+    'shim-dir': {
+      type: 'string',
+      default: '/run/vc/sbs',
+      describe: 'where shims keep their sockets: a sandbox with ID/shim-monitor.sock there has one',
+    },
     fresh: {
       type: 'boolean',
       default: false,

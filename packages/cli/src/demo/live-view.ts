@@ -34,7 +34,7 @@ export function liveLines(f: LiveFigures, style: Style, columns: number): string
       ...(f.summary === null ? [] : processLine(f.summary, style)),
     ]),
     '',
-    ...indented(sandboxTable(f.sandboxes, style, new Date(), { width: columns - 3, sockets: false })),
+    ...indented(sandboxTable(f.sandboxes, style, new Date(), { width: columns - 3 })),
   ];
 }
 

@@ -161,7 +161,7 @@ export class Show {
     began = performance.now();
     await startVm(adaptor.hypervisorSocket, SANDBOX, signal);
     const ms = took();
-    const row = (await readSandboxes(this.#status, signal)).find(({ id }) => id === SANDBOX);
+    const row = (await readSandboxes(this.#status, signal)).rows.find(({ id }) => id === SANDBOX);
     if (row !== undefined) {
       this.#vm = `${row.addresses[0] ?? ''}:${FORWARDER_PORT}`;
       stage.step(startedStep(row, ms));
@@ -258,7 +258,7 @@ export class Show {
       for (const line of this.#consoles.read()) {
         if (line.level !== 'quiet') stage.remark(`VM: ${line.text}`);
       }
-      const sandboxes = snapshot?.sandboxes ?? [];
+      const sandboxes = snapshot?.sandboxes.rows ?? [];
       const figures = { servingMs: performance.now() - began, heartbeat, summary, sandboxes };
       stage.live(liveLines(figures, style, io.stdout.columns ?? 80), liveLine(figures), liveFields(figures));
       before = snapshot ?? before;
@@ -289,7 +289,10 @@ export class Show {
     let trouble: string | null = null;
     if (adaptor.running && this.#status !== '') {
       using signal = deadline(STOP_MS);
-      const rows = await readSandboxes(this.#status, signal).catch(() => [{ id: SANDBOX }]);
+      const rows = await readSandboxes(this.#status, signal).then(
+        list => list.rows,
+        () => [{ id: SANDBOX }],
+      );
       const stops = rows.map(({ id }) => stopVm(adaptor.hypervisorSocket, id, signal));
       for (const result of await Promise.allSettled(stops)) {
         if (result.status === 'rejected') trouble = messageOf(result.reason);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `peerpod orphans`: instances of an adaptor that belong to no sandbox. Looking goes through the status endpoint, which
+// `peerpod orphans`: instances of an adaptor that belong to no sandbox, and sandboxes that no shim uses any more. Looking goes through the status endpoint, which
 // changes nothing; deleting through the hypervisor socket, which only the adaptor's own user can open.
 import { operatorService } from '@peerpod-tls/agent-protocol';
 import { clientOf, type TypedClient } from '@peerpod-tls/ttrpc';
@@ -9,10 +9,11 @@ import { messageOf } from '@peerpod-tls/base';
 import { report } from '../report.js';
 import { callError } from '../shim/call-error.js';
 import { connectHypervisor } from '../shim/pod.js';
-import { type OrphanList, type OrphanRow, readOrphans } from '../status/endpoint.js';
+import { type OrphanList, type OrphanRow, readOrphans, readSandboxes } from '../status/endpoint.js';
+import { type Shimless, shimOnNode, shimless } from './shimless.js';
 import { roughly } from '../terminal/format.js';
 import type { Style } from '../terminal/style.js';
-import { table } from '../terminal/table.js';
+import { tableOf } from '../terminal/table.js';
 import { printable } from '../terminal/text.js';
 
 /** A cloud may take minutes to delete a machine. */
@@ -23,13 +24,25 @@ export interface OrphansValues {
   readonly address: string;
   readonly socket: string;
   readonly fresh: boolean;
+  readonly grace: number;
+  readonly 'shim-dir': string;
   readonly quiet: boolean;
   readonly json: boolean;
 }
 
 export async function orphans({ values, out }: Line<OrphansValues>, io: Io): Promise<number> {
-  const { address, socket, fresh, quiet, json } = values;
-  return list(fresh ? await searchNow(socket) : await readOrphans(address), { quiet, json }, out, io);
+  const { address, socket, fresh, quiet, json, grace } = values;
+  const found = fresh ? await searchNow(socket) : await readOrphans(address);
+  let sandboxes: readonly Shimless[] | null = null;
+  try {
+    const { rows } = await readSandboxes(address);
+    const rule = { now: new Date(), graceMs: grace, hasShim: shimOnNode(values['shim-dir']) };
+    sandboxes = shimless(rows, rule);
+  } catch (error) {
+    // The instances are worth telling without them.
+    io.stderr.write(`sandboxes without a shim were not looked for: ${printable(messageOf(error))}\n`);
+  }
+  return list({ ...found, sandboxes }, { quiet, json }, out, io);
 }
 
 export async function deleteOrphans(
@@ -40,7 +53,7 @@ export async function deleteOrphans(
 }
 
 function list(
-  found: OrphanList,
+  found: OrphanList & { readonly sandboxes: readonly Shimless[] | null },
   how: { readonly quiet: boolean; readonly json: boolean },
   style: Style,
   io: Io,
@@ -52,8 +65,21 @@ function list(
     io.stdout.write(`${orphanTable(found.orphans, style, width).join('\n')}\n`);
   }
   if (how.json) return ExitCode.ok;
+  if (!how.quiet && found.sandboxes !== null && found.sandboxes.length > 0) {
+    const heading = ['SANDBOX', 'POD', 'NO SHIM FOR'].map(style.dim);
+    const body = found.sandboxes.map(({ id, pod, namespace, since }) => [
+      printable(id),
+      printable(`${namespace}/${pod}`),
+      roughly(Date.now() - since.getTime()),
+    ]);
+    io.stdout.write(
+      `${tableOf([heading, ...body], 2, io.stdout.isTTY === true ? io.stdout.columns : undefined).join('\n')}\n`,
+    );
+    io.stderr.write('peerpod stop ID deletes such a sandbox with its VM\n');
+  }
   if (found.checkedAt === null) io.stderr.write('the adaptor has not looked at its platform yet\n');
-  else if (found.orphans.length === 0) io.stderr.write('no orphans\n');
+  else if (found.orphans.length === 0 && (found.sandboxes ?? []).length === 0)
+    io.stderr.write('no orphans\n');
   if (found.error !== '') {
     const age =
       found.checkedAt === null ? '' : `; this is ${roughly(Date.now() - found.checkedAt.getTime())} old`;
@@ -67,7 +93,7 @@ function orphanTable(rows: readonly OrphanRow[], style: Style, width: number | u
   const body = rows.map(({ id, name, addresses, token }) =>
     [id, name, addresses.join(','), token].map(printable),
   );
-  return table([heading, ...body], { width });
+  return tableOf([heading, ...body], 2, width);
 }
 
 async function searchNow(socket: string): Promise<OrphanList> {

@@ -25,7 +25,25 @@ export interface SandboxRow {
   readonly serverName: string;
   /** The certificate that was issued for the VM. */
   readonly leaf: LeafFacts | null;
+  /** How the shim's socket is used; null while there is none, or when the adaptor does not tell. */
+  readonly shim: ShimFacts | null;
   readonly error: string;
+}
+
+export interface ShimFacts {
+  /** Connections at this moment. */
+  readonly connections: number;
+  /** Since when the socket has been open. */
+  readonly openedAt: Date | null;
+  /** When the last connection ended; null when none has. */
+  readonly lastClosedAt: Date | null;
+}
+
+/** The list of sandboxes, read for this program and as the adaptor told it. */
+export interface SandboxList {
+  readonly rows: readonly SandboxRow[];
+  /** With every field, also those that this program does not know. */
+  readonly told: readonly unknown[];
 }
 
 /** A certificate, as far as a list tells it. */
@@ -41,7 +59,7 @@ export interface Snapshot {
   readonly at: number;
   readonly ready: { readonly ok: boolean; readonly reason: string };
   readonly metrics: Metrics;
-  readonly sandboxes: readonly SandboxRow[];
+  readonly sandboxes: SandboxList;
 }
 
 interface Answer {
@@ -79,11 +97,11 @@ export async function takeSnapshot(address: string, signal?: AbortSignal): Promi
 }
 
 /** Reads the list of sandboxes. */
-export async function readSandboxes(address: string, signal?: AbortSignal): Promise<readonly SandboxRow[]> {
+export async function readSandboxes(address: string, signal?: AbortSignal): Promise<SandboxList> {
   const answer = await request(address, '/sandboxes', signal);
   if (answer.status === 200) {
-    const rows = parseSandboxes(answer.body);
-    if (rows !== null) return rows;
+    const list = parseSandboxes(answer.body);
+    if (list !== null) return list;
   }
   throw new CliError(
     'ERR_CLI_STATUS_ANSWER',
@@ -162,8 +180,8 @@ function textOf(value: unknown, name: string): string {
   return typeof field === 'string' ? field : '';
 }
 
-/** The rows of a `/sandboxes` document, or null when it is none. */
-export function parseSandboxes(text: string): readonly SandboxRow[] | null {
+/** A `/sandboxes` document, or null when it is none. */
+export function parseSandboxes(text: string): SandboxList | null {
   let document: unknown;
   try {
     document = JSON.parse(text);
@@ -171,13 +189,15 @@ export function parseSandboxes(text: string): readonly SandboxRow[] | null {
     return null;
   }
   const list = fieldOf(document, 'sandboxes');
-  return Array.isArray(list) ? list.map(sandboxOf) : null;
+  return Array.isArray(list) ? { rows: list.map(sandboxOf), told: list } : null;
 }
 
 function sandboxOf(value: unknown): SandboxRow {
   const text = (name: string) => textOf(value, name);
   const addresses = fieldOf(value, 'addresses');
   const leaf = fieldOf(value, 'leaf');
+  const shim = fieldOf(value, 'shim');
+  const connections = fieldOf(shim, 'connections');
   return {
     id: text('id'),
     pod: text('pod'),
@@ -196,6 +216,10 @@ function sandboxOf(value: unknown): SandboxRow {
             fingerprint: textOf(leaf, 'fingerprint'),
             notAfter: dateOf(leaf, 'notAfter'),
           }
+        : null,
+    shim:
+      typeof connections === 'number'
+        ? { connections, openedAt: dateOf(shim, 'openedAt'), lastClosedAt: dateOf(shim, 'lastClosedAt') }
         : null,
     error: text('error'),
   };

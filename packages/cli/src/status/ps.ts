@@ -4,7 +4,7 @@ import type { Line } from '../command.js';
 import { ExitCode, type Io } from '../io.js';
 import { roughly } from '../terminal/format.js';
 import type { Style } from '../terminal/style.js';
-import { table } from '../terminal/table.js';
+import { tableOf } from '../terminal/table.js';
 import { printable } from '../terminal/text.js';
 import { type SandboxRow, readSandboxes } from './endpoint.js';
 
@@ -15,8 +15,8 @@ export interface PsValues {
 }
 
 export async function ps({ values, out }: Line<PsValues>, io: Io): Promise<number> {
-  const rows = await readSandboxes(values.address);
-  if (values.json) io.stdout.write(`${JSON.stringify({ sandboxes: rows }, null, 2)}\n`);
+  const { rows, told } = await readSandboxes(values.address);
+  if (values.json) io.stdout.write(`${JSON.stringify({ sandboxes: told }, null, 2)}\n`);
   else if (values.quiet) io.stdout.write(rows.map(row => `${printable(row.id)}\n`).join(''));
   else if (rows.length === 0) io.stderr.write('no sandboxes\n');
   else {
@@ -26,14 +26,13 @@ export async function ps({ values, out }: Line<PsValues>, io: Io): Promise<numbe
   return ExitCode.ok;
 }
 
-/** The table of sandboxes, with a heading; `sockets` false leaves the longest column out. */
+/** The table of sandboxes, with a heading. Ids and pods stay whole in every width. */
 export function sandboxTable(
   rows: readonly SandboxRow[],
   style: Style,
   now: Date,
-  o: { width?: number | undefined; sockets?: boolean } = {},
+  o: { readonly width?: number | undefined } = {},
 ): string[] {
-  const shown = o.sockets === false ? 5 : 6;
   const heading = ['ID', 'POD', 'STATE', 'FOR', 'ADDRESS', 'SOCKET'].map(style.dim);
   const body = rows.map(row => [
     printable(row.id),
@@ -43,10 +42,7 @@ export function sandboxTable(
     printable(row.addresses.join(',')),
     printable(row.socket),
   ]);
-  return table(
-    [heading, ...body].map(row => row.slice(0, shown)),
-    { width: o.width },
-  );
+  return tableOf([heading, ...body], 3, o.width);
 }
 
 /** The state in its colour: green for what works, yellow for what is on its way, red for what needs a person. */

@@ -22,9 +22,10 @@ export interface StatusValues {
 export async function status({ values, out: style }: Line<StatusValues>, io: Io): Promise<number> {
   const { address, json } = values;
   const snapshot = await takeSnapshot(address);
+  const { rows } = snapshot.sandboxes;
   const summary = summarize(snapshot, undefined, waitingMethods);
   if (json) {
-    io.stdout.write(`${JSON.stringify({ address, summary, sandboxes: snapshot.sandboxes }, null, 2)}\n`);
+    io.stdout.write(`${JSON.stringify({ address, summary, sandboxes: snapshot.sandboxes.told }, null, 2)}\n`);
   } else {
     const state = summary.ready
       ? style.green(`${style.sign.ok} ready`)
@@ -35,8 +36,8 @@ export async function status({ values, out: style }: Line<StatusValues>, io: Io)
       '',
     );
     const width = io.stdout.isTTY === true ? io.stdout.columns : undefined;
-    if (snapshot.sandboxes.length === 0) lines.push(style.dim('no sandboxes'));
-    else lines.push(...sandboxTable(snapshot.sandboxes, style, new Date(), { width }));
+    if (rows.length === 0) lines.push(style.dim('no sandboxes'));
+    else lines.push(...sandboxTable(rows, style, new Date(), { width }));
     io.stdout.write(`${lines.join('\n')}\n`);
   }
   return summary.ready ? ExitCode.ok : ExitCode.failed;

@@ -11,6 +11,22 @@ export interface TableOptions {
   readonly indent?: number;
 }
 
+/**
+ * The rows as lines that fit into `width`, by leaving columns out from the right. The first `least` columns stay whole
+ * whatever the width: a person copies them into the next command.
+ */
+export function tableOf(
+  rows: readonly (readonly string[])[],
+  least: number,
+  width: number | undefined,
+): string[] {
+  for (let columns = Math.max(...rows.map(row => row.length)); ; columns--) {
+    const lines = table(rows.map(row => row.slice(0, columns)));
+    if (columns <= least || width === undefined || lines.every(line => columnsOf(line) <= width))
+      return lines;
+  }
+}
+
 /** The rows as lines. Cells may be coloured; the last column is not padded. */
 export function table(rows: readonly (readonly string[])[], options: TableOptions = {}): string[] {
   const gap = ' '.repeat(options.gap ?? 2);

@@ -67,6 +67,7 @@ t.test(
       since: null,
       serverName: 'vm\u001b',
       leaf: null,
+      shim: null,
       error: '',
     };
     t.same(startedStep(row, 1240).lines, [

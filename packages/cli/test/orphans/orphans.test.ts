@@ -103,7 +103,9 @@ t.test('what was seen long ago, and why it is not newer, is told apart from noth
     `{"provider":"x","checkedAt":"${new Date(Date.now() - 7_200_000).toISOString()}","error":"the cloud\\u001b[31m is away","orphans":[{"id":"i-1","addresses":[4]}]}`,
     '[]',
   ];
-  const server = createServer((_request, response) => response.end(pages.shift())).listen(0, '127.0.0.1');
+  const server = createServer(({ url }, response) =>
+    response.end(url === '/orphans' ? pages.shift() : '{"sandboxes":[]}'),
+  ).listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.teardown(() => server.close());
   const { port } = server.address() as AddressInfo;

@@ -31,7 +31,15 @@ t.test('detached sandboxes are listed by ps and status, and stop takes them away
   const ids = await peerpod(t, ['ps', '-quiet', '-address', status]);
   t.equal(ids.stdout, 'left-alone\n');
   const json = await peerpod(t, ['ps', '-json'], { env: { PEERPOD_STATUS_ADDRESS: status } });
-  t.match(JSON.parse(json.stdout), { sandboxes: [{ id: 'left-alone', state: 'running' }] });
+  t.match(
+    JSON.parse(json.stdout),
+    {
+      sandboxes: [
+        { id: 'left-alone', state: 'running', tls: 'automatic', leaf: { subject: /CN=/ }, error: '' },
+      ],
+    },
+    'everything that the adaptor tells, in its names',
+  );
 
   const check = await peerpod(t, [
     'agent',
@@ -41,6 +49,19 @@ t.test('detached sandboxes are listed by ps and status, and stop takes them away
     `${dir}/pods/left-alone/agent.ttrpc`,
   ]);
   t.equal(check.stdout, '{"status":"SERVING"}\n');
+
+  for (const word of ['left-alone', 'left', 'peerpod-run', 'default/peerpod-run']) {
+    const found = await peerpod(t, ['agent', 'Check', '-compact', '-sandbox', word, '-address', status]);
+    t.equal(found.stdout, '{"status":"SERVING"}\n', word);
+  }
+  const missed = await peerpod(t, ['agent', 'Check', '-sandbox', 'right', '-address', status]);
+  t.equal(missed.code, 1);
+  t.match(missed.stderr, /no sandbox has the id or pod "right"\n {2}peerpod ps lists them/);
+
+  const orphans = await peerpod(t, ['orphans', '-json', '-grace', '0s', '-address', status]);
+  t.match(JSON.parse(orphans.stdout), { orphans: [], sandboxes: [{ id: 'left-alone', pod: 'peerpod-run' }] });
+  const young = await peerpod(t, ['orphans', '-json', '-grace', '1h', '-address', status]);
+  t.match(JSON.parse(young.stdout), { orphans: [], sandboxes: [] });
 
   const summary = await peerpod(t, ['status', '-address', status]);
   t.equal(summary.code, 0);

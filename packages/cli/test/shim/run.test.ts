@@ -20,7 +20,7 @@ t.test('megabytes of input come back, the outputs stay apart, and the exit code 
   t.match(stderr, /^to stderr$/m);
   t.match(stderr, /the command ended with exit code 3/);
   t.match(stderr, /is deleted\n$/);
-  t.same(await readSandboxes(status), [], 'no sandbox stays');
+  t.same((await readSandboxes(status)).rows, [], 'no sandbox stays');
 });
 
 t.test('with -json the result is one object, with the output in it and 128+n for a signal', async t => {
@@ -40,7 +40,7 @@ t.test('Ctrl-C is passed to the command, whose exit code still counts', async t 
   t.equal(code, 5);
   t.match(program.stdout, /caught/);
   t.match(program.stderr, /passed the signal to the command; once more deletes the pod VM/);
-  t.same(await readSandboxes(status), []);
+  t.same((await readSandboxes(status)).rows, []);
 });
 
 t.test('a second Ctrl-C deletes the pod VM under a command that does not listen', async t => {
@@ -53,14 +53,14 @@ t.test('a second Ctrl-C deletes the pod VM under a command that does not listen'
   const { code } = await program.ended;
   t.equal(code, 130);
   t.match(program.stderr, /is deleted/);
-  t.same(await readSandboxes(status), []);
+  t.same((await readSandboxes(status)).rows, []);
 });
 
 t.test('a command that cannot be started is our failure, 125, and the VM is deleted', async t => {
   const { code, stderr } = await peerpod(t, ['run', '-socket', socket, '--', '/no/such/program']);
   t.equal(code, 125);
   t.match(stderr, /peerpod run: (Create|Start)Container failed with .*no\/such\/program/s);
-  t.same(await readSandboxes(status), []);
+  t.same((await readSandboxes(status)).rows, []);
 });
 
 t.test('when nobody reads the output any more, the command and its VM end', async t => {
@@ -79,12 +79,12 @@ t.test('when nobody reads the output any more, the command and its VM end', asyn
   const { code } = await program.ended;
   t.equal(code, 141);
   t.equal(program.stderr, '');
-  t.same(await readSandboxes(status), []);
+  t.same((await readSandboxes(status)).rows, []);
 });
 
 t.test('a peerpod that is killed leaves no pod VM, at whatever moment', async t => {
   const gone = async () => {
-    while ((await readSandboxes(status)).length > 0) await sleep(50);
+    while ((await readSandboxes(status)).rows.length > 0) await sleep(50);
     // The adaptor itself carries the mark too.
     while (findMarked(dir).length > 1) await sleep(50);
   };
@@ -112,8 +112,8 @@ t.test('an id that another program holds is refused, and that program keeps its 
   const other = await peerpod(t, ['run', '-id', 'mine', '-socket', socket, '--', 'true']);
   t.equal(other.code, 125);
   t.match(other.stderr, /CreateVM failed with AlreadyExists/);
-  t.match(await readSandboxes(status), [{ id: 'mine', state: 'running' }]);
+  t.match((await readSandboxes(status)).rows, [{ id: 'mine', state: 'running' }]);
   holder.child.stdin?.end();
   t.equal((await holder.ended).code, 0);
-  t.same(await readSandboxes(status), []);
+  t.same((await readSandboxes(status)).rows, []);
 });

@@ -10,7 +10,7 @@ const snapshot = (at: number, page: string): Snapshot => ({
   at,
   ready: { ok: true, reason: 'ok' },
   metrics: parseMetrics(page),
-  sandboxes: [],
+  sandboxes: { rows: [], told: [] },
 });
 const plain = styleFor({ tty: false, env: {} });
 
@@ -68,7 +68,7 @@ t.test('a list of sandboxes is read with care, and anything else is none', async
   const rows = parseSandboxes(
     '{"sandboxes":[{"id":"a","addresses":["1.2.3.4",null],"since":"2026-11-21T09:00:00Z"},7]}',
   );
-  t.match(rows, [
+  t.match(rows?.rows, [
     { id: 'a', addresses: ['1.2.3.4'], since: new Date('2026-11-21T09:00:00Z'), state: '' },
     { id: '', addresses: [], since: null },
   ]);
