@@ -17,11 +17,24 @@ import { noSmallDisk, smallDisk } from './kit/small-disk.js';
 const { signal } = new AbortController();
 const skip = noSmallDisk();
 
+const spec = {
+  sandbox: 's',
+  name: 'podvm-full',
+  podName: 'p',
+  podNamespace: 'n',
+  userData: '#cloud-config\n',
+  instanceType: '',
+  image: '',
+  vcpus: 0,
+  memoryMiB: 0,
+  gpus: 0,
+};
+
 interface Place {
   readonly directory: string;
   readonly podsDir: string;
   readonly dataDir: string;
-  /** An executable that does nothing. */
+  /** An executable that lists nothing, and does nothing. */
   program(name: string): string;
 }
 
@@ -33,7 +46,7 @@ function placeFor(t: { teardown(after: () => void): unknown }): Place {
     dataDir: join(directory, 'data'),
     program: name => {
       const path = join(directory, name);
-      writeFileSync(path, '#!/bin/sh\nexit 0\n', { mode: 0o755 });
+      writeFileSync(path, `#!/bin/sh\necho '{"instances":[]}'\n`, { mode: 0o755 });
       return path;
     },
   };
@@ -94,10 +107,14 @@ for (const [name, make] of Object.entries(makers)) {
     const provider = await make(place, join(at, 'data'));
     await t.resolves(provider.check(signal));
     disk.fill();
-    await t.rejects(provider.check(signal), {
+    const full = {
       code: 'ERR_PROVIDER_DISK_FULL',
-      message: `there is no free space in ${at}/data (0 bytes of 256 KiB free, -data-dir)`,
-    });
+      message: /there is no free space in \S+\/disk\/data \(0 bytes of 256 KiB free, -data-dir\)/,
+      hint: /^free some space there, or give a -data-dir on another file system/,
+    };
+    await t.rejects(provider.check(signal), full);
+    await t.rejects(provider.createInstance(spec, { token: 'full.1', signal }), full);
+    t.same(await provider.listInstances(signal), [], 'nothing is left');
     disk.free();
     await t.resolves(provider.check(signal));
   });
