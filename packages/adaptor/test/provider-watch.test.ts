@@ -10,7 +10,10 @@ t.test(
   'a provider that could make no instance makes the adaptor unready, and a start fails with its words',
   async t => {
     const provider = new TestProvider(PORT);
-    provider.trouble = Object.assign(new Error('the engine is away'), { code: 'ERR_PROVIDER_UNAVAILABLE' });
+    provider.trouble = Object.assign(new Error('the engine is away'), {
+      code: 'ERR_PROVIDER_UNAVAILABLE',
+      hint: 'start it',
+    });
     const rig = await startRig(t, { provider });
     const get = async (path: string): Promise<string> => {
       const answer = await fetch(`http://${rig.adaptor.statusAddress}${path}`);
@@ -20,7 +23,7 @@ t.test(
     t.match(await get('/startup'), /^200 /, 'a roll-out does not depend on it');
     t.match(await get('/metrics'), /^peerpod_provider_ready 0$/m);
     await rig.hypervisor.CreateVM({ id: 'a', annotations: annotations(), networkNamespacePath: '' });
-    await t.rejects(rig.hypervisor.StartVM({ id: 'a' }), status(14, /^the engine is away/));
+    await t.rejects(rig.hypervisor.StartVM({ id: 'a' }), status(14, /^the engine is away \(start it\)$/));
     t.equal(provider.specs.length, 0, 'nothing was asked for');
     provider.failDelete = 99;
     await rig.hypervisor.StopVM({ id: 'a' });

@@ -87,6 +87,11 @@ for (const [name, make] of Object.entries(makers)) {
       message: `-data-dir ${place.dataDir} cannot be used: ${home} is not a directory`,
       hint: /./,
     });
+    await t.rejects(provider.createInstance(spec, { token: 'barred.1', signal }), {
+      code: 'ERR_PROVIDER_UNAVAILABLE',
+      message: /-data-dir \S+ cannot be used: /,
+      instance: undefined,
+    });
     rmSync(home);
     await t.resolves(provider.check(signal));
   });

@@ -47,9 +47,12 @@ export function statusOf(error: unknown): unknown {
   });
 }
 
-/** Only ways out of ours travel: a provider's hint may quote a console, and that stays in the adaptor's log. */
+/** Provider errors of what comes before any instance: their ways out are the provider's own sentences. */
+const BEFORE_ANY: ReadonlySet<string> = new Set(['ERR_PROVIDER_CONFIG', 'ERR_PROVIDER_UNAVAILABLE']);
+
+/** Only ways out of ours travel: other hints of a provider may quote a console, and that stays in the adaptor's log. */
 function hintOf(error: unknown, code: string): string {
-  if (!code.startsWith('ERR_LINK_') && !code.startsWith('ERR_ADAPTOR_')) return '';
+  if (!/^ERR_(?:LINK|ADAPTOR)_/.test(code) && !BEFORE_ANY.has(code)) return '';
   if (code === 'ERR_ADAPTOR_INSTANCE_DEAD' || typeof error !== 'object' || error === null) return '';
   return 'hint' in error && typeof error.hint === 'string' ? ` (${error.hint})` : '';
 }

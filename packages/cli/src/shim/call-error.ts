@@ -25,11 +25,14 @@ const hints: Readonly<Record<number, string>> = {
   [StatusCode.unimplemented]: 'this agent does not know the method; peerpod agent list shows those of kata',
 };
 
+/** Answered by the adaptor itself, whose Unavailable speaks of its provider and not of a link. */
+const ADAPTORS_OWN: ReadonlySet<string> = new Set(['Version', 'CreateVM', 'StartVM', 'StopVM']);
+
 /** The error to show for a call that failed. Errors that already explain themselves come back unchanged. */
 export function callError(method: string, error: unknown): unknown {
   const status = statusOf(error);
   if (status !== undefined) {
-    const hint = hints[status];
+    const hint = ADAPTORS_OWN.has(method) ? undefined : hints[status];
     const way = hint === undefined ? {} : { hint };
     return new CliError(
       'ERR_CLI_CALL_FAILED',

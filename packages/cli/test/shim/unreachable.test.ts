@@ -2,6 +2,8 @@
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import t from 'tap';
+import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
+import { callError } from '../../src/shim/call-error.js';
 import { call } from '../support/in-process.js';
 
 t.test('without an adaptor run and stop name the socket and the way out', async t => {
@@ -12,6 +14,12 @@ t.test('without an adaptor run and stop name the socket and the way out', async 
   const stop = await call(['stop', 'x'], { env: { REMOTE_HYPERVISOR_ENDPOINT: '/nowhere/env.sock' } });
   t.equal(stop.code, 1);
   t.match(stop.stderr, /no adaptor at \/nowhere\/env\.sock/);
+});
+
+t.test('an adaptor whose provider is unavailable is not taken for a link that was lost', async t => {
+  const error = new StatusError(StatusCode.unavailable, 'there is no Docker Engine');
+  t.match(callError('StartVM', error), { message: /there is no Docker Engine$/, hint: undefined });
+  t.match(callError('WaitProcess', error), { hint: /the link to the pod VM/ });
 });
 
 t.test('a status address where nobody listens is told as that', async t => {

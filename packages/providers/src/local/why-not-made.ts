@@ -3,7 +3,7 @@
 import { messageOf } from '@peerpod-tls/base';
 import { lastLines } from '../host/last-lines.js';
 import { condense, whyItEnded } from './console.js';
-import type { ProviderErrorCode } from '../errors.js';
+import { ProviderError, type ProviderErrorCode } from '../errors.js';
 import { freeSpaceAt, isFull, noFreeSpace, usedUp, WAY_OUT, type FreeSpace } from '../host/free-space.js';
 
 export interface Failing {
@@ -38,7 +38,11 @@ export async function whyNotMade(o: Failing): Promise<Failure> {
   const thrown = usedUp(o.cause);
   const space = await freeSpaceAt(o.dataDir);
   const what = thrown ?? (o.started ? usedUpInGuest(ended, space) : null);
-  if (what === null) return { code: 'ERR_PROVIDER_CREATE', text: reason, hint };
+  if (what === null) {
+    return o.cause instanceof ProviderError
+      ? { code: o.cause.code, text: reason, hint: o.cause.hint ?? hint }
+      : { code: 'ERR_PROVIDER_CREATE', text: reason, hint };
+  }
   const missing = noFreeSpace(o.dataDir, what, space);
   return {
     code: 'ERR_PROVIDER_DISK_FULL',

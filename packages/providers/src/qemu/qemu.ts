@@ -6,9 +6,8 @@ import { join } from 'node:path';
 import { deadline, KeyedMutex, messageOf, writeSecretFile } from '@peerpod-tls/base';
 import type { FlagValues } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
-import { ProviderError, type ProviderErrorCode } from '../errors.js';
+import { ProviderError } from '../errors.js';
 import { checkHome, makeHome, ownerName } from '../host/data-dir.js';
-import { fullDisk, fullDiskOr, usedUp } from '../host/free-space.js';
 import { candidateAddress, isFree, releaseAddresses, reserveAddress } from '../host/loopback-address.js';
 import { findProgram } from '../host/program.js';
 import * as store from '../host/vm-directory.js';
@@ -30,6 +29,7 @@ import { findImage, type QemuImage } from './image.js';
 import { machineRuns, neighbourAddress, startQemu } from './launch.js';
 import { seedOf } from './seed.js';
 import { STOP_MS, stopQemu } from './stop.js';
+import { whyNotMade } from './why-not-made.js';
 
 export const qemu: ProviderModule<typeof qemuFlags> = {
   name: 'qemu',
@@ -225,11 +225,14 @@ class QemuProvider implements Provider {
   }
 
   async #failed(id: string, cause: unknown, caller: AbortSignal): Promise<ProviderError> {
-    const { console: said } = await this.diagnose(id);
-    const seen = said === '' ? undefined : `its console ended with:\n${said}`;
-    const { code, text, hint } = caller.aborted
-      ? { code: 'ERR_PROVIDER_ABORTED' as const, text: 'the request was given up', hint: seen }
-      : await this.#whyNotMade(cause, seen);
+    const { console } = await this.diagnose(id);
+    const { code, text, hint } = await whyNotMade({
+      cause,
+      givenUp: caller.aborted,
+      console,
+      dataDir: this.#dataDir,
+      bootTimeoutMs: this.#values['boot-timeout'],
+    });
     using late = deadline(STOP_MS);
     const left = await this.#delete(id, late).then(
       () => undefined,
@@ -240,26 +243,6 @@ class QemuProvider implements Provider {
       cause,
       instance: left,
     });
-  }
-
-  async #whyNotMade(
-    cause: unknown,
-    seen: string | undefined,
-  ): Promise<{ code: ProviderErrorCode; text: string; hint: string | undefined }> {
-    if (cause instanceof Error && cause.name === 'TimeoutError') {
-      const text = `it had no address within ${this.#values['boot-timeout'] / 1000} s (-boot-timeout)`;
-      return { code: 'ERR_PROVIDER_CREATE', text, hint: seen };
-    }
-    // qemu writes a guest's changes there, too, and says itself that there is no space.
-    const said = /No space left on device|Disk quota exceeded/.test(`${messageOf(cause)}\n${seen ?? ''}`);
-    const why =
-      said && usedUp(cause) === null
-        ? await fullDisk(this.#dataDir, 'disk', cause)
-        : await fullDiskOr(this.#dataDir, cause);
-    if (!(why instanceof ProviderError))
-      return { code: 'ERR_PROVIDER_CREATE', text: messageOf(why), hint: seen };
-    const hint = [why.hint, seen].filter(part => part !== undefined).join('; ');
-    return { code: why.code, text: why.message, hint: hint === '' ? undefined : hint };
   }
 
   async #delete(id: string, signal: AbortSignal): Promise<void> {
