@@ -8,8 +8,15 @@ import { Authority } from '@peerpod-tls/certs';
 import { Adaptor } from '../src/adaptor.js';
 import { openIdentityFiles } from '../../trust/src/identity-files.js';
 import { dialHypervisor } from '../../../test/kit/shim.js';
-import { captureLog, eventually, optionsIn, PORT, startRig, temporary } from './kit/adaptor.js';
-import { flagsOf, manualSet, tomorrow, writeManual, yesterday } from '../../trust/test/kit/certificates.js';
+import { PORT, annotations, captureLog, eventually, optionsIn, startRig, temporary } from './kit/adaptor.js';
+import {
+  flagsOf,
+  manualSet,
+  tomorrow,
+  withOddDate,
+  writeManual,
+  yesterday,
+} from '../../trust/test/kit/certificates.js';
 import { TestProvider } from './kit/provider.js';
 
 interface Expected {
@@ -87,6 +94,11 @@ t.test('certificate files in every wrong state stop the start, naming the file a
       { code: 'ERR_CERT_EXPIRED', message: /-cert-file/ },
     ],
     [
+      'a date with a sixtieth second',
+      write(good.ca, withOddDate(good.cert), good.key),
+      { message: /client\.crt.*-cert-file.*notAfter/ },
+    ],
+    [
       'not yet valid',
       write(good.ca, unborn.certPem, unborn.keyPem),
       { code: 'ERR_CERT_NOT_YET_VALID', message: /-cert-file/ },
@@ -106,6 +118,24 @@ t.test('certificate files in every wrong state stop the start, naming the file a
     await refuses(t, directory, flagsOf(good.files), wanted, name);
     rmSync(good.files.cert, { recursive: true, force: true });
   }
+});
+
+t.test('one anchor with a date nobody can read, among good ones, is told and left out', async t => {
+  const directory = temporary(t);
+  const set = await manualSet(directory);
+  const odd = withOddDate((await Authority.create({ subject: { O: 'odd' } })).certPem);
+  writeManual(directory, odd + set.ca, set.cert, set.key);
+  const provider = new TestProvider(PORT);
+  provider.vmOptions = { image: set.image };
+  const rig = await startRig(t, { directory, provider, flags: flagsOf(set.files) });
+  t.match(
+    rig.log.lines().filter(line => line.msg === 'certificates have a flaw'),
+    [{ level: 'warn', warning: /anchor 1.*ca\.crt.*-ca-cert-file.*O=odd.*notAfter/ }],
+  );
+  await rig.hypervisor.CreateVM({ id: 'odd', annotations: annotations(), networkNamespacePath: '' });
+  await rig.hypervisor.StartVM({ id: 'odd' });
+  const metrics = await (await fetch(`http://${rig.adaptor.statusAddress}/metrics`)).text();
+  t.match(metrics, /peerpod_certificate_expiry_seconds\{kind="bundle"\} \d/);
 });
 
 t.test('only one adaptor uses a state directory', async t => {
