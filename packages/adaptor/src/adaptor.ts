@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The adaptor put together: what starts after what, and what closes before what. No flags and no signals here.
-import { deadline, hintOf, makeSecretDirectory, reasonOf } from '@peerpod-tls/base';
+import { deadline } from '@peerpod-tls/base';
 import {
   listenUnixSocket,
   startStatusServer,
@@ -13,7 +13,6 @@ import { TtrpcServer } from '@peerpod-tls/ttrpc';
 import type { Logger } from 'pino';
 import type { SandboxDeps, SandboxSettings } from './sandboxes/deps.js';
 import { InProcessDataPlane, type DataPlane } from '@peerpod-tls/proxy';
-import { AdaptorError } from './errors.js';
 import { hypervisorServices } from './hypervisor/services.js';
 import { openIdentity, type Identity, type OpenIdentity } from '@peerpod-tls/trust';
 import { Metrics } from './metrics.js';
@@ -25,14 +24,18 @@ import type { Provider } from '@peerpod-tls/providers';
 import { ProviderWatch } from './provider-watch.js';
 import { SandboxStore } from './sandboxes/record/store.js';
 import { SandboxTable } from './sandboxes/sandbox-table.js';
+import { ShimWatch, type ShimWatchOptions } from './sandboxes/shim-watch.js';
 import { Sandboxes } from './sandboxes/sandboxes.js';
-import { takeOverStateDir, type StateLock } from './state/state-lock.js';
+import { openState } from './state/open-state.js';
+import type { StateLock } from './state/state-lock.js';
 import { orphansView, readyCheck, sandboxViews, startupCheck, type Phase } from './status.js';
 
 export interface AdaptorParts {
   readonly options: AdaptorOptions;
   readonly provider: Provider;
   readonly log: Logger;
+  /** Where kata's shims are looked for, and how patiently. */
+  readonly shims?: Pick<ShimWatchOptions, 'kataDirs' | 'graceMs' | 'lookMs'>;
   /** What a test shortens: deadlines and pauses of deletions, the redial budget. */
   readonly timing?: Pick<SandboxSettings, 'deletionMs' | 'deletionRetryMs' | 'redialBudgetMs'>;
 }
@@ -53,6 +56,7 @@ export class Adaptor implements Service {
   #table: SandboxTable | null = null;
   #dataPlane: DataPlane | null = null;
   #orphans: Orphans | null = null;
+  #shims: ShimWatch | null = null;
   #status: StatusServer | null = null;
 
   constructor(parts: AdaptorParts) {
@@ -84,6 +88,7 @@ export class Adaptor implements Service {
       expiries: () => this.#identity?.expiries() ?? [],
       connections: async () =>
         ((await this.#dataPlane?.views()) ?? []).reduce((sum, { connections }) => sum + connections, 0),
+      withoutShim: () => this.#shims?.gone ?? 0,
       providerReady: () => this.#watch.ready,
       callFigures: async () => (await this.#dataPlane?.figures()) ?? '',
     });
@@ -101,6 +106,10 @@ export class Adaptor implements Service {
     this.#own('sandboxes', () => sandboxes.close(deadline(this.#drainMs())));
     await sandboxes.resume();
     signal.throwIfAborted();
+    const shims = new ShimWatch({ ...deps, ...this.#parts.shims });
+    this.#shims = shims;
+    this.#own('shim watch', () => shims.close());
+    shims.start();
     const orphans = new Orphans(deps);
     this.#orphans = orphans;
     this.#own('orphan search', () => orphans.close());
@@ -139,28 +148,11 @@ export class Adaptor implements Service {
   }
 
   async #openState(metrics: Metrics, signal: AbortSignal): Promise<void> {
-    const { podsDir, stateDir, takeoverMs } = this.#parts.options;
-    try {
-      await makeSecretDirectory(podsDir);
-    } catch (cause) {
-      throw new AdaptorError('ERR_ADAPTOR_PODS_DIR', `-pods-dir cannot be used: ${reasonOf(cause)}`, {
-        hint: hintOf(cause),
-        cause,
-      });
-    }
-    try {
-      await makeSecretDirectory(stateDir);
-    } catch (cause) {
-      throw new AdaptorError('ERR_ADAPTOR_STATE_DIR', `-state-dir cannot be used: ${reasonOf(cause)}`, {
-        hint: hintOf(cause),
-        cause,
-      });
-    }
     let lock: StateLock | null = null;
     // First of all that is open, and so the last to be closed: who waits for it finds everything else free.
     this.#own('state lock', async () => lock?.release());
-    lock = await takeOverStateDir(stateDir, {
-      ms: takeoverMs,
+    lock = await openState(this.#parts.options, {
+      ms: this.#parts.options.takeoverMs,
       signal,
       log: this.#log,
       onWait: async () => {
@@ -182,10 +174,7 @@ export class Adaptor implements Service {
       ready: () => readyCheck(this.#phase, this.#identity, this.#watch.result),
       metrics: metrics.source,
       routes: {
-        '/sandboxes': async () =>
-          this.#table === null
-            ? { sandboxes: [] }
-            : sandboxViews(this.#table, options.podsDir, (await this.#dataPlane?.views()) ?? []),
+        '/sandboxes': () => this.#views(),
         '/orphans': () => orphansView(this.#orphans?.report ?? null, this.#parts.provider.name),
       },
       log: this.#log,
@@ -193,6 +182,16 @@ export class Adaptor implements Service {
     this.#status = server;
     this.#own('status server', () => server.close());
     return server;
+  }
+
+  async #views(): Promise<ReturnType<typeof sandboxViews>> {
+    const views = new Map((await this.#dataPlane?.views())?.map(view => [view.sandbox, view]));
+    if (this.#table === null) return { sandboxes: [] };
+    return sandboxViews(
+      this.#table,
+      this.#parts.options.podsDir,
+      sandbox => this.#shims?.viewOf(views.get(sandbox.id)) ?? null,
+    );
   }
 
   async #openIdentity(metrics: Metrics): Promise<Identity> {

@@ -9,12 +9,12 @@
 //   /sandboxes the table, for people and tools; no secret is in it.
 //   /orphans   instances that belong to no sandbox, as last looked at.
 import type { CheckResult } from '@peerpod-tls/daemon';
-import type { ProxyView } from '@peerpod-tls/proxy';
 import type { Identity } from '@peerpod-tls/trust';
 import type { OrphanReport } from './sandboxes/orphans.js';
 import { agentSocketPath } from './sandboxes/sandbox-id.js';
 import type { SandboxTable } from './sandboxes/sandbox-table.js';
-import { instanceOf, troubleOf, type LeafFacts } from './sandboxes/sandbox.js';
+import type { ShimView } from './sandboxes/shim-watch.js';
+import { instanceOf, troubleOf, type LeafFacts, type Sandbox } from './sandboxes/sandbox.js';
 
 export type Phase = 'starting' | 'standby' | 'serving' | 'stopping';
 
@@ -57,6 +57,8 @@ export function readyCheck(
   return provider.ok ? { ok: true, reason: 'ready' } : provider;
 }
 
+const SHIM_GONE = 'its shim is gone: nothing uses this VM, and nothing will stop it';
+
 /** One sandbox as `GET /sandboxes` shows it. */
 export interface SandboxView {
   readonly id: string;
@@ -74,7 +76,7 @@ export interface SandboxView {
   readonly serverName: string;
   readonly leaf: LeafFacts | null;
   /** How the shim's socket is used; null while it is not open. */
-  readonly shim: Omit<ProxyView, 'sandbox'> | null;
+  readonly shim: ShimView | null;
   /** What is wrong; empty when nothing is. */
   readonly error: string;
 }
@@ -82,11 +84,11 @@ export interface SandboxView {
 export function sandboxViews(
   table: SandboxTable,
   podsDir: string,
-  proxies: readonly ProxyView[],
+  shimOf: (sandbox: Sandbox) => ShimView | null,
 ): { readonly sandboxes: readonly SandboxView[] } {
   const sandboxes = [...table.values()].map((sandbox): SandboxView => {
     const instance = instanceOf(sandbox);
-    const proxy = proxies.find(view => view.sandbox === sandbox.id);
+    const shim = shimOf(sandbox);
     return {
       id: sandbox.id,
       pod: sandbox.spec.pod,
@@ -100,15 +102,8 @@ export function sandboxViews(
       tls: sandbox.link.tls,
       serverName: sandbox.link.serverName,
       leaf: sandbox.leaf,
-      shim:
-        proxy === undefined
-          ? null
-          : {
-              connections: proxy.connections,
-              openedAt: proxy.openedAt,
-              lastClosedAt: proxy.lastClosedAt,
-            },
-      error: troubleOf(sandbox),
+      shim,
+      error: shim?.state === 'gone' ? SHIM_GONE : troubleOf(sandbox),
     };
   });
   return { sandboxes };

@@ -4,6 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import t from 'tap';
 import { annotations, dialAgent, eventually, PORT, startRig, status, type Rig } from './kit/adaptor.js';
+import type { Provider } from '../../providers/src/provider.js';
 import { TestProvider } from './kit/provider.js';
 
 const create = (rig: Rig, id: string, more: Record<string, string> = {}, pod = 'nginx'): Promise<unknown> =>
@@ -342,7 +343,7 @@ t.test('a namespace path that is none is refused', async t => {
 });
 
 t.test('twenty sandboxes at once each get their own VM, certificate and socket', async t => {
-  const rig = await startRig(t, { flags: ['-proxy-timeout=30s'] });
+  const rig = await startRig(t, { flags: ['-proxy-timeout=30s', '-peerpods-limit-per-node=-1'] });
   const ids = Array.from({ length: 20 }, (_, at) => `many-${at}`);
   await Promise.all(
     ids.map(async id => {
@@ -362,7 +363,7 @@ t.test('twenty sandboxes at once each get their own VM, certificate and socket',
 });
 
 t.test('StopVM and StartVM in one breath leave nothing, whichever comes first', async t => {
-  const rig = await startRig(t, { flags: ['-peerpods-limit-per-node=-1'] });
+  const rig = await startRig(t);
   for (let at = 0; at < 10; at += 1) {
     const id = `breath-${at}`;
     await create(rig, id);
@@ -379,3 +380,32 @@ t.test('StopVM and StartVM in one breath leave nothing, whichever comes first', 
   t.strictSame(records(rig), []);
   t.notMatch(rig.log.text(), /internal error/);
 });
+
+t.test(
+  'an instance without an address, and one that dies while it is waited for, end a start at once',
+  async t => {
+    const provider = new TestProvider(PORT);
+    const rig = await startRig(t, { provider, flags: ['-proxy-timeout=20s'] });
+    const made = provider.createInstance.bind(provider);
+    provider.createInstance = async (spec, o) => ({ ...(await made(spec, o)), addresses: [] });
+    await create(rig, 'nowhere');
+    await t.rejects(rig.hypervisor.StartVM({ id: 'nowhere' }), status(2, /has no address to dial/));
+    t.match(await rig.log.next('sandbox not started'), { err: { code: 'ERR_ADAPTOR_NO_ADDRESS' } });
+    t.equal(provider.vms.size, 0, 'it is deleted all the same');
+
+    provider.createInstance = made;
+    provider.boot = false;
+    const dying: Provider = provider;
+    dying.diagnose = async () => ({ alive: false, console: 'kernel panic: no root' });
+    await create(rig, 'dead');
+    const began = performance.now();
+    await t.rejects(rig.hypervisor.StartVM({ id: 'dead' }), status(2, /died while it was waited for$/));
+    t.ok(performance.now() - began < 10_000, 'long before -proxy-timeout');
+    t.match(
+      rig.log.lines().findLast(({ msg }) => msg === 'sandbox not started'),
+      {
+        err: { code: 'ERR_ADAPTOR_INSTANCE_DEAD', hint: /kernel panic/ },
+      },
+    );
+  },
+);

@@ -9,6 +9,7 @@ const idle = {
   expiries: () => [],
   connections: async () => 3,
   providerReady: () => true,
+  withoutShim: () => 0,
   callFigures: async () => 'calls_of_the_data_plane 1\n',
 };
 

@@ -38,3 +38,9 @@ function joinName(pod: string, id: string, max: number): string {
   const room = Math.max(max, SHORTEST_NAME) - PREFIX.length - 1 - ID_LENGTH;
   return `${PREFIX}${pod.slice(0, room)}-${id}`;
 }
+
+/** The name of a new sandbox's VM, which no other one has. */
+export function freeInstanceName(pod: string, sandbox: string, taken: ReadonlySet<string>): string {
+  const plain = instanceName(pod, sandbox);
+  return taken.has(plain) ? distinctInstanceName(pod, sandbox) : plain;
+}

@@ -7,7 +7,8 @@ import { formatDuration } from '@peerpod-tls/daemon';
 import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
 import { DeletionRetry } from './deletion-retry.js';
 import type { SandboxDeps } from './deps.js';
-import { distinctInstanceName, instanceName } from './instance-name.js';
+import { GoneIds } from './gone-ids.js';
+import { freeInstanceName } from './instance-name.js';
 import { checkCreated, checkVms, forgettable } from './limits.js';
 import { resumeRunning } from './resume.js';
 import { linkFacts } from './proxy-spec.js';
@@ -32,9 +33,6 @@ interface StartJob {
   readonly over: Promise<void>;
 }
 
-/** Ids of stopped sandboxes that a second StopVM is still answered for: a shim that gave up waiting asks again. */
-const REMEMBERED = 1024;
-
 /** How often sandboxes that nobody starts are looked for, in milliseconds. */
 const FORGET_MS = 30_000;
 
@@ -45,8 +43,7 @@ export class Sandboxes {
   /** Looks at sandboxes of an earlier run that are still going on. */
   readonly #checks = new Map<string, AbortController>();
   readonly #retries: DeletionRetry;
-  /** Ids that are gone, with why where that was not a StopVM's doing. */
-  readonly #stopped = new Map<string, string>();
+  readonly #gone = new GoneIds();
   readonly #forgetting: NodeJS.Timeout;
   #closing = false;
 
@@ -66,7 +63,8 @@ export class Sandboxes {
     if (table.get(id) !== undefined) throw alreadyExists(id);
     checkCreated(settings, table.values());
     const now = new Date().toISOString();
-    const name = this.#freeName(spec.pod, id);
+    const taken = new Set([...table.values()].map(other => other.instanceName));
+    const name = freeInstanceName(spec.pod, id, taken);
     const sandbox: Sandbox = {
       id,
       spec,
@@ -79,17 +77,9 @@ export class Sandboxes {
       state: { t: 'created', since: now },
     };
     if (!(await table.add(sandbox))) throw alreadyExists(id);
-    this.#stopped.delete(id);
+    this.#gone.forget(id);
     logOf({ log }, sandbox).info({ instanceName: name }, 'sandbox created');
     return agentSocketPath(settings.podsDir, id);
-  }
-
-  #freeName(pod: string, id: string): string {
-    const plain = instanceName(pod, id);
-    for (const other of this.#deps.table.values()) {
-      if (other.instanceName === plain) return distinctInstanceName(pod, id);
-    }
-    return plain;
   }
 
   /** StartVM: resolves when the agent in the VM has answered and the socket is open. `caller` aborts the start. */
@@ -161,7 +151,7 @@ export class Sandboxes {
    */
   async stop(id: string, caller: AbortSignal): Promise<void> {
     if (this.#deps.table.get(id) === undefined) {
-      if (this.#stopped.has(id)) return;
+      if (this.#gone.has(id)) return;
       throw notFound(id);
     }
     this.#retries.cancel(id);
@@ -202,7 +192,7 @@ export class Sandboxes {
     await table
       .remove(id)
       .catch((err: unknown) => log.error({ err, sandbox: id }, 'sandbox record not removed'));
-    this.#remember(id);
+    this.#gone.note(id);
     log.info({ sandbox: id, ms: Math.round(performance.now() - began) }, 'sandbox stopped');
   }
 
@@ -215,16 +205,10 @@ export class Sandboxes {
       const reason = `sandbox ${id} was ${state.t} for longer than -created-timeout allows (${formatDuration(settings.createdMs)}) and is forgotten`;
       logOf(this.#deps, sandbox).warn({ state: state.t, since: state.since }, 'sandbox forgotten');
       this.#stopJob(id).then(
-        () => this.#stopped.set(id, reason),
+        () => this.#gone.note(id, reason),
         () => undefined,
       );
     }
-  }
-
-  #remember(id: string): void {
-    this.#stopped.set(id, '');
-    const [oldest] = this.#stopped.keys();
-    if (this.#stopped.size > REMEMBERED && oldest !== undefined) this.#stopped.delete(oldest);
   }
 
   async #closeProxy(id: string): Promise<void> {
@@ -296,7 +280,7 @@ export class Sandboxes {
   #require(id: string): Sandbox {
     const sandbox = this.#deps.table.get(id);
     if (sandbox !== undefined) return sandbox;
-    const why = this.#stopped.get(id) ?? '';
+    const why = this.#gone.why(id);
     throw why === '' ? notFound(id) : new StatusError(StatusCode.notFound, why);
   }
 

@@ -4,7 +4,7 @@ import { accessSync, constants, existsSync, readdirSync, statfsSync, statSync } 
 import path from 'node:path';
 
 /** Outlives a reboot on every machine that follows the Filesystem Hierarchy Standard. */
-export const DURABLE_STATE_DIR = '/var/lib/peerpod';
+const DURABLE_STATE_DIR = '/var/lib/peerpod';
 
 /** f_type of statfs(2) for what is gone with the power, or with the container. */
 const VOLATILE: ReadonlyMap<number, string> = new Map([

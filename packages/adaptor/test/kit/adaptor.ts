@@ -28,6 +28,7 @@ export interface RigOptions {
   readonly provider?: TestProvider;
   readonly directory?: string;
   readonly timing?: AdaptorParts['timing'];
+  readonly shims?: AdaptorParts['shims'];
 }
 
 const moduleOf = (provider: Provider): ProviderModule => ({
@@ -73,6 +74,7 @@ export async function startRig(
     provider,
     log: log.log,
     timing: { deletionRetryMs: 20, redialBudgetMs: 3000, ...o.timing },
+    ...(o.shims === undefined ? {} : { shims: o.shims }),
   });
   let closed: Promise<void> | null = null;
   const shim: { current: ShimHypervisor | null } = { current: null };

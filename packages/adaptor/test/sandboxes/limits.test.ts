@@ -84,6 +84,7 @@ t.test('a link at the place of a sandbox’s directory is refused before and aft
   await create(rig, 'later');
   symlinkSync(elsewhere, path.join(podsDir, 'later'));
   await t.rejects(rig.hypervisor.StartVM({ id: 'later' }), status(9, /is a link/));
+  t.match(await rig.log.next('sandbox not started'), { err: { code: 'ERR_ADAPTOR_SANDBOX_DIR' } });
   t.equal(rig.provider.vms.size, 0, 'the VM is taken back');
   t.strictSame(readdirSync(elsewhere), []);
   await rig.hypervisor.StopVM({ id: 'later' });
