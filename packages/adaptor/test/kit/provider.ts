@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A provider for tests: its VMs live in this process, and it fails where and when a test tells it to.
-import { ProviderError } from '../../../providers/src/errors.js';
-import type { Instance, InstanceSpec, Provider } from '../../../providers/src/provider.js';
+import { ProviderError, type Instance, type InstanceSpec, type Provider } from '@peerpod-tls/providers';
 import { Vm, type VmOptions } from './vm.js';
 
 let lastAddress = 1;

@@ -57,26 +57,21 @@ class DockerProvider implements Provider {
     this.#userData = userDataHome === null ? null : new UserDataDirectory(dataDir, userDataHome);
   }
 
-  verify(signal: AbortSignal): Promise<void> {
-    return this.check(signal);
+  /** What `check` looks for, and the default image. */
+  async verify(signal: AbortSignal): Promise<void> {
+    await this.check(signal);
+    const { image } = this.#settings;
+    await this.#look(`/images/${encodeURIComponent(image)}/json`, signal, ...missingImage(image));
   }
 
-  /** That the engine answers, that the image and the network are there, and that user-data can be written. */
+  /**
+   * That the engine answers, that the network is there, and that user-data can be written. Not the default image: pods
+   * that name their own can start without.
+   */
   async check(signal: AbortSignal): Promise<void> {
-    const { image, network } = this.#settings;
-    const look = async (path: string, missing: string, hint: string): Promise<void> => {
-      try {
-        await this.#engine.bytes('GET', path, { signal });
-      } catch (error) {
-        if (error instanceof EngineRefusal && error.status === 404) {
-          throw new ProviderError('ERR_PROVIDER_UNAVAILABLE', missing, { hint, cause: error });
-        }
-        throw asProviderError('ERR_PROVIDER_UNAVAILABLE', 'the Docker Engine refused a look', error);
-      }
-    };
-    await look('/version', 'this is no Docker Engine', 'check -docker-host');
-    await look(`/images/${encodeURIComponent(image)}/json`, ...missingImage(image));
-    await look(`/networks/${encodeURIComponent(network)}`, ...missingNetwork(network));
+    const { network } = this.#settings;
+    await this.#look('/version', signal, 'this is no Docker Engine', 'check -docker-host');
+    await this.#look(`/networks/${encodeURIComponent(network)}`, signal, ...missingNetwork(network));
     await this.#userData?.check();
   }
 
@@ -114,6 +109,16 @@ class DockerProvider implements Provider {
 
   async close(): Promise<void> {
     await this.#turns.idle();
+  }
+
+  async #look(path: string, signal: AbortSignal, missing: string, hint: string): Promise<void> {
+    try {
+      await this.#engine.bytes('GET', path, { signal });
+    } catch (error) {
+      if (error instanceof EngineRefusal && error.status === 404)
+        throw new ProviderError('ERR_PROVIDER_UNAVAILABLE', missing, { hint, cause: error });
+      throw asProviderError('ERR_PROVIDER_UNAVAILABLE', 'the Docker Engine refused a look', error);
+    }
   }
 
   async #create(spec: InstanceSpec, token: string, signal: AbortSignal): Promise<Instance> {
