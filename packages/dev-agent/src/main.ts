@@ -30,13 +30,11 @@ const flags = {
   },
   'keep-socket': {
     type: 'boolean',
-    default: true,
     describe:
       'leave the socket where it is when a sandbox is created; kata-agent deletes it, with all of /run/kata-containers, unless it was told to listen outside of that directory',
   },
   'outlive-sandbox': {
     type: 'boolean',
-    default: true,
     describe: 'take another sandbox when one was destroyed; kata-agent ends then',
   },
   'log-level': logLevelFlag,

@@ -19,7 +19,7 @@ const SHARED = '/run/kata-containers/shared/containers';
 
 let running: RunningAgent;
 t.before(async () => {
-  running = await startAgent(t);
+  running = await startAgent(t, {}, undefined, ['-keep-socket', '-outlive-sandbox']);
 });
 t.afterEach(async () => {
   await running.agent.DestroySandbox({});

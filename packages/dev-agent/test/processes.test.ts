@@ -16,7 +16,7 @@ import {
 
 let running: RunningAgent;
 t.before(async () => {
-  running = await startAgent(t);
+  running = await startAgent(t, {}, undefined, ['-keep-socket', '-outlive-sandbox']);
 });
 t.afterEach(async () => {
   await running.agent.DestroySandbox({});

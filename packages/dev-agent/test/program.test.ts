@@ -50,10 +50,8 @@ t.test('told to end, the agent ends everything it started and answers who waited
   t.notOk(existsSync(socket));
 });
 
-const asKata = ['-keep-socket=false', '-outlive-sandbox=false'];
-
 t.test('a sandbox takes the directory of containers and the socket away, as in kata-agent', async t => {
-  const { agent, health, socket, root, connect } = await startAgent(t, {}, undefined, asKata);
+  const { agent, health, socket, root, connect } = await startAgent(t);
   mkdirSync(join(root, 'run/kata-containers/shared'), { recursive: true });
   symlinkSync('/etc', join(root, 'run/kata-containers/link'));
   mkdirSync(join(root, 'run/elsewhere'));
@@ -74,7 +72,7 @@ t.test('a socket that is to be kept stays, wherever it lies', async t => {
 });
 
 t.test('the end of the sandbox is the end of the agent, after its answer', async t => {
-  const { agent, child } = await startAgent(t, {}, undefined, asKata);
+  const { agent, child } = await startAgent(t);
   const exit = once(child, 'exit');
   await agent.CreateSandbox({ sandboxId: 's1' });
   await runScript(agent, 'c1', 'exec sleep 300');

@@ -2,8 +2,7 @@
 // One connection to the agent for all relays, held for as long as it lives: kata-agent removes its own socket when it
 // creates its sandbox, and whoever has no connection by then gets none any more. How it is opened is the caller's.
 import type { Duplex } from 'node:stream';
-import { messageOf } from '@peerpod-tls/base';
-import { abortable, Backoff, sleep } from '@peerpod-tls/base';
+import { abortable, Backoff, messageOf, sleep } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
 import { lossCause } from '../liveness/loss.js';
 import { Adoption } from './adoption.js';
