@@ -74,11 +74,9 @@ export class PendingHandshakes {
   }
 
   #failed(pending: Pending, error: unknown): void {
-    const { security, log } = this.#o;
-    const own = certificateWords(security.material().leaf);
-    log.error({ remote: pending.remote, error: messageOf(error), own }, 'handshake failed on this side');
-    const text = `this side cannot do the handshake with ${own}: ${messageOf(error)}`;
-    this.#refuse(pending, 'handshake-failed', text);
+    const text = messageOf(error);
+    this.#o.log.error({ remote: pending.remote, error: text }, 'handshake failed on this side');
+    this.#refuse(pending, 'handshake-failed', `this side could not do the handshake: ${text}`);
   }
 
   #onFirstBytes(pending: Pending): void {

@@ -116,6 +116,27 @@ t.test('an end at the hour of expiry is an expiry, by the clock of the other sid
   t.equal(lossCause(dialler.failure()), 'expired');
 });
 
+t.test('an expiry is that of the wall clock, however it is stepped', async t => {
+  const { mock } = await import('node:test');
+  const leaf = await expiringLeaf(world, 3_600);
+  const end = Date.parse(leaf.certificate.validTo);
+  mock.timers.enable({ apis: ['setTimeout', 'Date'], now: Date.now() });
+  t.teardown(() => mock.timers.reset());
+  const { dialler } = await ends(t, material('server', leaf, world.clientLeaf.certPem));
+  const closed = once(dialler.socket, 'close');
+  const start = Date.now();
+  // Stepped back, and then an hour passes: not yet, by this clock.
+  mock.timers.setTime(start - 7_200_000);
+  for (let minute = 0; minute < 61; minute += 1) mock.timers.tick(60_000);
+  t.notOk(dialler.socket.destroyed);
+  mock.timers.setTime(end + 1_000);
+  t.notOk(dialler.socket.destroyed);
+  mock.timers.tick(60_000);
+  mock.timers.reset();
+  await closed;
+  t.match(dialler.failure(), { code: 'ERR_LINK_EXPIRED' });
+});
+
 t.test('what a socket reports becomes a word of the closed set', async t => {
   const from = (code: string, phase: 'dial' | 'open' = 'open'): string =>
     lossCause(linkErrorFrom(Object.assign(new Error(code), { code }), { remote: 'vm:1', phase }));

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Certificates and links for tests: made here at run time, nothing checked in.
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import {
   Authority,
   checkMaterial,
@@ -9,6 +12,7 @@ import {
   type TlsProfile,
 } from '@peerpod-tls/certs';
 import { pino, type Logger } from 'pino';
+import type { Test } from 'tap';
 import type { VerifiedPeer } from '../../src/tls/verify-peer.js';
 import { dialLink } from '../../src/tls/dial.js';
 import { listenLink, type LinkListener, type ListenOptions } from '../../src/tls/listen.js';
@@ -114,4 +118,18 @@ export function dial(
     log: silentLog,
     ...o,
   });
+}
+
+/** The world's server material with a certificate that was signed with SHA-1, which OpenSSL takes into no context. */
+export function weakMaterial(t: Test, world: World): TlsMaterial {
+  const directory = t.testdir();
+  const openssl = (...args: string[]): void =>
+    void execFileSync('openssl', args, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] });
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.crt', '-subj', '/CN=weak');
+  openssl('req', ...key, '-keyout', 'leaf.key', '-out', 'leaf.csr', '-subj', '/CN=leaf');
+  const sign = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-sha1', '-days', '1'];
+  openssl('x509', '-req', '-in', 'leaf.csr', '-out', 'leaf.crt', ...sign);
+  const read = (name: string): string => readFileSync(join(directory, name), 'utf8');
+  return { ...world.server, chainPem: read('leaf.crt'), keyPem: read('leaf.key') };
 }

@@ -11,7 +11,16 @@ import type { VerifiedPeer } from '../../src/tls/verify-peer.js';
 import { linkErrorFrom } from '../../src/tls/node-error.js';
 import { startRelay } from '../../src/relay/relay.js';
 import { requestFrame } from '../support/frames.js';
-import { dial, listen, makeWorld, material, profile, serverName, silentLog } from '../support/tls.js';
+import {
+  dial,
+  listen,
+  makeWorld,
+  material,
+  profile,
+  serverName,
+  silentLog,
+  weakMaterial,
+} from '../support/tls.js';
 import { healthyAgent } from '../support/agents.js';
 
 const world = await makeWorld();
@@ -52,6 +61,9 @@ t.test('a listener that never finishes the handshake is a timeout', async t => {
   );
   const error = await failure(dial(world, number, { handshakeTimeoutMs: 50 }));
   t.match(error, { code: 'ERR_LINK_TIMEOUT', message: /handshake within 50 ms/u, permanent: false });
+  t.match(error, { hint: /said nothing at all: a forwarder without TLS does that.*-disable-tls/u });
+  const until = await failure(dial(world, number, { signal: AbortSignal.timeout(50) }));
+  t.match(until, { code: 'ERR_LINK_TIMEOUT', hint: /-disable-tls/u });
 });
 
 t.test('a peer that speaks no TLS is named as such', async t => {
@@ -61,6 +73,49 @@ t.test('a peer that speaks no TLS is named as such', async t => {
   );
   t.match(await failure(dial(world, number)), {
     code: 'ERR_LINK_NOT_TLS',
+    permanent: true,
+    hint: /-disable-tls/u,
+  });
+});
+
+t.test(
+  'a certificate of our own that OpenSSL refuses is a failed dial and not the end of the process',
+  async t => {
+    const listener = await listen(world, { onPeer: peer => peer.close() });
+    t.teardown(() => listener.close());
+    const weak = { ...weakMaterial(t, world), anchorsPem: world.client.anchorsPem };
+    const security = { t: 'tls', material: () => weak, profile } as const;
+    t.match(await failure(dial(world, listener.address().port, { security })), {
+      code: 'ERR_LINK_OWN_MATERIAL',
+      message: /md too weak/u,
+    });
+  },
+);
+
+t.test('what throws once the handshake is done is a failed dial too', async t => {
+  const listener = await listen(world, { onPeer: peer => peer.close() });
+  t.teardown(() => listener.close());
+  // Read for the first time by what verifies the server.
+  const client = Object.defineProperty({ ...world.client }, 'anchors', {
+    get: () => {
+      throw new Error('no anchors today');
+    },
+  });
+  const security = { t: 'tls', material: () => client, profile } as const;
+  t.match(await failure(dial(world, listener.address().port, { security })), {
+    message: /no anchors today/u,
+  });
+});
+
+t.test('a plain dial that meets TLS says so', async t => {
+  const number = await port(
+    t,
+    // The alert with which Go's server answers what is no handshake.
+    createServer(socket => socket.on('error', () => {}).end(Buffer.from('15030100020246', 'hex'))),
+  );
+  const link = await dial(world, number, { security: { t: 'plain' } });
+  t.match(await failure(checkHealth(link, { timeoutMs: 5_000, signal: never })), {
+    code: 'ERR_LINK_PEER_SPEAKS_TLS',
     permanent: true,
     hint: /-disable-tls/u,
   });

@@ -3,12 +3,15 @@
 import type { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { selfSignedClient } from '@peerpod-tls/certs';
 import t, { type Test } from 'tap';
 import type { VerifiedPeer } from '../../src/tls/verify-peer.js';
 import type { LinkListener, ListenOptions } from '../../src/tls/listen.js';
 import type { PeerRefusal } from '../../src/tls/refusal-log.js';
 import { requestFrame } from '../support/frames.js';
-import { dial, listen, makeWorld, recordingLog } from '../support/tls.js';
+import { dial, listen, makeWorld, material, profile, recordingLog, weakMaterial } from '../support/tls.js';
 
 const world = await makeWorld();
 
@@ -226,4 +229,157 @@ t.test('a handler that throws costs its own peer only', async t => {
   const link = await dial(world, port);
   t.equal(String((await once(link.socket, 'data'))[0]), 'welcome');
   link.close();
+});
+
+/** The client's half of a handshake by Node alone, over a connection that stands already or to the port. */
+function nodeClient(
+  t: Test,
+  over: Socket | number,
+  maxVersion: 'TLSv1.2' | 'TLSv1.3' = 'TLSv1.3',
+): TLSSocket {
+  const socket = connectTls({
+    ...(typeof over === 'number' ? { port: over, host: '127.0.0.1' } : { socket: over }),
+    cert: world.clientLeaf.certPem,
+    key: world.clientLeaf.keyPem,
+    ca: world.authority.certPem,
+    servername: 'podvm-test',
+    maxVersion,
+  });
+  socket.on('error', () => {});
+  t.teardown(() => socket.destroy());
+  return socket;
+}
+
+t.test('a certificate of our own that OpenSSL refuses costs connections and not the process', async t => {
+  let own = weakMaterial(t, world);
+  const { port, refusals, lines } = await scene(t, {
+    security: { t: 'tls', material: () => own, profile },
+  });
+  const socket = plain(t, port);
+  socket.write('\x16\x03\x01\x00\x05', 'latin1');
+  t.match(await refusals(1), [{ rule: 'handshake-failed', text: /this side .*md too weak/u }]);
+  t.match(lines[0], { level: 50, error: /md too weak/u });
+  await closed(socket);
+  own = world.server;
+  const link = await dial(world, port);
+  link.close();
+});
+
+t.test('whatever else throws for a connection costs that connection alone', async t => {
+  let broken = '';
+  const fail = (what: string): void => {
+    if (broken === what) throw new Error(`${what} is broken`);
+  };
+  const { port, lines, peers } = await scene(t, {
+    security: {
+      t: 'tls',
+      material: () => {
+        fail('material');
+        return world.server;
+      },
+      profile,
+    },
+    admit: () => {
+      fail('admit');
+      return null;
+    },
+    onRefused: () => fail('onRefused'),
+  });
+  for (const what of ['material', 'admit', 'onRefused']) {
+    broken = what;
+    const socket = plain(t, port);
+    if (what === 'onRefused') socket.write('GET / HTTP/1.1\r\n\r\n');
+    else nodeClient(t, socket);
+    await closed(socket);
+    t.ok(
+      lines.some(line => line.level === 50 && String(line['error']).includes(`${what} is broken`)),
+      what,
+    );
+  }
+  broken = '';
+  const link = await dial(world, port);
+  while (peers.length < 1) await new Promise(setImmediate);
+  link.close();
+});
+
+t.test('a handshake that ends when the last place is taken is turned away', async t => {
+  const { port, peers, refusals } = await scene(t, { maxPeers: 1 });
+  const connections = [plain(t, port), plain(t, port)];
+  await Promise.all(connections.map(socket => once(socket, 'connect')));
+  await sleep(50);
+  const [first, second] = connections.map(socket => nodeClient(t, socket));
+  t.match(await refusals(1), [{ rule: 'too-many-peers' }]);
+  t.equal(peers.length, 1);
+  t.ok(first && second);
+});
+
+t.test('the link that nobody reads for longest makes room for a new one of the same client', async t => {
+  const { port, peers, refusals, lines } = await scene(t, { maxPeersPerAddress: 2, heldMs: 100 });
+  for (let n = 1; n <= 2; n += 1) {
+    t.teardown((await dial(world, port)).close);
+    while (peers.length < n) await new Promise(setImmediate);
+  }
+  peers[0]?.socket.resume();
+  await sleep(150);
+  t.teardown((await dial(world, port)).close);
+  while (peers.length < 3) await new Promise(setImmediate);
+  t.notOk(peers[0]?.socket.destroyed, 'the older one is read');
+  t.ok(peers[1]?.socket.destroyed);
+  t.match(peers[1]?.failure(), { code: 'ERR_LINK_CLOSED', message: /made room/u });
+  t.match(lines, [{ level: 40, msg: 'link closed that nobody read, for a new one of the same client' }]);
+  peers[2]?.socket.resume();
+  await sleep(150);
+  await dial(world, port).catch(() => {});
+  t.match(await refusals(1), [{ rule: 'too-many-from-address' }], 'one that is read makes no room');
+});
+
+t.test('a client makes no room for another one', async t => {
+  const other = await selfSignedClient();
+  const both = material('server', world.serverLeaf, world.clientLeaf.certPem + other.certPem);
+  const { port, peers, refusals } = await scene(t, {
+    security: { t: 'tls', material: () => both, profile },
+    maxPeers: 1,
+    heldMs: 20,
+  });
+  t.teardown((await dial(world, port)).close);
+  while (peers.length < 1) await new Promise(setImmediate);
+  await sleep(50);
+  const stranger = material('client', other, world.authority.certPem);
+  const security = { t: 'tls', material: () => stranger, profile } as const;
+  await dial(world, port, { security }).catch(() => {});
+  t.match(await refusals(1), [{ rule: 'too-many-peers' }]);
+  t.notOk(peers[0]?.socket.destroyed);
+});
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  t.test(`no session ticket is sent under ${version}`, async t => {
+    const { port } = await scene(t, {
+      security: { t: 'tls', material: () => world.server, profile: { minVersion: 'TLSv1.2' } },
+      onPeer: ({ socket }) => void socket.on('error', () => {}).pipe(socket),
+    });
+    const client = nodeClient(t, port, version);
+    let sessions = 0;
+    client.on('session', () => (sessions += 1));
+    await once(client, 'secureConnect');
+    t.equal(client.getProtocol(), version);
+    // What a server sends after the handshake comes before its answer.
+    client.write('echo');
+    await once(client, 'data');
+    t.equal(sessions, 0);
+    t.equal(client.getTLSTicket(), undefined);
+  });
+}
+
+t.test('renegotiation is refused', async t => {
+  const { port } = await scene(t, {
+    security: { t: 'tls', material: () => world.server, profile: { minVersion: 'TLSv1.2' } },
+    onPeer: ({ socket }) => void socket.on('error', () => {}).resume(),
+  });
+  const client = nodeClient(t, port, 'TLSv1.2');
+  await once(client, 'secureConnect');
+  const error = await new Promise(resolve => {
+    client.once('error', resolve);
+    client.renegotiate({ rejectUnauthorized: false }, failed => resolve(failed));
+  });
+  t.match(error, { code: /NO_RENEGOTIATION/u });
 });
