@@ -18,6 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { staleness } from './bundle-sources.mjs';
 import { baseArchive } from './podvm/base.mjs';
 import { checkCertificates } from './podvm/certificates.mjs';
 import { makeDisk } from './podvm/disk.mjs';
@@ -45,6 +46,8 @@ async function build(options) {
   const programs = options.programs ?? join(root, 'bundle');
   if (options.programs === null)
     must(process.execPath, [join(root, 'scripts', 'bundle.mjs')], { stdio: ['ignore', 2, 'inherit'] });
+  const stale = staleness(root, programs);
+  if (stale !== null) throw new BuildError(`--programs: ${stale}`);
   const certificates = await checkCertificates(
     options.certificates ?? join(options.files, 'etc/certificates'),
   );

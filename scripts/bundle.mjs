@@ -4,6 +4,7 @@
 import { build } from 'esbuild';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { noteSources } from './bundle-sources.mjs';
 import { commitName, must, root } from './steps.mjs';
 
 const programs = {
@@ -63,6 +64,7 @@ if (foreign.length > 0) {
   );
   process.exit(1);
 }
+noteSources(root, join(root, 'bundle'));
 for (const out of Object.keys(programs)) {
   const bytes = readFileSync(join(root, 'bundle', `${out}.mjs`)).length;
   process.stdout.write(`bundle/${out}.mjs ${(bytes / 1024).toFixed(0)} KiB\n`);

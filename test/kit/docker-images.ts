@@ -6,13 +6,12 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   realpathSync,
   rmSync,
-  statSync,
 } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { staleness } from '../../scripts/bundle-sources.mjs';
 import { ran, type TestEngine } from './docker-engine.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -75,23 +74,11 @@ async function must(command: string, args: readonly string[]): Promise<string> {
   return stdout;
 }
 
-/** Makes sure that bundle/ is there and no older than what it is made of. */
+/** Makes sure that bundle/ is there and made of the sources as they are. */
 export async function makeBundle(): Promise<void> {
-  const newest = Math.max(...distFiles().map(file => statSync(file).mtimeMs));
-  const made = statSync(path.join(ROOT, 'bundle/cloud-api-adaptor.mjs'), { throwIfNoEntry: false });
-  if (made !== undefined && made.mtimeMs > newest) return;
+  if (staleness(ROOT, path.join(ROOT, 'bundle')) === null) return;
   const { code, stderr } = await ran(process.execPath, ['scripts/bundle.mjs'], { cwd: ROOT });
   if (code !== 0) throw new Error(`npm run bundle failed: ${stderr}`);
-}
-
-function distFiles(): string[] {
-  return readdirSync(path.join(ROOT, 'packages')).flatMap(name => {
-    const dist = path.join(ROOT, 'packages', name, 'dist');
-    if (statSync(dist, { throwIfNoEntry: false }) === undefined) return [];
-    return readdirSync(dist, { recursive: true, encoding: 'utf8' })
-      .filter(file => file.endsWith('.js'))
-      .map(file => path.join(dist, file));
-  });
 }
 
 /** Builds one of the project's Dockerfiles on the base. */

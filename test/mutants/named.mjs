@@ -63,8 +63,8 @@ export const named = [
   {
     name: 'a link that nobody reads is looked for',
     file: 'packages/link/src/liveness/link-watch.ts',
-    from: ' || isHeld(link.socket)) suspects.push(link);',
-    to: ') suspects.push(link);',
+    from: 'link.settled && !isHeld(socket)) {',
+    to: 'link.settled) {',
     tests: ['packages/link/test/liveness/link-watch.test.ts'],
   },
   {

@@ -100,13 +100,20 @@ export class LinkWatch {
   #round(log: Logger): void {
     const suspects: Watched[] = [];
     for (const link of this.#links) {
-      const { bytesRead } = link.socket;
-      if (bytesRead !== link.bytesRead) {
+      const { socket } = link;
+      // Nothing is owed, and whatever comes is read. Asked first: it is so for nearly all, each time.
+      if (socket.bytesWritten === link.settled && !isHeld(socket)) {
+        link.silence = null;
+        link.parting = null;
+        continue;
+      }
+      const { bytesRead } = socket;
+      if (bytesRead === link.bytesRead) suspects.push(link);
+      else {
         link.bytesRead = bytesRead;
         link.silence = null;
         link.parting = null;
-      } else if (link.socket.bytesWritten !== link.settled || isHeld(link.socket)) suspects.push(link);
-      else link.parting = null;
+      }
     }
     if (suspects.length === 0 || this.#looking || performance.now() < this.#notBefore) return;
     this.#looking = true;

@@ -15,7 +15,14 @@ import type { VerifiedPeer } from '../../src/tls/verify-peer.js';
 import { startRelay } from '../../src/relay/relay.js';
 import { endWhenGone, LinkWatch } from '../../src/liveness/link-watch.js';
 import { lossCause } from '../../src/liveness/loss.js';
-import { isStalled, silenceAfter, type Silence } from '../../src/liveness/silence.js';
+import {
+  isStalled,
+  partedBy,
+  partingAfter,
+  silenceAfter,
+  type Parting,
+  type Silence,
+} from '../../src/liveness/silence.js';
 import { tableKey, type TcpEntry } from '../../src/liveness/tcp-table.js';
 import { streamPair } from '../support/frames.js';
 import { dial, listen, makeWorld, recordingLog, silentLog } from '../support/tls.js';
@@ -60,6 +67,24 @@ t.test('the rule', async t => {
     'probes that are answered: the peer is stopped, its kernel is not',
   );
   t.notOk(stalled([3, entry(3)], [300, entry(4)]), 'a machine that slept between two looks saw nothing');
+});
+
+t.test('the rule of a socket that nobody reads', async t => {
+  const here = entry(0, 0, 0);
+  const left = { ...here, parted: true };
+  const after = (...looks: (readonly [number, TcpEntry | undefined])[]): 'reset' | 'ended' | null => {
+    let known: Parting | null = null;
+    for (const [at, seen] of looks) known = partingAfter(known, seen, at * 1_000, 6_000);
+    return known === null ? null : partedBy(known, 15_000);
+  };
+  const missing = undefined;
+  t.equal(after([1, here], [2, missing], [3, missing]), null, 'a socket slips through a look now and then');
+  t.equal(after([1, missing], [2, missing], [3, missing]), 'reset');
+  t.equal(after([1, missing], [2, missing], [3, here], [4, missing]), null);
+  t.equal(after([0, left], [5, left], [10, left], [14, left]), null, 'what it said may still be read');
+  t.equal(after([0, left], [5, left], [10, left], [15, left]), 'ended');
+  t.equal(after([0, left], [5, left], [10, here], [15, left]), null);
+  t.equal(after([0, left], [300, left]), null, 'a machine that slept between two looks saw nothing');
 });
 
 t.test('whoever acknowledges something every few seconds is never given up', async t => {
