@@ -49,8 +49,8 @@ export const named = [
   {
     name: 'what throws after a handshake is caught',
     file: 'packages/link/src/tls/pending-handshakes.ts',
-    from: "socket.once('secure', () => this.#safely(pending, onSecure));",
-    to: "socket.once('secure', onSecure);",
+    from: "socket.once('secure', () => void onSecure().catch((error: unknown) => this.#failed(pending, error)));",
+    to: "socket.once('secure', () => void onSecure());",
     tests: ['packages/link/test/tls/listen.test.ts'],
   },
   {
