@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Images for tests without a registry: a base of this machine's own Node.js and a few programs with the libraries they
 // ask for, and the project's three images on top of it, built from its own Dockerfiles.
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  realpathSync,
-  rmSync,
-} from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { staleness } from '../../scripts/bundle-sources.mjs';
