@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the forwarder serves with, from its flags and its configuration file: read, logged, and read again on a reload.
 // What the settings mean for TLS is decided in package trust.
-import { describeCertificate, describeMaterial } from '@peerpod-tls/certs';
-import type { CertificateSummary } from '@peerpod-tls/certs';
+import { describeMaterial } from '@peerpod-tls/certs';
 import type { ListenSecurity } from '@peerpod-tls/link';
-import { decideServing, LiveMaterial, watchExpiries } from '@peerpod-tls/trust';
-import type { Expiry, MaterialSource, Note, TlsServing } from '@peerpod-tls/trust';
+import { decideServing, expiriesOf, LiveMaterial, watchExpiries } from '@peerpod-tls/trust';
+import type { MaterialSource, Note, TlsServing } from '@peerpod-tls/trust';
 import type { Logger } from 'pino';
 
 import { readConfigurationFile } from './configuration-file.js';
@@ -41,7 +40,7 @@ export async function openServing(
   const log = context.log.child(whoOf(file));
   if (options.disableTls) return plainServing(options, file, log);
   const live = await LiveMaterial.open({ source: sourceOf(options), log, onReload: context.onReload });
-  const expiries = watchExpiries(() => expiriesOf(live.current), log);
+  const expiries = watchExpiries(() => expiriesOf(live.current.material), log);
   live.watch();
   const { t, material, profile } = live.current;
   log.info({ mode: t, material: describeMaterial(material), profile }, 'configuration loaded');
@@ -76,19 +75,6 @@ function whoOf({ config }: ConfigurationFile): Readonly<Record<string, string>> 
     ...(sandboxId === '' ? {} : { sandbox: sandboxId.slice(0, LONGEST_NAME) }),
     ...(podName === '' ? {} : { pod: `${podNamespace}/${podName}`.slice(0, LONGEST_NAME) }),
   };
-}
-
-function expiriesOf({ material }: TlsServing): Expiry[] {
-  const { leaf, anchors, expiresAt } = material;
-  const of = (kind: Expiry['kind'], { subject, notAfter }: CertificateSummary): Expiry => ({
-    kind,
-    subject,
-    notAfter: new Date(notAfter),
-  });
-  return [
-    { ...of('server', describeCertificate(leaf)), notAfter: expiresAt },
-    ...anchors.map(anchor => of('bundle', describeCertificate(anchor))),
-  ];
 }
 
 function plainServing(options: ForwarderOptions, file: ConfigurationFile, log: Logger): LiveServing {

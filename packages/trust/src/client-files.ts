@@ -26,7 +26,6 @@ export function clientFiles(
       return {
         material,
         profile,
-        origin: `the certificate in ${certFile} (-cert-file)`,
         notes: [...flawsOf(material.warnings), ...ownLeafAsServer(certFile, material)],
       };
     },

@@ -10,7 +10,6 @@ export type TrustErrorCode =
   | 'ERR_TRUST_NO_CLIENT_ANCHOR'
   | 'ERR_TRUST_CONTRADICTION'
   | 'ERR_TRUST_HALF_PAIR'
-  | 'ERR_TRUST_NOT_RELOADED'
-  | 'ERR_TRUST_UNUSABLE';
+  | 'ERR_TRUST_NOT_RELOADED';
 
 export class TrustError extends CodedError<TrustErrorCode> {}

@@ -4,16 +4,10 @@
 import { atDate, startTimer } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
 import { DAY_MS, daysUntil } from './days.js';
+import type { Expiry } from './expiries.js';
 
 /** Time to make certificates anew and to recreate pods, in days. */
 const WARN_DAYS = 30;
-
-/** One certificate whose end is near or not: for metrics and warnings. */
-export interface Expiry {
-  readonly kind: 'ca' | 'client' | 'server' | 'bundle';
-  readonly subject: string;
-  readonly notAfter: Date;
-}
 
 export interface ExpiryWatch {
   /** Looks and reports now, as after a reload. */
@@ -57,11 +51,6 @@ export function watchExpiries(
 function report(expiries: readonly Expiry[], log: Logger, now: number): void {
   for (const { kind, subject, notAfter } of expiries) {
     const days = daysUntil(notAfter, now);
-    // Not reached by what was checked; an exception here would end the process a day after its start.
-    if (Number.isNaN(days)) {
-      log.error({ kind, subject }, 'certificate has an unreadable end');
-      continue;
-    }
     if (days >= WARN_DAYS) continue;
     const fields = { kind, subject, notAfter: notAfter.toISOString(), days };
     if (days < 0) log.error(fields, 'certificate expired');

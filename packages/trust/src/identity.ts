@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who the adaptor is on a link and what user-data says about TLS, for each of the three modes. The files of automatic
 // mode are made and read in identity-files.ts, those of manual mode are watched in live-material.ts.
-import type { X509Certificate } from 'node:crypto';
 import {
   describeCertificate,
   type Authority,
@@ -10,7 +9,7 @@ import {
   type TlsMaterial,
 } from '@peerpod-tls/certs';
 import type { LinkSecurity } from '@peerpod-tls/link';
-import type { Expiry } from './expiry-watch.js';
+import { expiriesOf, expiryOf, type Expiry } from './expiries.js';
 import type { LiveMaterial, ReloadTrouble } from './live-material.js';
 import { MANUAL_SERVER_NAME, type LinkProfile } from './tls-mode.js';
 
@@ -70,10 +69,6 @@ export function disabledIdentity(): Identity {
   };
 }
 
-function expiry(kind: Expiry['kind'], certificate: X509Certificate): Expiry {
-  return { kind, subject: describeCertificate(certificate).subject, notAfter: new Date(certificate.validTo) };
-}
-
 /** The profile's words, for a VM that has to keep to the same floor. */
 function profileOf(link: LinkProfile): UserDataTls {
   return {
@@ -107,7 +102,7 @@ export function automaticIdentity({ authority, client, algorithm, link }: Automa
         leaf: describeCertificate(issued.certificate),
       };
     },
-    expiries: () => [expiry('ca', authority.certificate), expiry('client', client.leaf)],
+    expiries: () => [...expiryOf('ca', authority.certificate), ...expiryOf('client', client.leaf)],
     trouble: () => null,
     describe: () => ({
       authority: leafFacts(describeCertificate(authority.certificate)),
@@ -124,13 +119,7 @@ export function manualIdentity(live: Pick<LiveMaterial, 'current' | 'trouble'>, 
     security: { t: 'tls', material, profile: link.profile },
     serverName: () => MANUAL_SERVER_NAME,
     issue: async () => ({ tls: profileOf(link), leaf: null }),
-    expiries: () => {
-      const { leaf, anchors, expiresAt } = material();
-      return [
-        { ...expiry('client', leaf), notAfter: expiresAt },
-        ...anchors.map(anchor => expiry('bundle', anchor)),
-      ];
-    },
+    expiries: () => expiriesOf(material()),
     trouble: () => live.trouble,
     describe: () => ({ authority: null, client: leafFacts(describeCertificate(material().leaf)) }),
   };

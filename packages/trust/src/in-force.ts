@@ -6,8 +6,6 @@ import type { TlsMaterial, TlsProfile } from '@peerpod-tls/certs';
 export interface InForce {
   readonly material: TlsMaterial;
   readonly profile: TlsProfile;
-  /** Where it is from, file and flag, for the words of a refusal. */
-  readonly origin: string;
   /** Warnings, each as the constant text and the fields of a log line. */
   readonly notes: readonly Note[];
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public names of @peerpod-tls/trust.
-export { watchExpiries, type Expiry } from './expiry-watch.js';
+export { expiriesOf, type Expiry } from './expiries.js';
+export { watchExpiries } from './expiry-watch.js';
 export { leafFacts, type Identity, type UserDataTls } from './identity.js';
 export type { MaterialSource, Note } from './in-force.js';
 export { LiveMaterial } from './live-material.js';

@@ -7,11 +7,11 @@ import { watch, type FSWatcher } from 'node:fs';
 import path from 'node:path';
 import { codeOf, hintOf, readSmallFile, reasonOf } from '@peerpod-tls/base';
 import { describeMaterial } from '@peerpod-tls/certs';
+import { proveMaterial } from '@peerpod-tls/link';
 import type { Logger } from 'pino';
 import { daysUntil } from './days.js';
 import { TrustError } from './errors.js';
 import type { InForce, MaterialSource } from './in-force.js';
-import { proveInForce } from './prove.js';
 
 export interface LiveMaterialOptions<T extends InForce> {
   readonly source: MaterialSource<T>;
@@ -158,7 +158,7 @@ export class LiveMaterial<T extends InForce = InForce> {
 /** What the files say, read, parsed, checked and proved; nothing is in force by it. */
 async function prepared<T extends InForce>({ source }: LiveMaterialOptions<T>): Promise<T> {
   const next = source.read();
-  await proveInForce(next);
+  await proveMaterial(next.material, next.profile);
   return next;
 }
 

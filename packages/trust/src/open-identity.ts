@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The adaptor's identity, opened: decided by its TLS mode, proved, told in the log, watched, and read again on a reload.
+import { proveMaterial } from '@peerpod-tls/link';
 import type { Logger } from 'pino';
 import { clientFiles } from './client-files.js';
 import { watchExpiries } from './expiry-watch.js';
 import { openIdentityFiles } from './identity-files.js';
 import { automaticIdentity, disabledIdentity, manualIdentity, type Identity } from './identity.js';
 import { LiveMaterial } from './live-material.js';
-import { proveInForce } from './prove.js';
 import type { TlsMode } from './tls-mode.js';
 
 export interface OpenIdentityOptions {
@@ -57,8 +57,7 @@ async function identityOf({ tls, stateDir, log, onReload }: OpenIdentityOptions)
       return { identity: disabledIdentity(), created: false, live: null };
     case 'automatic': {
       const { created, ...files } = await openIdentityFiles(stateDir, tls.algorithm);
-      const origin = `the client certificate below ${stateDir} (-state-dir)`;
-      await proveInForce({ material: files.client, profile: tls.link.profile, origin, notes: [] });
+      await proveMaterial(files.client, tls.link.profile);
       return {
         identity: automaticIdentity({ ...files, algorithm: tls.algorithm, link: tls.link }),
         created,

@@ -93,7 +93,6 @@ export function decideServing(
     t: anchors === null ? 'tls-any-client' : 'tls',
     material,
     profile: profileOf(file, material),
-    origin: `the certificate in ${pair.cert.file} (${pair.cert.flag})`,
     notes,
   };
 }

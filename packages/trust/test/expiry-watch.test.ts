@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { X509Certificate } from 'node:crypto';
+import { selfSignedClient } from '@peerpod-tls/certs';
 import t from 'tap';
+import { withOddDate } from './kit/certificates.js';
 import { captureLog, eventually } from '../../../test/kit/log.js';
-import { watchExpiries, type Expiry } from '../src/expiry-watch.js';
+import { expiryOf, type Expiry } from '../src/expiries.js';
+import { watchExpiries } from '../src/expiry-watch.js';
 
 const DAY_MS = 86_400_000;
 const start = Date.UTC(2030, 0, 1);
@@ -36,13 +40,11 @@ t.test('a stepped clock is noticed within a look: near its end, past it, and bac
   t.equal(told(log).length, 3, 'closed, it says nothing');
 });
 
-t.test('a date nobody can read is told and ends nothing', async t => {
-  const odd: Expiry = { kind: 'bundle', subject: 'O=odd', notAfter: new Date(Number.NaN) };
-  const near: Expiry = { kind: 'client', subject: 'O=x', notAfter: new Date(start + DAY_MS) };
-  const log = captureLog();
-  watchExpiries(() => [odd, near], log.log, { now: () => start }).close();
-  t.match(log.lines(), [
-    { level: 'error', msg: 'certificate has an unreadable end', subject: 'O=odd' },
-    { level: 'warn', msg: 'certificate expires soon', days: 1 },
+t.test('a certificate whose end nobody can read is in no list', async t => {
+  const { certPem, certificate } = await selfSignedClient();
+  const odd = new X509Certificate(withOddDate(certPem));
+  t.match(expiryOf('client', certificate), [
+    { kind: 'client', subject: 'O=cloud-api-adaptor', notAfter: Date },
   ]);
+  t.strictSame(expiryOf('client', odd), []);
 });
