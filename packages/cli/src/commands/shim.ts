@@ -18,6 +18,11 @@ export const run = command({
     id: { type: 'string', describe: 'sandbox id; left out: made from the pod name' },
     env: { type: 'list', describe: 'NAME=VALUE,... for the command; no comma in a value' },
     workdir: { type: 'string', default: '/', describe: 'directory the command runs in' },
+    rootfs: {
+      type: 'string',
+      default: '/',
+      describe: "directory in the VM that is the command's root; the VM's own unless it has another one",
+    },
     'machine-type': { type: 'string', describe: 'instance type, in words of the provider' },
     image: { type: 'string', describe: 'VM image, in words of the provider' },
     wait: {

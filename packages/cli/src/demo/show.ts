@@ -209,6 +209,7 @@ export class Show {
       args: command.args,
       env: [],
       cwd: '/',
+      rootfs: '/',
     });
     await container.create(signal);
     await container.start(signal);

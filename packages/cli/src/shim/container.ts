@@ -5,16 +5,7 @@ import { anySignal } from '@peerpod-tls/base';
 import { agentService } from '@peerpod-tls/agent-protocol';
 import { type TtrpcClient, type TypedClient, clientOf } from '@peerpod-tls/ttrpc';
 import { callError, statusOf } from './call-error.js';
-
-export interface ContainerSpec {
-  readonly id: string;
-  readonly sandbox: string;
-  readonly podName: string;
-  readonly args: readonly string[];
-  /** `NAME=value`. */
-  readonly env: readonly string[];
-  readonly cwd: string;
-}
+import { type SpecRequest, ociSpec } from './oci-spec.js';
 
 /** Where the container's streams go; `stdin` null closes its standard input at once. */
 export interface ContainerStreams {
@@ -30,16 +21,15 @@ const CREATE_MS = 300_000;
 const READ_BYTES = 32 * 1024;
 /** One message stays well below ttrpc's 4 MiB; this is the chunk in which a pipe delivers anyway. */
 const WRITE_BYTES = 64 * 1024;
-const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** A container through one agent connection. The connection belongs to the caller. */
 export class Container {
   readonly #agent: TypedClient<typeof agentService>;
-  readonly #spec: ContainerSpec;
+  readonly #spec: SpecRequest;
   /** The first process of a container goes by the container's id. */
   readonly #process: { readonly containerId: string; readonly execId: string };
 
-  constructor(client: TtrpcClient, spec: ContainerSpec) {
+  constructor(client: TtrpcClient, spec: SpecRequest) {
     this.#agent = clientOf(agentService, client);
     this.#spec = spec;
     this.#process = { containerId: spec.id, execId: spec.id };
@@ -47,30 +37,12 @@ export class Container {
 
   /** Makes the sandbox in the VM, and the container in it. */
   async create(signal?: AbortSignal): Promise<void> {
-    const { id, sandbox, podName, args, env, cwd } = this.#spec;
+    const { sandbox, podName } = this.#spec;
     const patience = { timeoutMs: CREATE_MS, signal };
     await this.#call('CreateSandbox', () =>
       this.#agent.CreateSandbox({ hostname: podName, sandboxId: sandbox }, patience),
     );
-    const hasPath = env.some(entry => entry.startsWith('PATH='));
-    const namespaces = ['ipc', 'uts', 'mount', 'pid'].map(Type => ({ Type, Path: '' }));
-    const OCI = {
-      Version: '1.1.0',
-      Process: {
-        Args: [...args],
-        Env: [...(hasPath ? [] : [PATH]), `HOSTNAME=${podName}`, ...env],
-        Cwd: cwd,
-        User: { UID: 0, GID: 0 },
-      },
-      Root: { Path: `/run/kata-containers/${id}/rootfs`, Readonly: false },
-      Hostname: podName,
-      Annotations: {
-        'io.kubernetes.cri.container-type': 'container',
-        'io.kubernetes.cri.sandbox-id': sandbox,
-        'io.kubernetes.cri.sandbox-name': podName,
-      },
-      Linux: { CgroupsPath: `/${sandbox}/${id}`, Namespaces: namespaces },
-    };
+    const OCI = ociSpec(this.#spec);
     await this.#call('CreateContainer', () =>
       this.#agent.CreateContainer({ ...this.#process, OCI }, patience),
     );

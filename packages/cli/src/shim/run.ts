@@ -34,6 +34,7 @@ export interface RunValues {
   readonly id: string | undefined;
   readonly env: readonly string[];
   readonly workdir: string;
+  readonly rootfs: string;
   readonly 'machine-type': string | undefined;
   readonly image: string | undefined;
   readonly wait: number;
@@ -172,6 +173,7 @@ class Run {
         args: this.#command,
         env: values.env,
         cwd: values.workdir,
+        rootfs: values.rootfs,
       });
       await container.create(signal);
       await container.start(signal);
