@@ -8,7 +8,7 @@ import { type Style, styleFor } from './terminal/style.js';
 export type Flags = Readonly<Record<string, Flag>>;
 
 /** Flags that every command has. */
-export const commonFlags = {
+const commonFlags = {
   'no-color': { type: 'boolean', default: false, describe: 'print no colours (NO_COLOR does the same)' },
 } as const satisfies Flags;
 

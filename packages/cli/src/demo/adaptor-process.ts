@@ -4,8 +4,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { deadline } from '@peerpod-tls/base';
 import { READY_FD, awaitReady } from '@peerpod-tls/daemon/terminal';
 import { CliError } from '../errors.js';
+import { span } from '../terminal/format.js';
 import { type LogLine, logLine, readLog } from './log-lines.js';
 import { adaptorProgram } from './programs.js';
 import type { AdaptorFacts } from './story.js';
@@ -21,6 +23,8 @@ export interface AdaptorProcessOptions {
 
 /** Where pod VMs of the demo listen: the port is the adaptor's default, said so that hints may name it. */
 export const FORWARDER_PORT = 15_150;
+
+const LOG_HINT = 'peerpod demo --keep-dir DIR keeps its log in DIR/adaptor.log';
 
 /** Last lines of the log that are kept for the case that the adaptor dies. */
 const TAIL_LINES = 12;
@@ -77,11 +81,20 @@ export class AdaptorProcess {
             .finally(() => file.end());
   }
 
-  /** Waits until the adaptor serves, and gives what it told then; rejects when it ends first or `signal` aborts. */
-  async ready(signal: AbortSignal): Promise<AdaptorFacts> {
+  /**
+   * Waits until the adaptor serves, and gives what it told then.
+   * @throws CliError ERR_CLI_ADAPTOR_DIED, ERR_CLI_ADAPTOR_SILENT after `patienceMs`; the reason of `signal`
+   */
+  async ready(patienceMs: number, signal: AbortSignal): Promise<AdaptorFacts> {
     const pipe = this.#child.stdio[3];
     if (!(pipe instanceof Readable)) throw await this.deathError();
-    const told = await awaitReady(pipe, signal);
+    using patience = deadline(patienceMs, signal);
+    const told = await awaitReady(pipe, patience).catch(async (cause: unknown) => {
+      signal.throwIfAborted();
+      if (!patience.aborted) throw await this.deathError();
+      const message = `cloud-api-adaptor did not start within ${span(patienceMs)}`;
+      throw new CliError('ERR_CLI_ADAPTOR_SILENT', message, { hint: LOG_HINT, cause });
+    });
     const text = (name: string) => (typeof told[name] === 'string' ? told[name] : '');
     return { provider: text('provider'), mode: text('mode'), status: text('status') };
   }
@@ -109,7 +122,7 @@ export class AdaptorProcess {
       'ERR_CLI_ADAPTOR_DIED',
       `cloud-api-adaptor ended by itself (${how})${words === '' ? '' : `: ${words}`}`,
       {
-        hint: 'peerpod demo --keep-dir DIR keeps its log in DIR/adaptor.log',
+        hint: LOG_HINT,
       },
     );
   }

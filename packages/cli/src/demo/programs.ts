@@ -8,7 +8,7 @@ import { CliError } from '../errors.js';
 export function adaptorProgram(): string {
   return (
     bundled('cloud-api-adaptor.mjs') ??
-    inWorkspace(
+    programIn(
       '@peerpod-tls/adaptor/bin',
       'cloud-api-adaptor is not beside peerpod, so there is nothing to show',
     )
@@ -19,7 +19,7 @@ export function adaptorProgram(): string {
 export function reaperProgram(): string {
   return (
     bundled('peerpod-demo-reaper.mjs') ??
-    inWorkspace(
+    programIn(
       '@peerpod-tls/cli/demo-reaper',
       'peerpod-demo-reaper is not beside peerpod, so nobody would clean up',
     )
@@ -32,7 +32,8 @@ function bundled(name: string): string | undefined {
   return existsSync(file) ? file : undefined;
 }
 
-function inWorkspace(specifier: string, missing: string): string {
+/** A program's file by its package. @throws CliError ERR_CLI_NO_PROGRAM */
+export function programIn(specifier: string, missing: string): string {
   try {
     return fileURLToPath(import.meta.resolve(specifier));
   } catch (error) {

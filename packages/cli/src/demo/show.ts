@@ -5,7 +5,6 @@ import { Writable } from 'node:stream';
 import { type TtrpcClient } from '@peerpod-tls/ttrpc';
 import { ExitCode, type Io } from '../io.js';
 import { anySignal, codeOf, deadline, messageOf, sleep } from '@peerpod-tls/base';
-import { CliError } from '../errors.js';
 import { Container } from '../shim/container.js';
 import { connectAgent, connectHypervisor, createVm, startVm, stopVm } from '../shim/pod.js';
 import { readSandboxes, takeSnapshot } from '../status/endpoint.js';
@@ -22,15 +21,7 @@ import { ownCommand } from './own-command.js';
 import type { Place } from './place.js';
 import type { Stage } from './stage.js';
 import { knock } from './stranger.js';
-import {
-  type AdaptorFacts,
-  adaptorStep,
-  agentStep,
-  certificateStep,
-  createdStep,
-  identityStep,
-  startedStep,
-} from './story.js';
+import { adaptorStep, agentStep, certificateStep, createdStep, identityStep, startedStep } from './story.js';
 import { VmConsoles } from './vm-console.js';
 
 export interface ShowOptions {
@@ -118,22 +109,7 @@ export class Show {
     stage.waiting('starting cloud-api-adaptor');
     const adaptor = new AdaptorProcess({ dir: place.dir, env: io.env, onLine: line => this.#hear(line) });
     this.#adaptor = adaptor;
-    using patience = deadline(START_MS, this.#signal);
-    let facts: AdaptorFacts;
-    try {
-      facts = await adaptor.ready(patience);
-    } catch (error) {
-      this.#signal.throwIfAborted();
-      if (!patience.aborted) throw await adaptor.deathError();
-      throw new CliError(
-        'ERR_CLI_ADAPTOR_SILENT',
-        `cloud-api-adaptor did not start within ${span(START_MS)}`,
-        {
-          hint: 'peerpod demo --keep-dir DIR keeps its log in DIR/adaptor.log',
-          cause: error,
-        },
-      );
-    }
+    const facts = await adaptor.ready(START_MS, this.#signal);
     this.#status = facts.status;
     stage.step(adaptorStep(facts, performance.now() - began));
     const snapshot = await takeSnapshot(this.#status, this.#signal);

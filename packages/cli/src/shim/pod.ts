@@ -166,12 +166,12 @@ export async function awaitHypervisor(
 
 /** Connects to the agent's socket with the patience of a shim: 30 s, since the socket may appear a little late. */
 export async function connectAgent(path: string, signal: AbortSignal): Promise<TtrpcClient> {
-  const deadline = Date.now() + AGENT_DIAL_MS;
+  const until = performance.now() + AGENT_DIAL_MS;
   for (;;) {
     try {
       return await connectUnix(path, { timeoutMs: 5_000, signal });
     } catch (error) {
-      if (signal.aborted || statusOf(error) !== undefined || Date.now() > deadline) {
+      if (signal.aborted || statusOf(error) !== undefined || performance.now() > until) {
         throw new CliError('ERR_CLI_AGENT_UNREACHABLE', `the agent's socket ${path} does not answer`, {
           hint: messageOf(error),
           cause: error,
