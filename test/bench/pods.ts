@@ -180,7 +180,7 @@ async function measure(name: string): Promise<void> {
       const letterRead = timeOf(said, 'files written') - asked;
       const listening = timeOf(said, 'forwarder listened') - asked;
       const lastTry = number('agent answered', 'lastTryMs');
-      const tls = number('link judged', 'handshakeMs');
+      const tls = number('link verified', 'handshakeMs');
       runs.push({
         'StartVM, all of it': whole,
         'provider returned the instance, after': number('instance created', 'ms'),

@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public names of @peerpod-tls/proxy.
 export type { DataPlane } from './data-plane.js';
-export { ProxyError, type ProxyErrorCode } from './errors.js';
-export { InProcessDataPlane, type InProcessOptions } from './in-process.js';
+export { InProcessDataPlane } from './in-process.js';
 export { REFUSAL_RULES } from './refusal-rule.js';
-export {
-  DIRECT_VOLUMES,
-  REDIAL_BUDGET_MS,
-  type AgentAnswer,
-  type ProxyEvent,
-  type ProxySpec,
-  type ProxyView,
-} from './spec.js';
+export { DIRECT_VOLUMES, REDIAL_BUDGET_MS, type ProxyEvent, type ProxySpec, type ProxyView } from './spec.js';

@@ -11,7 +11,7 @@ import { processesOf, temporary } from '../../kit/directory.js';
 import { leftovers, nothing, vmsIn } from '../../kit/leftovers.js';
 import { annotations, startPod } from '../../kit/shim.js';
 
-/** A line of the log, and how much later, in milliseconds. The 700 ms after the letter are the boot of the VM. */
+/** A line of the log, and how much later, in milliseconds. The 700 ms after the user-data are the boot of the VM. */
 const MOMENTS: readonly (readonly [string, number])[] = [
   ['sandbox created', 0],
   ['certificate issued', 0],
@@ -20,7 +20,7 @@ const MOMENTS: readonly (readonly [string, number])[] = [
   ['user-data built', 60],
   ['user-data built', 300],
   ['instance created', 0],
-  ['link judged', 0],
+  ['link verified', 0],
   ['agent answered', 0],
   ['sandbox started', 0],
 ];

@@ -7,6 +7,7 @@ import { formatDuration } from '@peerpod-tls/daemon';
 import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
 import { DeletionRetry } from './deletion-retry.js';
 import type { SandboxDeps } from './deps.js';
+import type { Logger } from 'pino';
 import { GoneIds } from './gone-ids.js';
 import { freeInstanceName } from './instance-name.js';
 import { checkCreated, checkVms, forgettable } from './limits.js';
@@ -124,8 +125,8 @@ export class Sandboxes {
 
   /** Takes back what a start left; what cannot be deleted now is tried again in the background. */
   async #afterFailedStart(id: string, reason: string, error: unknown): Promise<void> {
-    const { table, log } = this.#deps;
-    log.error({ sandbox: id, err: error, reason }, 'sandbox not started');
+    const { table } = this.#deps;
+    this.#logOf(id).error({ err: error, reason }, 'sandbox not started');
     if (table.get(id)?.state.t !== 'starting') return;
     await this.#noteFailure(await table.force(id, row => toFailed(row, reason, false, new Date())), id);
     await this.#reapFailed(id).catch(() => this.#retries.schedule(id));
@@ -167,7 +168,8 @@ export class Sandboxes {
   }
 
   async #runStop(id: string): Promise<void> {
-    const { table, settings, log } = this.#deps;
+    const { table, settings } = this.#deps;
+    const log = this.#logOf(id);
     const began = performance.now();
     const start = this.#starts.get(id);
     start?.abort.abort(new StatusError(StatusCode.aborted, `sandbox ${id} is being stopped`));
@@ -187,13 +189,11 @@ export class Sandboxes {
       );
     }
     await rm(sandboxDirectory(settings.podsDir, id), { recursive: true, force: true }).catch((err: unknown) =>
-      log.warn({ err, sandbox: id }, 'sandbox directory not removed'),
+      log.warn({ err }, 'sandbox directory not removed'),
     );
-    await table
-      .remove(id)
-      .catch((err: unknown) => log.error({ err, sandbox: id }, 'sandbox record not removed'));
+    await table.remove(id).catch((err: unknown) => log.error({ err }, 'sandbox record not removed'));
     this.#gone.note(id);
-    log.info({ sandbox: id, ms: Math.round(performance.now() - began) }, 'sandbox stopped');
+    log.info({ ms: Math.round(performance.now() - began) }, 'sandbox stopped');
   }
 
   /** Lets go of sandboxes without a VM that nobody has started, or stopped, for too long. */
@@ -227,7 +227,7 @@ export class Sandboxes {
 
   /** After a restart: opens every running sandbox again and takes up the deletions that were cut short. */
   async resume(): Promise<void> {
-    const { table, log, identity } = this.#deps;
+    const { table, identity } = this.#deps;
     for (const sandbox of table.values()) {
       const { id, state } = sandbox;
       switch (state.t) {
@@ -235,8 +235,8 @@ export class Sandboxes {
           break;
         case 'running':
           if (sandbox.link.tls !== identity.mode) {
-            log.warn(
-              { sandbox: id, made: sandbox.link.tls, now: identity.mode },
+            logOf(this.#deps, sandbox).warn(
+              { made: sandbox.link.tls, now: identity.mode },
               'sandbox was made in another TLS mode and will not be reached in this one',
             );
           }
@@ -277,6 +277,13 @@ export class Sandboxes {
     await Promise.allSettled([...jobs, this.#deps.dataPlane.drain(signal)]);
   }
 
+  /** Of a sandbox by its id, also when it is gone. */
+  #logOf(id: string): Logger {
+    const { table, log } = this.#deps;
+    const sandbox = table.get(id);
+    return sandbox === undefined ? log.child({ sandbox: id }) : logOf({ log }, sandbox);
+  }
+
   #require(id: string): Sandbox {
     const sandbox = this.#deps.table.get(id);
     if (sandbox !== undefined) return sandbox;
@@ -290,10 +297,7 @@ export class Sandboxes {
 
   async #noteFailure(failure: unknown, id: string): Promise<void> {
     if (failure !== undefined) {
-      this.#deps.log.error(
-        { err: failure, sandbox: id, reason: reasonOf(failure) },
-        'sandbox record not written',
-      );
+      this.#logOf(id).error({ err: failure, reason: reasonOf(failure) }, 'sandbox record not written');
     }
   }
 }
