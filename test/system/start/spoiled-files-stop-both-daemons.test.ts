@@ -107,7 +107,7 @@ for (const program of ['cloud-api-adaptor', 'agent-protocol-forwarder'] as const
         mkdirSync(files[of]);
       },
       fact: /is a directory/,
-      hint: /give -\S+ the file in it/,
+      hint: /give a file to -\S+/,
     },
     { what: 'empty', of, spoil: text(of, ''), fact: /is empty/, hint: /write the PEM text into it/ },
     {
@@ -147,7 +147,7 @@ for (const program of ['cloud-api-adaptor', 'agent-protocol-forwarder'] as const
       what: 'certificate cut inside a line',
       of: 'cert',
       spoil: text('cert', `${HALF}-----END CERTIFICATE-----\n`),
-      fact: /block 1 of 1, begun in line 1, is no certificate/,
+      fact: /block begun in line 1 is no certificate/,
       hint: /copy the file again/,
     },
     {
@@ -196,7 +196,7 @@ for (const program of ['cloud-api-adaptor', 'agent-protocol-forwarder'] as const
       what: 'wrong purpose',
       of: 'cert',
       spoil: put(wrongPurpose),
-      fact: new RegExp(`cannot be used by a TLS ${role}: its extended key usage`),
+      fact: new RegExp(`cannot be used for a TLS ${role}: its extended key usage`),
       hint: /have it issued with .*extendedKeyUsage/,
     },
   ];

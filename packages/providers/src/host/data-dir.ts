@@ -62,7 +62,8 @@ export async function makeHome(dataDir: string, home: string): Promise<void> {
  */
 export async function checkHome(dataDir: string, home: string): Promise<void> {
   await makeHome(dataDir, home);
-  const probe = join(home, `.writable-${process.pid}`);
+  // One name, so that what a kill leaves behind goes with the next look.
+  const probe = join(home, '.writable');
   try {
     await writeFile(probe, '\n');
   } catch (error) {
