@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
-import { makeSecretDirectory, reasonOf } from '@peerpod-tls/base';
+import { FileError, makeSecretDirectory, reasonOf } from '@peerpod-tls/base';
 import { ProviderError } from '../errors.js';
 import { freeSpaceAt, fullDisk, isFull, usedUp } from './free-space.js';
 
@@ -77,11 +77,12 @@ export async function checkHome(dataDir: string, home: string): Promise<void> {
 async function unusable(dataDir: string, error: unknown): Promise<ProviderError> {
   const what = usedUp(error);
   if (what !== null) return fullDisk(dataDir, what, error);
+  const own = error instanceof FileError ? error.hint : undefined;
   return new ProviderError(
     'ERR_PROVIDER_UNAVAILABLE',
     `-data-dir ${dataDir} cannot be used: ${reasonOf(error)}`,
     {
-      hint: 'it has to be a directory of this user alone, on a file system that can be written to',
+      hint: own ?? 'it has to be a directory of this user alone, on a file system that can be written to',
       cause: error,
     },
   );
