@@ -62,7 +62,7 @@ else {
     });
   }
 
-  await t.test('the letter is in no image, log or volume of the composition', async t => {
+  await t.test('the user-data is in no image, log or volume of the composition', async t => {
     const logs = await compose('logs', '--no-color');
     t.match(logs.stdout, 'sandbox started');
     t.notMatch(logs.stdout + logs.stderr, /PRIVATE KEY/);

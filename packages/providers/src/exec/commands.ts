@@ -4,7 +4,7 @@
 import { ProviderError, type ProviderErrorCode } from '../errors.js';
 import { ANSWER_BYTES, LIST_BYTES, parseListAnswer } from './answer.js';
 import type { AnsweredInstance } from './answer.js';
-import { howItEnded, lastWords, stderrHint } from './failure.js';
+import { howItEnded, lastLine, stderrHint } from './failure.js';
 import { runCommand, type Outcome } from './run.js';
 import type { Command } from './command-line.js';
 import type { ProcessId } from '../host/vm-processes.js';
@@ -63,7 +63,7 @@ export class ExecCommands {
     const { end } = outcome;
     if (end.t === 'exit' && end.code === 0) return;
     const code = end.t === 'aborted' ? 'ERR_PROVIDER_ABORTED' : 'ERR_PROVIDER_DELETE';
-    throw scriptFailure(code, howItEnded(remove, end, deleteMs) + lastWords(outcome, ''), outcome, '');
+    throw scriptFailure(code, howItEnded(remove, end, deleteMs) + lastLine(outcome, ''), outcome, '');
   }
 
   /**
@@ -76,7 +76,7 @@ export class ExecCommands {
     const outcome = await this.#run(list, {}, { timeoutMs: listMs, outputBytes: LIST_BYTES, signal });
     const { end } = outcome;
     if (end.t !== 'exit' || end.code !== 0) {
-      const text = howItEnded(list, end, listMs) + lastWords(outcome, '');
+      const text = howItEnded(list, end, listMs) + lastLine(outcome, '');
       throw scriptFailure('ERR_PROVIDER_LIST', text, outcome, '');
     }
     const answer = parseListAnswer(outcome.stdout);

@@ -29,7 +29,7 @@ export function howItEnded(command: Command, end: CommandEnd, timeoutMs: number)
 }
 
 /** The last thing a command said, on one line, to stand behind `howItEnded`; empty when it said nothing. */
-export function lastWords(outcome: Outcome, userData: string): string {
+export function lastLine(outcome: Outcome, userData: string): string {
   const line = tailOf(outcome.stderr, userData).split('\n').at(-1) ?? '';
   return line === '' ? '' : `: ${line.slice(0, LINE_CHARS)}`;
 }

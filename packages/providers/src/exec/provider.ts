@@ -7,7 +7,7 @@ import { ProviderError } from '../errors.js';
 import { isId, parseCreateAnswer } from './answer.js';
 import type { AnsweredInstance } from './answer.js';
 import { ExecCommands, scriptFailure, type CommandSettings } from './commands.js';
-import { howItEnded, lastWords, tailOf } from './failure.js';
+import { howItEnded, lastLine, tailOf } from './failure.js';
 import { endStrayCommand, type Outcome } from './run.js';
 import { ExecTable, instanceOf, isUnfinishedId, keyOf, type ExecRecord } from './table.js';
 import { checkHome } from '../host/data-dir.js';
@@ -191,7 +191,7 @@ export class ExecProvider implements Provider {
       const why = howItEnded(create, outcome.end, createMs);
       return {
         t: 'bad',
-        why: why + (outcome.end.t === 'aborted' ? '' : lastWords(outcome, userData)),
+        why: why + (outcome.end.t === 'aborted' ? '' : lastLine(outcome, userData)),
         id: told,
       };
     }

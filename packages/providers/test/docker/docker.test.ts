@@ -142,7 +142,7 @@ else {
     const words =
       made instanceof Error
         ? `${made.message}\n${textIn(made, 'hint')}`
-        : await lastWords(() => provider.diagnose?.(textIn(made, 'id'), never));
+        : await lastLines(() => provider.diagnose?.(textIn(made, 'id'), never));
     t.match(words, /no usable user-data/);
     t.match(words, /exit code 1/);
     for (const { id } of await provider.listInstances(never)) await provider.deleteInstance(id, never);
@@ -227,7 +227,7 @@ else {
 }
 
 /** Asks until the instance is dead. */
-async function lastWords(
+async function lastLines(
   diagnose: () => Promise<{ readonly alive: boolean; readonly console: string }> | undefined,
 ): Promise<string> {
   for (;;) {

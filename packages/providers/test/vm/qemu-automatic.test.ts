@@ -40,8 +40,8 @@ vmTest('a pod VM from its start to a power cut', { machines: 1 }, async (t, dire
   const adaptor = await startAdaptor(t, directory, image);
   const socket = await adaptor.start('one');
   const [vm = ''] = vmDirectories(directory);
-  const judged = await adaptor.program.next('link verified');
-  t.match(judged, { protocol: 'TLSv1.3', subject: /agent-protocol-forwarder/ });
+  const verified = await adaptor.program.next('link verified');
+  t.match(verified, { protocol: 'TLSv1.3', subject: /agent-protocol-forwarder/ });
   t.comment(`StartVM to ready: ${String((await adaptor.program.next('sandbox started'))['ms'])} ms`);
   t.notOk(existsSync(path.join(vm, 'seed.iso')), 'the user-data has no name on the host any more');
   t.notMatch(readFileSync(path.join(vm, 'console.log'), 'latin1'), /PRIVATE KEY/);
@@ -77,17 +77,17 @@ vmTest('a pod VM from its start to a power cut', { machines: 1 }, async (t, dire
     shim.client.close();
     t.not(processesOf(vm).length, 0, 'the machine runs on');
     const second = await startAdaptor(t, directory, image);
-    const back = await dialAgent(socket);
-    t.match(await runIn(back.agent, 'c3', 'exit 3'), { code: 3 });
+    const again = await dialAgent(socket);
+    t.match(await runIn(again.agent, 'c3', 'exit 3'), { code: 3 });
 
-    await begin(back.agent, 'c4', 'sleep 600');
+    await begin(again.agent, 'c4', 'sleep 600');
     // What a reader was about to get is lost with the machine, so the call cannot be tried again: it is answered.
-    const call = back.agent.ReadStdout({ containerId: 'c4', execId: '', len: 10 });
-    await back.agent.StatsContainer({ containerId: 'c4' });
+    const call = again.agent.ReadStdout({ containerId: 'c4', execId: '', len: 10 });
+    await again.agent.StatsContainer({ containerId: 'c4' });
     for (const pid of processesOf(vm)) process.kill(pid, 'SIGKILL');
     // 14 is Unavailable: a shim takes it for what it is.
     await t.rejects(call, { code: 'ERR_TTRPC_STATUS', status: 14 }, 'a power cut ends the call');
-    back.client.close();
+    again.client.close();
     await second.hypervisor.StopVM({ id: 'one' });
     t.same(vmDirectories(directory), [], 'and StopVM leaves nothing');
     t.same(readdirSync(path.join(directory, 'vms', 'addresses')), []);

@@ -126,7 +126,7 @@ vmTest('a boot that cannot succeed ends the machine, and says why', { machines: 
     const provider = await makeProvider(directory, image, pino({ level: 'silent' }), 'user-data');
     t.teardown(() => provider.close());
     const { signal } = new AbortController();
-    const lastWords = async (name: string, userData: string): Promise<string> => {
+    const lastLines = async (name: string, userData: string): Promise<string> => {
       const { id } = await provider.createInstance(
         { ...PLAIN, sandbox: name, name, userData },
         { token: `${name}.1`, signal },
@@ -138,8 +138,8 @@ vmTest('a boot that cannot succeed ends the machine, and says why', { machines: 
       }
     };
     const [none, other] = await Promise.all([
-      lastWords('none', 'the user-data of somebody else'),
-      lastWords(
+      lastLines('none', 'the user-data of somebody else'),
+      lastLines(
         'other',
         '#cloud-config\nwrite_files:\n  - path: /run/peerpod/daemon.json\n    content: "{}"\n',
       ),
