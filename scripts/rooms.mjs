@@ -7,6 +7,7 @@ import { isBuiltin } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { root } from './steps.mjs';
 import { importCircles } from './rules/circles.mjs';
+import { documents } from './rules/documents.mjs';
 import { errorCodes } from './rules/error-codes.mjs';
 import { onePlace } from './rules/one-place.mjs';
 import { publicNames } from './rules/public-names.mjs';
@@ -191,6 +192,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
     ...unusedTools(root),
     ...unusedExports(root),
     ...[importCircles, onePlace, errorCodes, publicNames].flatMap(rule => rule(tree)),
+    ...documents(root),
   ];
   for (const line of said) process.stdout.write(`${line}\n`);
   process.exit(said.length === 0 ? 0 : 1);

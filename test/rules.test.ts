@@ -5,12 +5,14 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { importCircles } from '../scripts/rules/circles.mjs';
+import { documents } from '../scripts/rules/documents.mjs';
 import { errorCodes } from '../scripts/rules/error-codes.mjs';
 import { onePlace } from '../scripts/rules/one-place.mjs';
 import { publicNames } from '../scripts/rules/public-names.mjs';
 import { readTree } from '../scripts/rules/tree.mjs';
 
-const real = readTree(fileURLToPath(new URL('..', import.meta.url)));
+const root = fileURLToPath(new URL('..', import.meta.url));
+const real = readTree(root);
 
 /** A tree of the packages a and b with the given files. */
 function tree(top: string, files: Readonly<Record<string, string>>): ReturnType<typeof readTree> {
@@ -94,4 +96,20 @@ t.test('every public name has a user outside of its package', async t => {
     publicNames(broken).map(line => line.replace(/^.*hands on (\w+),.*$/, '$1')),
     ['unused', 'Idle', 'Lost'],
   );
+});
+
+t.test('every file that a document names is there', async t => {
+  t.strictSame(documents(root), []);
+  const top = t.testdir({
+    docs: {
+      'a.md':
+        'See `packages/x/src/gone.ts`, [b](b.md), [c](../c.md#part) and [far](https://example.org/x).\n',
+      'b.md': '',
+    },
+    packages: { x: { 'README.md': '`packages/x/README.md` is here\n' } },
+  });
+  t.strictSame(documents(top).sort(), [
+    'docs/a.md names c.md, which is not there',
+    'docs/a.md names packages/x/src/gone.ts, which is not there',
+  ]);
 });

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every file of ours that a document names is there: links, and paths in backquotes that begin at the top of the tree.
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+
+function markdownBelow(folder, into = []) {
+  for (const entry of existsSync(folder) ? readdirSync(folder, { withFileTypes: true }) : []) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) {
+      if (!['node_modules', 'dist', '.git', '.tap', 'bundle'].includes(entry.name)) markdownBelow(path, into);
+    } else if (entry.name.endsWith('.md')) into.push(path);
+  }
+  return into;
+}
+
+/**
+ * Complaints about one tree.
+ * @param {string} top
+ * @returns {string[]}
+ */
+export function documents(top) {
+  return markdownBelow(top).flatMap(file => {
+    const text = readFileSync(file, 'utf8');
+    const named = [...text.matchAll(/`((?:packages|scripts|test|podvm-files|docs)\/[\w./-]*\w\/?)`/g)].map(
+      ([, path]) => join(top, path),
+    );
+    const linked = [...text.matchAll(/\]\((?!\w+:|#)([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, path]) =>
+      join(dirname(file), path),
+    );
+    return (
+      [...named, ...linked]
+        // NAME is whatever the reader calls it.
+        .filter(path => !/\bNAME\b/.test(path) && !existsSync(path))
+        .map(path => `${relative(top, file)} names ${relative(top, path)}, which is not there`)
+    );
+  });
+}
