@@ -49,7 +49,7 @@ export class Patience {
       this.#slow.add(downstream);
       this.#letGo(downstream);
     }, PATIENCE_MS);
-    this.#awaited.set(downstream, timer.unref());
+    this.#awaited.set(downstream, timer);
   }
 
   #letGo(downstream: Downstream): void {
