@@ -128,6 +128,11 @@ export class Adoption {
     }
   }
 
+  /** Whether no answer is kept. */
+  get isEmpty(): boolean {
+    return this.#unfetched.size === 0;
+  }
+
   /** A process of this name begins: answers about an earlier one of the same name are stale. */
   begins(process: string): void {
     for (const [key, list] of this.#unfetched)

@@ -4,6 +4,9 @@
 
 const CONTAINER = 0x0a;
 const EXEC = 0x12;
+const SERVICE = 0x0a;
+const METHOD = 0x12;
+const MESSAGE = 0x1a;
 
 /** Container and process as one text, or an empty one when the message does not begin with a container. */
 export function processOf(message: Uint8Array): string {
@@ -11,6 +14,19 @@ export function processOf(message: Uint8Array): string {
   if (container === null) return '';
   const exec = textAt(message, container.end, EXEC);
   return JSON.stringify([container.text, exec?.text ?? '']);
+}
+
+/**
+ * The same for a request's envelope, of which the beginning is enough: service (field 1), method (field 2), message
+ * (field 3), in this order as every sender writes them.
+ */
+export function processIn(envelope: Uint8Array): string {
+  const service = textAt(envelope, 0, SERVICE);
+  const method = service === null ? null : textAt(envelope, service.end, METHOD);
+  if (method === null || envelope[method.end] !== MESSAGE) return '';
+  let at = method.end + 1;
+  while ((envelope[at] ?? 0) >= 0x80) at++;
+  return processOf(envelope.subarray(at + 1));
 }
 
 /** A text field of less than 128 bytes, as every name of a container or a process is. */

@@ -9,7 +9,6 @@ import {
   MAX_MESSAGE_LENGTH,
   peekResponseCode,
   peekRequestTarget,
-  readRequestPayload,
   StatusCode,
   type RequestTarget,
 } from '@peerpod-tls/ttrpc/relay';
@@ -20,7 +19,7 @@ import { Hold } from './flow.js';
 import { Gathered } from './gathered.js';
 import type { MethodPlan, MethodPlans } from './method-plans.js';
 import { Park } from './park.js';
-import { processOf } from './process-of.js';
+import { processIn } from './process-of.js';
 import { readTimeoutMs } from './request-timeout.js';
 import { rewriteFrame, type RewrittenFrame } from './rewrite-frame.js';
 import { PASS, PASS_APART, SKIP, STOP, TAKE, type FrameSide } from './scanner.js';
@@ -34,6 +33,8 @@ export const REWRITING_BYTES = 16 * 1024 * 1024;
 const HEAD_GUESS = 256;
 /** When the names are not in this many bytes, the request is collected whole to find them. */
 const HEAD_LIMIT = 4096;
+/** Bytes of an envelope that also hold the names of the process it is about. */
+const NAMED_HEAD = 512;
 /** Whom an envelope is for that is none. */
 const NOBODY: RequestTarget = { service: '', method: '' };
 
@@ -218,7 +219,7 @@ export class RequestSide implements FrameSide {
     if (plan.rewrite !== null) return complete ? TAKE : total;
     const streams = ((bytes[offset + 9] ?? 0) & FrameFlag.remoteOpen) !== 0;
     if (adoption !== null)
-      return this.#shared(upstream, adoption, plan, streams, bytes, offset, total, complete);
+      return this.#shared(upstream, adoption, plan, streams, bytes, offset, total, head);
     const keep = !streams && calls.wouldKeep(plan, total);
     if (keep && !complete) return total;
     this.#lastId = id;
@@ -239,20 +240,22 @@ export class RequestSide implements FrameSide {
     bytes: Buffer,
     offset: number,
     total: number,
-    complete: boolean,
+    envelope: Buffer,
   ): number {
     const id = bytes.readUInt32BE(offset + 4);
+    const complete = envelope.length === total - HEADER_LENGTH;
     const keyed = plan.traits.blocks && plan.traits.replay && !streams && total <= LARGEST_KEYED;
-    if ((keyed || plan.begins) && !complete) return total;
+    if (keyed && !complete) return total;
+    const named = Math.min(total, HEADER_LENGTH + NAMED_HEAD);
+    if (plan.begins && !adoption.isEmpty && envelope.length < named - HEADER_LENGTH) return named;
     this.#lastId = id;
+    this.#noteBeginning(plan, envelope);
     if (!complete) {
       const call = this.#newCall(plan, id, 0, streams);
       this.#downstream.begin(call);
       this.#nextGathered = new Gathered(call);
       return PASS_APART;
     }
-    const envelope = bytes.subarray(offset + HEADER_LENGTH, offset + total);
-    this.#noteBeginning(plan, envelope);
     const key = keyed ? adoption.keyOf(this.#client, plan, envelope) : null;
     const adopted = key === null ? null : adoption.adopt(key, this.#downstream, id, this.#now);
     if (adopted?.t === 'answer') {
@@ -309,7 +312,7 @@ export class RequestSide implements FrameSide {
   #noteBeginning(plan: MethodPlan, envelope: Buffer): void {
     if (!plan.begins) return;
     const adoption = this.#upstream?.calls.adoption ?? null;
-    if (adoption !== null) adoption.begins(processOf(messageIn(envelope)));
+    if (adoption?.isEmpty === false) adoption.begins(processIn(envelope));
   }
 
   #sendGathered(upstream: Upstream, { call, chunks }: Gathered): void {
@@ -411,14 +414,5 @@ export class RequestSide implements FrameSide {
     const ms = performance.now() - since;
     this.#downstream.observer.callEnded?.(plan.service, plan.method, rewritten.status, ms);
     this.#downstream.answer(downstreamId, rewritten.status, rewritten.text);
-  }
-}
-
-/** The message in an envelope; empty when it cannot be read. */
-function messageIn(envelope: Buffer): Uint8Array {
-  try {
-    return readRequestPayload(envelope);
-  } catch {
-    return new Uint8Array(0);
   }
 }
