@@ -218,8 +218,7 @@ export class RequestSide implements FrameSide {
     const plan = this.#planOf(result.t === 'target' ? result.target : NOBODY);
     if (plan.rewrite !== null) return complete ? TAKE : total;
     const streams = ((bytes[offset + 9] ?? 0) & FrameFlag.remoteOpen) !== 0;
-    if (adoption !== null)
-      return this.#shared(upstream, adoption, plan, streams, bytes, offset, total, head);
+    if (adoption !== null) return this.#shared(upstream, adoption, plan, streams, bytes, offset, total, head);
     const keep = !streams && calls.wouldKeep(plan, total);
     if (keep && !complete) return total;
     this.#lastId = id;
