@@ -9,14 +9,15 @@ const LINGER_MS = 1_000;
 
 /**
  * The stream of an end that may be relayed.
- * @throws LinkError ERR_LINK_UNVERIFIED for a network socket that did not pass the judge
+ * @throws LinkError ERR_LINK_UNVERIFIED for a network socket that was not verified; it is closed
  */
 export function streamOf(end: Duplex | VerifiedPeer): Duplex {
   const stream = 'peer' in end ? end.socket : end;
   if (isUnverifiedNetworkEnd(stream)) {
+    stream.destroy();
     throw new LinkError(
       'ERR_LINK_UNVERIFIED',
-      'internal error: a network socket that nobody judged was given to a relay',
+      'internal error: a network socket that nobody verified was given to a relay',
     );
   }
   return stream;

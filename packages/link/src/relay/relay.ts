@@ -12,7 +12,7 @@ import type { VerifiedPeer } from '../tls/verify-peer.js';
 import { CallTable } from './call-table.js';
 import { closedBecause } from './closed-because.js';
 import { Downstream, type Call } from './downstream.js';
-import { endSoon, gone, onClose, streamOf } from './end-stream.js';
+import { endSoon, gone, onClose } from './end-stream.js';
 import { Hold } from './flow.js';
 import { MethodPlans } from './method-plans.js';
 import { RequestSide } from './request-side.js';
@@ -28,9 +28,6 @@ import type {
 } from './types.js';
 import { UpstreamOpener } from './upstream-opener.js';
 import { Upstream } from './upstream.js';
-
-/** How long an upstream may take to end after the downstream has, in milliseconds. */
-const HALF_CLOSE_MS = 5_000;
 
 /** Where a relay gets its upstream from. */
 export type UpstreamSource =
@@ -55,6 +52,7 @@ export class FrameRelay implements Relay {
   readonly #agentEnd: AgentEnd;
   readonly #observer: RelayObserver;
   readonly #log: Logger;
+  readonly #halfCloseMs: number;
   readonly #abort = new AbortController();
   readonly #downstream: Downstream;
   readonly #requestSide: RequestSide;
@@ -76,6 +74,7 @@ export class FrameRelay implements Relay {
     this.#agentEnd = agentEnd;
     this.#observer = o.observer ?? {};
     this.#log = o.log;
+    this.#halfCloseMs = o.halfCloseMs ?? 5_000;
     const { signal } = this.#abort;
     this.#own =
       source.t === 'shared'
@@ -115,7 +114,8 @@ export class FrameRelay implements Relay {
 
   inFlight(): readonly InFlightCall[] {
     const now = performance.now();
-    return this.#openCalls().map(call => ({
+    const open = this.#openCalls().filter(call => !call.answered);
+    return open.map(call => ({
       service: call.plan.service,
       method: call.plan.method,
       streamId: call.downstreamId,
@@ -234,7 +234,7 @@ export class FrameRelay implements Relay {
     // The downstream may still read: let the upstream see the end where it is ours, answer what it will, and end in its turn.
     if (this.#own !== null) upstream.stream.end();
     else this.#downstream.onAnswered = () => this.#checkIdle();
-    this.#halfCloseTimer = setTimeout(() => this.close({ why: 'downstream-closed' }), HALF_CLOSE_MS);
+    this.#halfCloseTimer = setTimeout(() => this.close({ why: 'downstream-closed' }), this.#halfCloseMs);
   }
 
   async #connect(failed: number, lostAt: number | null): Promise<void> {
@@ -270,8 +270,6 @@ export class FrameRelay implements Relay {
     if (this.#source.t === 'shared') return this.#source.acquire(this.#abort.signal);
     if (this.#own === null) throw new Error('internal error: a relay without a place to open its upstream');
     const opened: Duplex | VerifiedPeer = await this.#own.opener.open();
-    // A network socket that nobody verified must not be taken for an upstream that is to be replaced.
-    streamOf(opened);
     const upstream: Upstream = new Upstream(opened, {
       calls: this.#own.calls,
       agentEnd: this.#agentEnd,

@@ -56,6 +56,8 @@ export interface RelayEnd {
   readonly rewrites: readonly Rewrite[];
   readonly observer?: RelayObserver;
   readonly log: Logger;
+  /** How long calls may take to end once the downstream has stopped sending, in milliseconds. Default 5 000. */
+  readonly halfCloseMs?: number;
 }
 
 export interface RelayOptions extends RelayEnd {

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bounds of a relay: what it keeps, what it takes, and how long it waits. Each test fails when its bound is gone.
+import { once } from 'node:events';
+import { connect, createServer } from 'node:net';
+import { setImmediate as turn } from 'node:timers/promises';
+import t from 'tap';
+import { encodeFrame, FrameFlag, HEADER_LENGTH, MAX_MESSAGE_LENGTH } from '@peerpod-tls/ttrpc';
+import { CallTable, KEPT_ALL_BYTES, KEPT_CALL_BYTES } from '../../src/relay/call-table.js';
+import { endSoon } from '../../src/relay/end-stream.js';
+import { MAX_PLANS, MethodPlans } from '../../src/relay/method-plans.js';
+import { processIn, processOf } from '../../src/relay/process-of.js';
+import { startRelay } from '../../src/relay/relay.js';
+import { REWRITING_BYTES } from '../../src/relay/request-side.js';
+import { STRAY_BYTES, STRAY_FRAMES } from '../../src/relay/strays.js';
+import type { RewriteOutcome } from '../../src/relay/types.js';
+import {
+  bytesOf,
+  dataFrame,
+  Far,
+  frameAt,
+  requestFrame,
+  responseFrame,
+  statusOf,
+  streamPair,
+  Upstreams,
+} from '../support/frames.js';
+import { rig } from '../support/relays.js';
+import { silentLog } from '../support/tls.js';
+
+const service = 'grpc.AgentService';
+
+t.test('requests are kept for sending again up to a bound for all of them', async t => {
+  const { downstream, upstreams } = rig(t);
+  const count = Math.floor(KEPT_ALL_BYTES / KEPT_CALL_BYTES) + 2;
+  const payload = Buffer.alloc(KEPT_CALL_BYTES - 100, 5);
+  for (let i = 0; i < count; i++)
+    downstream.write(requestFrame(2 * i + 1, { service, method: 'WaitProcess', payload }));
+  const first = await upstreams.nth(1);
+  await first.frameCount(count);
+  first.write(responseFrame(1));
+  await downstream.frameCount(1);
+  downstream.write(requestFrame(2 * count + 1, { service, method: 'WaitProcess', payload }));
+  await first.frameCount(count + 1);
+  first.stream.destroy();
+  const kept = KEPT_ALL_BYTES / KEPT_CALL_BYTES;
+  const second = await upstreams.nth(2);
+  t.equal((await second.frameCount(kept)).length, kept, 'as many as fit, and an answered one makes room');
+  const answers = (await downstream.frameCount(1 + count - kept)).slice(1);
+  t.ok(answers.every(answer => statusOf(answer).code === 14));
+});
+
+t.test('what is looked up for methods is kept for so many of them', async t => {
+  const plans = new MethodPlans([]);
+  for (let i = 0; i < MAX_PLANS + 50; i++) t.match(plans.of('s', `m${i}`), { service: 's', method: `m${i}` });
+  t.equal(plans.count, MAX_PLANS);
+  t.equal(plans.of('s', 'm1'), plans.of('s', 'm1'));
+  t.not(plans.of('s', 'm999'), plans.of('s', 'm999'), 'beyond it each is looked up anew');
+});
+
+t.test('requests under slow rewrites hold their sender up beyond a bound, until some are done', async t => {
+  const finish: ((outcome: RewriteOutcome) => void)[] = [];
+  const { downstream, upstreams } = rig(t, {
+    rewrites: [
+      {
+        service: 'test.Service',
+        method: 'Create',
+        apply: () => new Promise(resolve => finish.push(resolve)),
+      },
+    ],
+  });
+  const payload = Buffer.alloc(MAX_MESSAGE_LENGTH - 1_000);
+  const count = 2 * Math.ceil(REWRITING_BYTES / payload.length);
+  for (let i = 0; i < count; i++) downstream.write(requestFrame(2 * i + 1, { method: 'Create', payload }));
+  for (let i = 0; i < 50; i++) await turn();
+  t.ok(finish.length * payload.length > REWRITING_BYTES, `${finish.length} are under way`);
+  t.ok(finish.length < count, 'and not all of them');
+  for (let done = 0; done < count; done++) {
+    while (finish[done] === undefined) await turn();
+    finish[done]?.({ t: 'refused', status: 3, reason: 'no' });
+  }
+  t.equal((await downstream.frameCount(count)).length, count);
+  t.equal((await upstreams.nth(1)).length, 0);
+});
+
+t.test('calls of a downstream that stopped sending have so long to end', async t => {
+  const { relay, downstream, upstreams } = rig(t, { halfCloseMs: 80 });
+  downstream.write(requestFrame(1));
+  await (await upstreams.nth(1)).frameCount(1);
+  const began = performance.now();
+  downstream.stream.end();
+  t.equal((await relay.closed).why, 'downstream-closed');
+  t.ok(performance.now() - began >= 75, 'not at once');
+});
+
+t.test('a peer that does not read is waited for a second, then left', async t => {
+  const [near, far] = streamPair();
+  far.pause();
+  near.write(Buffer.alloc(1_000_000));
+  const began = performance.now();
+  endSoon(near);
+  await once(near, 'close');
+  const ms = performance.now() - began;
+  t.ok(ms >= 950 && ms < 20_000, `${ms} ms`);
+  far.destroy();
+});
+
+t.test('frames of no meaning from the calling side are dropped, a thousand of them', async t => {
+  const { relay, downstream, upstreams, watcher } = rig(t);
+  const strange = encodeFrame({ streamId: 1, type: 77 }, bytesOf('?'));
+  for (let i = 0; i < STRAY_FRAMES; i++) downstream.write(strange);
+  downstream.write(requestFrame(1));
+  await (await upstreams.nth(1)).frameCount(1);
+  downstream.write(strange);
+  t.match(await relay.closed, { why: 'downstream-protocol', error: { message: /nobody asked for/ } });
+  t.equal(watcher.errors.length, STRAY_FRAMES + 1);
+});
+
+t.test('an oversized frame that would take a while to drop ends the connection, with an answer', async t => {
+  const { relay, downstream } = rig(t);
+  const header = Buffer.alloc(HEADER_LENGTH);
+  header.writeUInt32BE(STRAY_BYTES + 1, 0);
+  header.writeUInt32BE(1, 4);
+  header[8] = 1;
+  downstream.write(header);
+  t.equal((await relay.closed).why, 'downstream-protocol');
+  t.equal(statusOf(frameAt(downstream.frames, 0)).code, 8);
+});
+
+t.test('answers that nobody asked for end a link beyond a bound', async t => {
+  const { relay, upstreams, watcher } = rig(t);
+  const upstream = await upstreams.nth(1);
+  for (let i = 0; i <= STRAY_FRAMES; i++) upstream.write(responseFrame(99));
+  t.match(await relay.closed, { why: 'upstream-protocol' });
+  t.same(watcher.losses, ['protocol']);
+});
+
+t.test('stream ids that are used up are not given again', async t => {
+  const own = new CallTable(null, 0xffff_fffd);
+  t.equal(own.nextId(1), 0xffff_ffff);
+  t.equal(own.nextId(3), 0);
+  t.equal(own.nextId(0xffff_ffff), 0);
+});
+
+t.test('a sender of the last stream id whose call is overtaken finds that ids are used up', async t => {
+  let finish: (outcome: RewriteOutcome) => void = () => {};
+  const rewrites = [
+    {
+      service: 'test.Service',
+      method: 'Create',
+      apply: () => new Promise<RewriteOutcome>(resolve => (finish = resolve)),
+    },
+  ];
+  const { relay, downstream, upstreams } = rig(t, { rewrites });
+  downstream.write(requestFrame(1, { method: 'Create' }), requestFrame(0xffff_ffff));
+  await (await upstreams.nth(1)).frameCount(1);
+  finish({ t: 'same' });
+  t.match(await relay.closed, { why: 'upstream-protocol', error: { message: /used up/ } });
+});
+
+t.test('a network socket that nobody verified is closed and relayed at neither end', async t => {
+  const server = createServer(socket => socket.on('error', () => {})).listen(0, '127.0.0.1');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const address = server.address();
+  const port = address !== null && typeof address === 'object' ? address.port : 0;
+  const raw = async () => {
+    const socket = connect(port, '127.0.0.1');
+    await once(socket, 'connect');
+    return socket;
+  };
+  const front = await raw();
+  const options = { rewrites: [], redial: null, log: silentLog };
+  const { open } = new Upstreams();
+  t.throws(() => startRelay({ ...options, downstream: front, openUpstream: open }), {
+    code: 'ERR_LINK_UNVERIFIED',
+  });
+  t.equal(front.destroyed, true);
+  const [near, far] = streamPair();
+  const behind = await raw();
+  const relay = startRelay({ ...options, downstream: near, openUpstream: async () => behind });
+  t.match(await relay.closed, { why: 'upstream-lost', error: { code: 'ERR_LINK_UNVERIFIED' } });
+  t.equal(behind.destroyed, true);
+  await new Far(far).ended();
+});
+
+t.test(
+  'a link that is lost after DestroySandbox is not redialled, on any connection of the sandbox',
+  async t => {
+    const agentEnd = { near: false };
+    const one = rig(t, { agentEnd });
+    const other = rig(t, { agentEnd });
+    one.downstream.write(requestFrame(1, { service, method: 'DestroySandbox' }));
+    other.downstream.write(requestFrame(1, { service, method: 'WaitProcess' }));
+    const first = await one.upstreams.nth(1);
+    await first.frameCount(1);
+    const second = await other.upstreams.nth(1);
+    await second.frameCount(1);
+    first.write(responseFrame(1));
+    await one.downstream.frameCount(1);
+    first.stream.destroy();
+    second.stream.destroy();
+    for (const { relay, upstreams, watcher } of [one, other]) {
+      t.equal((await relay.closed).why, 'stopped');
+      t.equal(upstreams.attempts, 1);
+      t.same([watcher.losses, watcher.givenUp], [[], []]);
+    }
+    t.equal(other.downstream.length, 0, 'a call that waits sees its connection close');
+  },
+);
+
+t.test('a DestroySandbox that was refused ends nothing', async t => {
+  const { downstream, upstreams, watcher } = rig(t);
+  downstream.write(requestFrame(1, { service, method: 'DestroySandbox' }));
+  const first = await upstreams.nth(1);
+  await first.frameCount(1);
+  // A status with a code, as an agent that will not refuses.
+  first.write(encodeFrame({ streamId: 1, type: 2 }, Buffer.from('0a020809', 'hex')));
+  await downstream.frameCount(1);
+  first.stream.destroy();
+  await upstreams.nth(2);
+  t.same(watcher.losses, ['closed']);
+});
+
+t.test('reads are made again after a cut, and a write is not', async t => {
+  const { downstream, upstreams } = rig(t);
+  downstream.write(
+    requestFrame(1, { service, method: 'ReadStdout' }),
+    requestFrame(3, { service, method: 'WriteStdin' }),
+    requestFrame(5, { service, method: 'ReadStderr' }),
+  );
+  const first = await upstreams.nth(1);
+  await first.frameCount(3);
+  first.stream.destroy();
+  t.same(
+    (await (await upstreams.nth(2)).frameCount(2)).map(f => f.streamId),
+    [1, 5],
+  );
+  t.same(
+    (await downstream.frameCount(1)).map(f => [f.streamId, statusOf(f).code]),
+    [[3, 14]],
+  );
+});
+
+t.test('a stream of both ways goes on until the caller closes it, too', async t => {
+  const { relay, downstream, upstreams, watcher } = rig(t);
+  const close = FrameFlag.remoteClosed | FrameFlag.noData;
+  downstream.write(requestFrame(1, { method: 'Chat', flags: FrameFlag.remoteOpen }));
+  const upstream = await upstreams.nth(1);
+  await upstream.frameCount(1);
+  upstream.write(dataFrame(1, new Uint8Array(0), close));
+  await downstream.frameCount(1);
+  t.equal(relay.inFlight().length, 0);
+  downstream.write(dataFrame(1, bytesOf('late')), dataFrame(1, new Uint8Array(0), close));
+  await upstream.frameCount(3);
+  downstream.write(dataFrame(1, bytesOf('too late')));
+  t.equal(statusOf(frameAt(await downstream.frameCount(2), 1)).code, 3);
+  t.same(watcher.ended, [['Chat', 0]]);
+});
+
+t.test('the process a request is about is found in its first bytes, and nowhere else', async t => {
+  const container = Buffer.from('0a0163', 'hex');
+  const exec = Buffer.concat([container, Buffer.from('1202', 'hex'), bytesOf('e1')]);
+  t.equal(processOf(container), '["c",""]');
+  t.equal(processOf(exec), '["c","e1"]');
+  for (const strange of ['', '0a', '0aff', '0a0563', '1201', '0b0163'])
+    t.equal(processOf(Buffer.from(strange, 'hex')), '');
+  const envelope = requestFrame(1, { service, method: 'ExecProcess', payload: exec }).subarray(HEADER_LENGTH);
+  t.equal(processIn(envelope), '["c","e1"]');
+  const long = requestFrame(1, {
+    service,
+    method: 'ExecProcess',
+    payload: Buffer.concat([exec, Buffer.alloc(300)]),
+  });
+  t.equal(
+    processIn(long.subarray(HEADER_LENGTH, 100)),
+    '["c","e1"]',
+    'in a length of two bytes, and half of it',
+  );
+  t.equal(processIn(exec), '');
+});
