@@ -79,8 +79,8 @@ export class Downstream {
   /** A call is nobody's business any more, or another downstream's. Whoever calls this tells the observer. */
   forget(call: Call): void {
     if (!call.answered) this.open--;
-    this.unsent.delete(call);
-    if (this.streams.get(call.downstreamId) === call) this.streams.delete(call.downstreamId);
+    if (call.upstreamId === 0) this.unsent.delete(call);
+    else if (call.streams) this.streams.delete(call.downstreamId);
   }
 
   /** Ends it kindly, save inside a response: one that cannot be completed must not look like one, so the stream is cut. */

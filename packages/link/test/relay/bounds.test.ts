@@ -2,15 +2,21 @@
 // The bounds of a relay: what it keeps, what it takes, and how long it waits. Each test fails when its bound is gone.
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { encodeFrame, FrameFlag, HEADER_LENGTH, MAX_MESSAGE_LENGTH } from '@peerpod-tls/ttrpc';
+import { Adoption } from '../../src/relay/adoption.js';
 import { CallTable, KEPT_ALL_BYTES, KEPT_CALL_BYTES } from '../../src/relay/call-table.js';
+import { Downstream } from '../../src/relay/downstream.js';
 import { endSoon } from '../../src/relay/end-stream.js';
+import { Flow } from '../../src/relay/flow.js';
+import { Gathered } from '../../src/relay/gathered.js';
 import { MAX_PLANS, MethodPlans } from '../../src/relay/method-plans.js';
+import { Patience, PATIENCE_MS } from '../../src/relay/patience.js';
 import { processIn, processOf } from '../../src/relay/process-of.js';
 import { startRelay } from '../../src/relay/relay.js';
 import { REWRITING_BYTES } from '../../src/relay/request-side.js';
+import { SharedUpstream } from '../../src/relay/shared-upstream.js';
 import { STRAY_BYTES, STRAY_FRAMES } from '../../src/relay/strays.js';
 import type { RewriteOutcome } from '../../src/relay/types.js';
 import {
@@ -277,4 +283,104 @@ t.test('the process a request is about is found in its first bytes, and nowhere 
     'in a length of two bytes, and half of it',
   );
   t.equal(processIn(exec), '');
+});
+
+t.test('kept answers grow old', async t => {
+  const plans = new MethodPlans([]);
+  const plan = plans.of(service, 'ReadStdout');
+  const adoption = new Adoption();
+  const [near] = streamPair();
+  const owner = new Downstream(near, {});
+  const envelope = requestFrame(1, { service, method: 'ReadStdout' }).subarray(HEADER_LENGTH);
+  const key = adoption.keyOf('client', plan, envelope);
+  const call = {
+    ...{ plan, owner: null, downstreamId: 1, upstreamId: 1, since: 0, kept: null, key },
+    ...{ streams: false, answered: false },
+  };
+  adoption.keep(call, responseFrame(1), 0);
+  adoption.keep(call, responseFrame(1, bytesOf('young')), 100_000);
+  t.equal(adoption.isEmpty, false);
+  const adopted = adoption.adopt(key ?? '', owner, 3, 130_000);
+  t.match(
+    adopted.t === 'answer' ? adopted.frame.toString('latin1') : adopted.t,
+    /young/,
+    'the old one is dropped',
+  );
+  t.match(adoption.adopt(key ?? '', owner, 5, 130_000), { t: 'new' });
+  t.equal(adoption.isEmpty, true);
+  t.equal(
+    adoption.keyOf('client', plans.of(service, 'StartContainer'), envelope),
+    null,
+    'what may not run twice',
+  );
+  t.equal(
+    adoption.keyOf('client', plans.of(service, 'StatsContainer'), envelope),
+    null,
+    'nor what does not wait',
+  );
+  t.equal(adoption.keyOf('client', plan, Buffer.from('1aff', 'hex')), null, 'nor what cannot be read');
+});
+
+t.test('downstreams that do not read have a bound together', async t => {
+  const [agent] = streamPair();
+  const patience = new Patience(new Flow(agent));
+  patience.crowd = 6;
+  const piece = Buffer.alloc(14 * 1024 * 1024);
+  const slow = Array.from({ length: 5 }, () => {
+    const [near, far] = streamPair();
+    far.pause();
+    t.teardown(() => void near.destroy());
+    const downstream = new Downstream(near, {});
+    near.write(Buffer.alloc(0));
+    near.cork();
+    near.write(piece);
+    return downstream;
+  });
+  for (const downstream of slow) t.equal(patience.hold(downstream), null);
+  t.equal(agent.isPaused(), true, 'for a moment all wait');
+  await sleep(PATIENCE_MS * 1.5);
+  t.equal(agent.isPaused(), false);
+  const [last] = slow;
+  if (last === undefined) return;
+  t.match(patience.hold(last), /it and others did not read/);
+  for (const downstream of slow.slice(1)) patience.forget(downstream);
+  t.equal(patience.hold(last), null);
+  patience.stop();
+});
+
+t.test('a frame in single bytes takes little more memory than it says', async t => {
+  const gathered = new Gathered(null);
+  for (let i = 0; i < 20_000; i++) gathered.add(Buffer.from([i % 251]));
+  t.ok(gathered.chunks.length < 500, `${gathered.chunks.length} chunks`);
+  const whole = Buffer.concat(gathered.chunks);
+  t.equal(whole.length, 20_000);
+  t.ok(
+    whole.every((byte, i) => byte === i % 251),
+    'in order',
+  );
+});
+
+t.test('an agent that takes connections only to end them is not tried in a busy loop', async t => {
+  const upstreams = new Upstreams();
+  const shared = new SharedUpstream({ open: upstreams.open, name: 'the agent', log: silentLog });
+  let going = true;
+  void (async () => {
+    for (let n = 1; going; n++) (await upstreams.nth(n)).stream.destroy();
+  })();
+  await sleep(400);
+  going = false;
+  t.ok(upstreams.attempts >= 3 && upstreams.attempts < 12, `${upstreams.attempts} tries in 0.4 s`);
+  await shared.close();
+});
+
+t.test('an agent that cannot be opened at all is tried again', async t => {
+  const upstreams = new Upstreams();
+  upstreams.gate = async attempt => {
+    if (attempt < 3) throw new Error('no');
+  };
+  const shared = new SharedUpstream({ open: upstreams.open, name: 'the agent', log: silentLog });
+  await upstreams.nth(1);
+  await turn();
+  t.equal(shared.connected, true);
+  await shared.close();
 });
