@@ -7,7 +7,7 @@ import t from 'tap';
 import { encodeFrame, FrameFlag, HEADER_LENGTH, MAX_MESSAGE_LENGTH } from '@peerpod-tls/ttrpc';
 import { Adoption } from '../../src/relay/adoption.js';
 import { CallTable, KEPT_ALL_BYTES, KEPT_CALL_BYTES } from '../../src/relay/call-table.js';
-import { Downstream } from '../../src/relay/downstream.js';
+import { Downstream, type Call } from '../../src/relay/downstream.js';
 import { endSoon } from '../../src/relay/end-stream.js';
 import { Flow } from '../../src/relay/flow.js';
 import { Gathered } from '../../src/relay/gathered.js';
@@ -293,9 +293,16 @@ t.test('kept answers grow old', async t => {
   const owner = new Downstream(near, {});
   const envelope = requestFrame(1, { service, method: 'ReadStdout' }).subarray(HEADER_LENGTH);
   const key = adoption.keyOf('client', plan, envelope);
-  const call = {
-    ...{ plan, owner: null, downstreamId: 1, upstreamId: 1, since: 0, kept: null, key },
-    ...{ streams: false, answered: false },
+  const call: Call = {
+    plan,
+    owner: null,
+    downstreamId: 1,
+    upstreamId: 1,
+    since: 0,
+    kept: null,
+    key,
+    streams: false,
+    answered: false,
   };
   adoption.keep(call, responseFrame(1), 0);
   adoption.keep(call, responseFrame(1, bytesOf('young')), 100_000);
@@ -363,12 +370,11 @@ t.test('a frame in single bytes takes little more memory than it says', async t 
 t.test('an agent that takes connections only to end them is not tried in a busy loop', async t => {
   const upstreams = new Upstreams();
   const shared = new SharedUpstream({ open: upstreams.open, name: 'the agent', log: silentLog });
-  let going = true;
+  const ended = sleep(400);
   void (async () => {
-    for (let n = 1; going; n++) (await upstreams.nth(n)).stream.destroy();
+    for (let n = 1; n < 1_000; n++) (await upstreams.nth(n)).stream.destroy();
   })();
-  await sleep(400);
-  going = false;
+  await ended;
   t.ok(upstreams.attempts >= 3 && upstreams.attempts < 12, `${upstreams.attempts} tries in 0.4 s`);
   await shared.close();
 });
