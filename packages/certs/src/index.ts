@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public names of @peerpod-tls/certs.
 export { Authority, type AuthorityOptions, type LeafOptions } from './issue/authority.js';
+export { anchorsForServer } from './issue/name-bearer.js';
 export type { IssuedCertificate } from './issue/certificate.js';
 export { describeCertificate, fingerprintOf, type CertificateSummary } from './describe.js';
 export { CertError, type CertErrorCode } from './errors.js';

@@ -8,6 +8,7 @@ t.test('the public names are these', async t => {
     'Authority',
     'CertError',
     'REFUSAL_RULES',
+    'anchorsForServer',
     'certificatesIn',
     'checkCertificates',
     'checkMaterial',

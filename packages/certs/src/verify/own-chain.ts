@@ -9,7 +9,7 @@ import { CertError } from '../errors.js';
 import type { TlsRole } from '../role.js';
 import { datedPath } from './peer-path.js';
 import { pathFault, PathSearch, type Path } from './paths.js';
-import { readableFacts, sameCertificate, type Fault } from './rules.js';
+import { dateFault, readableFacts, sameCertificate, type Fault } from './rules.js';
 
 export interface OwnChain {
   /** What is sent: the leaf, then upwards, each once. */
@@ -136,7 +136,7 @@ export function ownChain(
     const why = looked.find(
       ({ way, fault }) => fault !== null && way[fault.index]?.fingerprint256 === other.fingerprint256,
     )?.fault?.text;
-    all.push(`certificate ${numbers.get(other)} in ${where} is not sent: ${why ?? unneeded(other)}`);
+    all.push(`certificate ${numbers.get(other)} in ${where} is not sent: ${why ?? unneeded(other, now)}`);
   }
   return {
     certificates: [leaf, ...sent.filter(other => other !== leaf)],
@@ -148,8 +148,9 @@ export function ownChain(
   };
 }
 
-function unneeded(certificate: X509Certificate): string {
+function unneeded(certificate: X509Certificate, now: Date): string {
   const facts = readableFacts(certificate);
   const name = nameCertificate(certificate);
-  return 'rule' in facts ? `${name} ${facts.text}` : `${name} signed nothing on the way from the leaf`;
+  const fault = 'rule' in facts ? facts : dateFault(facts, now);
+  return `${name} ${fault?.text ?? 'signed nothing on the way from the leaf'}`;
 }

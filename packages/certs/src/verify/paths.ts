@@ -117,8 +117,23 @@ export class PathSearch {
     return this.brokenLink(role) ?? { rule: 'unknown-issuer', text: this.#unknownIssuer(leaf, role) };
   }
 
+  /** A signature by an algorithm that is not relied on, which may be why nobody seems to have made it. */
+  #unreliable(role: TlsRole): Fault | null {
+    for (const { child } of this.#misses) {
+      const facts = readableFacts(child);
+      if ('rule' in facts || facts.signatureFault === null) continue;
+      return {
+        rule: 'weak',
+        text: `${nameCertificate(child)} of the ${role} is weak: ${facts.signatureFault}`,
+      };
+    }
+    return null;
+  }
+
   /** A certificate that claims a key which did not sign it, or is signed by one that it does not claim. */
   brokenLink(role: TlsRole): Fault | null {
+    const unreliable = this.#unreliable(role);
+    if (unreliable) return unreliable;
     const forged = this.#misses.find(({ why }) => why === 'forged');
     if (forged) {
       return {

@@ -145,7 +145,7 @@ export function kinship(certificate: X509Certificate, issuer: X509Certificate): 
   if (!fits && certificate.issuer !== issuer.subject) return null;
   const named = identifiers(certificate, issuer);
   // What else keeps OpenSSL from calling it the issuer is a missing keyCertSign, and issuerFault has words for that.
-  if (named === 'differ' || (!fits && maySign(issuer))) return 'other-identifier';
+  if (named === 'differ' || (!fits && named !== 'unreadable' && maySign(issuer))) return 'other-identifier';
   if (signedBy(certificate, issuer)) return 'issued';
   return named === 'agree' ? 'forged' : 'other-key';
 }
@@ -158,9 +158,13 @@ export function signedBy(certificate: X509Certificate, issuer: X509Certificate):
   }
 }
 
-function identifiers(certificate: X509Certificate, issuer: X509Certificate): 'agree' | 'differ' | 'unsaid' {
+function identifiers(
+  certificate: X509Certificate,
+  issuer: X509Certificate,
+): 'agree' | 'differ' | 'unsaid' | 'unreadable' {
   const [child, parent] = [readableFacts(certificate), readableFacts(issuer)];
-  if ('rule' in child || 'rule' in parent || !child.issuerKeyId || !parent.subjectKeyId) return 'unsaid';
+  if ('rule' in child || 'rule' in parent) return 'unreadable';
+  if (!child.issuerKeyId || !parent.subjectKeyId) return 'unsaid';
   return child.issuerKeyId.equals(parent.subjectKeyId) ? 'agree' : 'differ';
 }
 

@@ -30,6 +30,7 @@ const others: ReadonlyMap<string, string> = new Map([
 ]);
 
 const PSS = '1.2.840.113549.1.1.10';
+const SHA1 = '1.3.14.3.2.26';
 const MGF1 = '1.2.840.113549.1.1.8';
 const hashes: ReadonlySet<string> = new Set([
   '2.16.840.1.101.3.4.2.1', // SHA-256, -384, -512
@@ -60,6 +61,7 @@ function pssFault(parameters: DerNode | undefined): string | null {
   const hash = algorithmIn(0);
   const mask = algorithmIn(1);
   if (hash === null || mask === null) return 'it is signed with RSA-PSS and SHA-1';
+  if (oidOf(hash[0]) === SHA1) return 'it is signed with RSA-PSS and SHA-1';
   if (!hashes.has(oidOf(hash[0]))) return `it is signed with RSA-PSS and the hash ${oidOf(hash[0])}`;
   const [maskHash] = mask[1] === undefined ? [] : childrenOf(mask[1], Tag.sequence, { min: 1, max: 2 });
   if (oidOf(mask[0]) !== MGF1 || maskHash === undefined || !hashes.has(oidOf(maskHash)))

@@ -61,12 +61,13 @@ export async function verdictOnCertificates(
     theirs.on('data', () => {});
     const until = performance.now() + PATIENCE_MS;
     // The certificate is there only once it has been verified. A client socket shows it once and no more.
-    while (failures.length === 0) {
+    for (;;) {
       if ((socket.getPeerX509Certificate() ?? null) !== null) return verdictOf(socket);
+      const [failure] = failures;
+      if (failure !== undefined) return failure;
       if (performance.now() > until) return { code: '', text: 'OpenSSL took too long over it' };
       await new Promise(resolve => setImmediate(resolve));
     }
-    return failures[0] ?? { code: '', text: 'OpenSSL did not look at it' };
   } catch (error) {
     return refusalFrom(error);
   } finally {

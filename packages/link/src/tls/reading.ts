@@ -103,10 +103,13 @@ function remember(material: TlsMaterial, key: string, entry: Remembered): void {
 function chainOf(leaf: X509Certificate): X509Certificate[] {
   const chain: X509Certificate[] = [];
   let issuer = leaf.issuerCertificate;
-  while (issuer !== undefined && chain.length < MOST_PRESENTED) {
+  let hops = 0;
+  while (issuer !== undefined && hops < MOST_PRESENTED) {
     const { fingerprint256 } = issuer;
-    if (fingerprint256 === leaf.fingerprint256 || chain.some(c => c.fingerprint256 === fingerprint256)) break;
-    chain.push(issuer);
+    hops += 1;
+    const again =
+      fingerprint256 === leaf.fingerprint256 || chain.some(c => c.fingerprint256 === fingerprint256);
+    if (!again) chain.push(issuer);
     issuer = issuer.issuerCertificate;
   }
   return chain;

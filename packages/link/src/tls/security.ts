@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a link is secured: what a caller asks for, and the OpenSSL context made from it. No sockets, and no verification of
-// a peer: see verify.ts.
+// a peer: see verify-peer.ts.
 import { constants } from 'node:crypto';
 import { createSecureContext, type SecureContext, type SecureContextOptions } from 'node:tls';
-import type { TlsMaterial, TlsProfile } from '@peerpod-tls/certs';
+import { anchorsForServer, type TlsMaterial, type TlsProfile } from '@peerpod-tls/certs';
 import { sendNoTickets } from './node-internals.js';
 
 /** What secures a dialled link. `material` is asked for each connection, so a reload is a swap behind it. */
@@ -51,13 +51,16 @@ export function contextOf(material: TlsMaterial, profile: TlsProfile): SecureCon
   return context;
 }
 
+const anchorsOf = ({ role, anchors, anchorsPem }: TlsMaterial): string[] =>
+  role === 'server' ? anchorsForServer(anchors) : [...anchorsPem];
+
 function makeContext(material: TlsMaterial, profile: TlsProfile): SecureContext {
   const options: SecureContextOptions = {
     cert: material.chainPem,
     key: material.keyPem,
     // An empty list would mean Node's public roots. Without anchors (the loud flag only) the list is our own
     // certificate: nobody is asked to present one, and nothing is inherited.
-    ca: material.anchorsPem.length > 0 ? [...material.anchorsPem] : [material.chainPem],
+    ca: material.anchors.length > 0 ? anchorsOf(material) : [material.chainPem],
     // Go accepts a certificate of the bundle as an anchor for itself, whether it is a CA or not; so do we, since the
     // anchor in the VM may be the adaptor's self-signed or CA-issued client certificate.
     allowPartialTrustChain: true,
