@@ -10,6 +10,7 @@ import t, { type Test } from 'tap';
 import { Authority } from '@peerpod-tls/certs';
 import { localFlags, socketIn } from '../../kit/adaptor-program.js';
 import { daysAgo, MANUAL_NAME } from '../../kit/certificates.js';
+import { withOddDate } from '../../../packages/trust/test/kit/certificates.js';
 import { isRoot } from '../../kit/directory.js';
 import { run, type Ended } from '../../kit/program.js';
 import { isSlowRun } from '../../kit/slow.js';
@@ -191,6 +192,13 @@ for (const program of ['cloud-api-adaptor', 'agent-protocol-forwarder'] as const
       spoil: put(unborn),
       fact: /is valid from \S+ on; the clock here says/,
       hint: /set the clock/,
+    },
+    {
+      what: 'a date nobody can read',
+      of: 'cert',
+      spoil: text('cert', withOddDate(good.certPem)),
+      fact: /notAfter/,
+      hint: /./,
     },
     {
       what: 'wrong purpose',
