@@ -13,6 +13,7 @@ import { statsOf } from './container-stats.js';
 import { copyFile } from './copy-file.js';
 import { guestDetails, listInterfaces, listRoutes, metrics, volumeStats } from './guest-info.js';
 import { failedPrecondition, invalidArgument, notFound, systemError, unimplemented } from './guest-status.js';
+import { processOrPause } from './pause.js';
 import { planProcess, type PlanContext } from './process-plan.js';
 import type { RunDirectory } from './run-directory.js';
 import { checkId, type Sandbox } from './sandbox.js';
@@ -100,7 +101,7 @@ function containerHandlers(context: AgentContext): AgentHandlers {
     CreateContainer({ containerId, OCI, storages, devices }) {
       const plan = sandbox.add(containerId, () => {
         if (OCI === null || OCI === undefined) throw invalidArgument('the request has no OCI');
-        return planProcess(OCI.Process, planContext(context, containerId));
+        return planProcess(processOrPause(OCI), planContext(context, containerId));
       });
       const ignored = {
         mounts: OCI?.Mounts?.length ?? 0,

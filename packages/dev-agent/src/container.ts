@@ -2,7 +2,7 @@
 // A container: its first process, those executed in it later, and the means to find, signal and end them all.
 import type { Logger } from 'pino';
 import { constants } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { sleep } from '@peerpod-tls/base';
 import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
 import { CpuMeter } from './cpu-meter.js';
 import { GuestProcess, type ProcessPlan } from './guest-process.js';

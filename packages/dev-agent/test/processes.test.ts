@@ -248,3 +248,32 @@ t.test('two hundred executed processes leave no zombie and no descriptor behind'
   t.equal(children.length, 1, 'only the container is left');
   t.ok(descriptors() <= before + 2, `${before} descriptors before, ${descriptors()} after`);
 });
+
+t.test("the sandbox's own container pauses where the machine has no pause program", async t => {
+  const { agent } = running;
+  const Annotations = { 'io.kubernetes.cri.container-type': 'sandbox' };
+  const Process = { Args: ['/no/such/pause'], Cwd: '/' };
+  await agent.CreateContainer({ containerId: 'own', OCI: { Process, Annotations } });
+  await agent.StartContainer({ containerId: 'own' });
+  const ended = agent.WaitProcess({ containerId: 'own', execId: 'own' });
+  // It has set its trap once it sleeps.
+  for (let processes = 0; processes < 2;) {
+    const { cgroupStats } = await agent.StatsContainer({ containerId: 'own' });
+    processes = Number(cgroupStats?.pidsStats?.current);
+  }
+  await agent.SignalProcess({ containerId: 'own', execId: 'own', signal: 15 });
+  t.equal((await ended).status, 0, 'as pause does when it is told to end');
+  await agent.CreateContainer({ containerId: 'other', OCI: { Process } });
+  await t.rejects(agent.StartContainer({ containerId: 'other' }), status(5, /cannot run/));
+});
+
+t.test('a container that failed to start is ended like any other', async t => {
+  const { agent } = running;
+  await agent.CreateSandbox({ sandboxId: 'failing' });
+  const Process = { Args: ['/no/such/program'], Cwd: '/' };
+  await agent.CreateContainer({ containerId: 'failing', OCI: { Process } });
+  await t.rejects(agent.StartContainer({ containerId: 'failing' }), status(5, /cannot run/));
+  t.equal((await agent.WaitProcess({ containerId: 'failing', execId: 'failing' })).status, 127);
+  await agent.RemoveContainer({ containerId: 'failing' });
+  await t.rejects(agent.StatsContainer({ containerId: 'failing' }), status(5));
+});

@@ -152,7 +152,7 @@ export async function whyNoSandbox(peers: GoPeers): Promise<string> {
 export async function runSandbox(
   peers: GoPeers,
   directory: string,
-  args: readonly ['sandbox', pod: string, script: string] | readonly ['lose', pod: string],
+  args: readonly ['sandbox', pod: string, script: string] | readonly ['lose' | 'fail', pod: string],
   up: () => void = () => undefined,
 ): Promise<SandboxOutcome> {
   const [mode, ...rest] = args;

@@ -126,6 +126,7 @@ t.test(
     const adaptor = await start(t, [...localFlags(home), `-forwarder-port=${await freePort()}`]);
     const whole = `ppt-${process.pid}-whole`;
     const lost = `ppt-${process.pid}-lost`;
+    const failed = `ppt-${process.pid}-failed`;
     const vms = (): string[] =>
       readdirSync(path.join(home, 'vms'), { recursive: true, encoding: 'utf8' })
         .filter(name => /^[0-9a-f]{8}\/[0-9a-f]{12}$/.test(name))
@@ -147,6 +148,15 @@ t.test(
       t.same(outcome.states, ['paused', 'running']);
       t.same(outcome.left, [], "nothing is left of kata's record of it");
       t.match(await adaptor.next('sandbox stopped'), { sandbox: whole });
+      t.same(vms(), [], 'its VM is gone');
+    });
+
+    await t.test('one whose own container cannot be started', async t => {
+      const outcome = await runSandbox(peers, home, ['fail', failed]);
+      t.match(outcome.waiting, /cannot run .*no.such.entrypoint/, 'kata is told why');
+      t.equal(outcome.failure, '', 'and ends it without a complaint');
+      t.same(outcome.left, []);
+      t.match(await adaptor.next('sandbox stopped'), { sandbox: failed });
       t.same(vms(), [], 'its VM is gone');
     });
 

@@ -166,6 +166,8 @@ func main() {
 		result = runSandbox(args[0], args[1], args[2], args[3])
 	case "lose":
 		result = loseSandbox(args[0], args[1], args[2], func() { fmt.Println("up") })
+	case "fail":
+		result = failSandbox(args[0], args[1], args[2])
 	case "cgroup":
 		if err := tryCgroup(args[0]); err != nil {
 			fmt.Fprintln(os.Stderr, err)

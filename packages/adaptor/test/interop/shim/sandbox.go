@@ -57,7 +57,7 @@ type pod struct {
 }
 
 // bundle is a container as containerd describes it: a directory on the worker, an image that the guest pulls itself.
-func (p *pod) bundle(id, kind, script string) (vc.ContainerConfig, error) {
+func (p *pod) bundle(id, kind string, command types.Cmd) (vc.ContainerConfig, error) {
 	directory := filepath.Join(p.bundles, id)
 	root := filepath.Join(directory, "rootfs")
 	kinds := map[string]string{"sandbox": "pod_sandbox", "container": "pod_container"}
@@ -67,7 +67,6 @@ func (p *pod) bundle(id, kind, script string) (vc.ContainerConfig, error) {
 		"io.katacontainers.pkg.oci.container_type": kinds[kind],
 		"io.katacontainers.pkg.oci.bundle_path":    directory,
 	}
-	command := shell(script)
 	return vc.ContainerConfig{
 		ID:          id,
 		RootFs:      vc.RootFs{Target: root, Mounted: true},
@@ -89,8 +88,12 @@ func (p *pod) bundle(id, kind, script string) (vc.ContainerConfig, error) {
 }
 
 func shell(script string) types.Cmd {
+	return program("/bin/sh", "-c", script)
+}
+
+func program(args ...string) types.Cmd {
 	return types.Cmd{
-		Args:         []string{"/bin/sh", "-c", script},
+		Args:         args,
 		Envs:         []types.EnvVar{{Var: "PATH", Value: "/usr/bin:/bin"}},
 		WorkDir:      "/",
 		User:         "0",
@@ -99,9 +102,9 @@ func shell(script string) types.Cmd {
 }
 
 // startSandbox makes the VM, starts its pause container and has kata's watcher look at it.
-func startSandbox(ctx context.Context, socket, bundles, id string) (*pod, error) {
+func startSandbox(ctx context.Context, socket, bundles, id, entrypoint string) (*pod, error) {
 	p := &pod{bundles: bundles}
-	pause, err := p.bundle(id, "sandbox", "while :; do sleep 1; done")
+	pause, err := p.bundle(id, "sandbox", program(entrypoint))
 	if err != nil {
 		return p, err
 	}
@@ -165,7 +168,7 @@ func (p *pod) tidy(failure *error) {
 
 // container makes a container next to the pause container and starts it.
 func (p *pod) container(ctx context.Context, id, script string) error {
-	config, err := p.bundle(id, "container", script)
+	config, err := p.bundle(id, "container", shell(script))
 	if err != nil {
 		return err
 	}
@@ -297,7 +300,7 @@ func runSandbox(socket, bundles, id, script string) (result life) {
 	defer cancel()
 	began := time.Now()
 	result.Failure = said(func() (failure error) {
-		p, err := startSandbox(ctx, socket, bundles, id)
+		p, err := startSandbox(ctx, socket, bundles, id, "/pause")
 		defer p.tidy(&failure)
 		if err != nil {
 			return err
@@ -327,7 +330,7 @@ func loseSandbox(socket, bundles, id string, up func()) (result life) {
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	defer cancel()
 	result.Failure = said(func() (failure error) {
-		p, err := startSandbox(ctx, socket, bundles, id)
+		p, err := startSandbox(ctx, socket, bundles, id, "/pause")
 		defer p.tidy(&failure)
 		if err != nil {
 			return err
@@ -342,6 +345,19 @@ func loseSandbox(socket, bundles, id string, up func()) (result life) {
 		result.Watcher = said(<-p.watcher)
 		return p.end(ctx, true)
 	}())
+	result.Left = left()
+	return result
+}
+
+// failSandbox starts a pod whose own container cannot be started, and ends it as containerd has its shim do then.
+func failSandbox(socket, bundles, id string) (result life) {
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	defer cancel()
+	p, err := startSandbox(ctx, socket, bundles, id, "/no/such/entrypoint")
+	result.Waiting = said(err)
+	if p.Sandbox != nil {
+		result.Failure = said(p.end(ctx, true))
+	}
 	result.Left = left()
 	return result
 }
