@@ -59,7 +59,7 @@ arguments="$TLS_OPTIONS $OPTIONS ${FORWARDER_OPTIONS:-}"
 unset FORWARDER_OPTIONS FORWARDER_PORT
 
 keep peerpod-dev-agent peerpod-dev-agent -socket "$AGENT_SOCKET" -keep-socket -root /
-# The options are words without quotes, as systemd splits them; none of them is a pattern. There is no network
+# The options are argv without quotes, as systemd splits them; none of them is a pattern. There is no network
 # namespace to join: the container's is the pod's.
 set -f
 # shellcheck disable=SC2086

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything that is judged without running the programs: types of sources and tests, lint, format, which package may
+// Everything that is checked without running the programs: types of sources and tests, lint, format, which package may
 // use which, and dependencies nobody uses. Runs all of them before it fails, so one run shows every complaint.
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Manual TLS in an image: the three files are judged with the rules the forwarder applies at its start, so that a pair
+// Manual TLS in an image: the three files are verified by the rules the forwarder applies at its start, so that a pair
 // that does not fit stops the build and not a boot.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sources and tests of a tree as text, and what an import of one of them leads to. Judges nothing.
+// The sources and tests of a tree as text, and what an import of one of them leads to. Decides nothing.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Refusals of the agent as ttrpc statuses. Words and codes only.
+// Refusals of the agent as ttrpc statuses. Messages and codes only.
 import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
 
 export const notFound = (text: string): StatusError => new StatusError(StatusCode.notFound, text);
@@ -13,7 +13,7 @@ export const unimplemented = (text: string): StatusError => new StatusError(Stat
 /** The end of a process's output. Code and text are kata-agent's, which shims take for an end of file. */
 export const endOfFile = (): StatusError => new StatusError(StatusCode.internal, 'read meet eof');
 
-/** An operating system error as a status: what it means to the caller, with the system's own words. */
+/** An operating system error as a status: what it means to the caller, with the system's own message. */
 export function systemError(what: string, error: unknown): StatusError {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const text = error instanceof Error ? error.message : String(error);

@@ -17,7 +17,7 @@ t.test('the program says that it isolates nothing: in its help, and in the log a
 });
 
 t.test('wrong flags are refused before anything opens', async t => {
-  const run = (...words: string[]) => spawnSync('env', [...plainNode, ...words], { encoding: 'utf8' });
+  const run = (...argv: string[]) => spawnSync('env', [...plainNode, ...argv], { encoding: 'utf8' });
   t.match(run('-sokcet', 'x'), { status: 1, stderr: /peerpod-dev-agent: .*sokcet/ });
   t.match(run('-log-level', 'loud'), { status: 1, stderr: /log-level/ });
   t.match(run('stray'), { status: 1, stderr: /stray/ });

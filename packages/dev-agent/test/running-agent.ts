@@ -14,7 +14,7 @@ import type { Test } from 'tap';
 
 const bin = fileURLToPath(new URL('../bin/peerpod-dev-agent.js', import.meta.url));
 
-/** Words for env(1). It takes the test runner's loaders away: they are slow and write files another user may not. */
+/** The argv of env(1). It takes the test runner's loaders away: they are slow and write files another user may not. */
 export const plainNode = ['-u', 'NODE_OPTIONS', process.execPath, bin] as const;
 
 export interface RunningAgent {
@@ -109,14 +109,14 @@ export async function readAll(
   }
 }
 
-/** Numbers of the living processes whose command line has `words` in it. */
-export function findProcesses(words: string): number[] {
+/** Numbers of the living processes whose command line has `text` in it. */
+export function findProcesses(text: string): number[] {
   return readdirSync('/proc')
     .filter(name => /^[0-9]+$/.test(name))
     .filter(name => {
       try {
         const state = readFileSync(`/proc/${name}/stat`, 'utf8').split(') ')[1]?.[0];
-        return state !== 'Z' && readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(words);
+        return state !== 'Z' && readFileSync(`/proc/${name}/cmdline`, 'utf8').includes(text);
       } catch {
         return false;
       }

@@ -50,7 +50,7 @@ export interface PeerTls {
   readonly handshakeMs: number;
 }
 
-/** A network end that was verified (or is plain by the operator's loud wish). Only this module makes one. */
+/** A network end that was verified (or is plain because the operator said so loudly). Only this module makes one. */
 export interface VerifiedPeer {
   readonly [verified]: true;
   readonly socket: Socket;

@@ -20,7 +20,7 @@ interface Ends {
   readonly far: Socket;
 }
 
-/** Two judged ends with a cable between them, so that somebody can write into it. */
+/** Two verified ends with a cable between them, so that somebody can write into it. */
 async function ends(t: Test, server = world.server): Promise<Ends> {
   let welcome: (peer: VerifiedPeer) => void = () => {};
   const welcomed = new Promise<VerifiedPeer>(resolve => (welcome = resolve));

@@ -299,7 +299,7 @@ t.test('OpenSSL alerts and Node codes have one translation each', async t => {
   }
 });
 
-t.test('a judged peer that is closed twice is closed', async t => {
+t.test('a verified peer that is closed twice is closed', async t => {
   const peers: VerifiedPeer[] = [];
   const listener = await listen(world, { onPeer: peer => void peers.push(peer) });
   t.teardown(() => listener.close());

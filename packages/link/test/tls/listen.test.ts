@@ -170,7 +170,7 @@ t.test('an address in use is named', async t => {
   });
 });
 
-t.test('closing stops listening, drops handshakes, and leaves judged links to their owners', async t => {
+t.test('closing stops listening, drops handshakes, and leaves verified links to their owners', async t => {
   const { port, listener, peers } = await scene(t);
   const link = await dial(world, port);
   t.teardown(() => link.close());
@@ -185,7 +185,7 @@ t.test('closing stops listening, drops handshakes, and leaves judged links to th
   t.equal(String((await once(link.socket, 'data'))[0]), 'alive');
 });
 
-t.test('a plain listener hands on peers at once, judged as plain', async t => {
+t.test('a plain listener hands on peers at once, accepted as plain', async t => {
   const { port, peers } = await scene(t, { security: { t: 'plain' } });
   const socket = plain(t, port);
   await once(socket, 'connect');
