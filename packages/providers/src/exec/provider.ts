@@ -132,7 +132,12 @@ export class ExecProvider implements Provider {
     );
     const { end } = outcome;
     if (end.t === 'not-started') {
-      throw scriptFailure('ERR_PROVIDER_CREATE', howItEnded(create, end, createMs), outcome, spec.userData);
+      throw scriptFailure(
+        'ERR_PROVIDER_UNAVAILABLE',
+        howItEnded(create, end, createMs),
+        outcome,
+        spec.userData,
+      );
     }
     const answer = await this.#read(outcome, token, spec.userData);
     if (answer.t === 'bad')

@@ -20,7 +20,7 @@ export interface QemuFiles extends ConsoleFiles {
   readonly monitor: string;
 }
 
-/** @throws ProviderError ERR_PROVIDER_CREATE when no process could be made */
+/** @throws ProviderError ERR_PROVIDER_UNAVAILABLE when no process could be made */
 export function startQemu(files: QemuFiles, program: string, args: readonly string[]): ProcessId {
   const log = openSync(files.log, 'a', 0o600);
   let line: Writable | null = null;
@@ -38,7 +38,7 @@ export function startQemu(files: QemuFiles, program: string, args: readonly stri
     child.unref();
     const start = child.pid === undefined ? null : startTime(child.pid);
     if (child.pid === undefined || start === null) {
-      throw new ProviderError('ERR_PROVIDER_CREATE', `${program} could not be started`, {
+      throw new ProviderError('ERR_PROVIDER_UNAVAILABLE', `${program} could not be started`, {
         hint: 'on Debian: apt-get install qemu-system-x86',
       });
     }

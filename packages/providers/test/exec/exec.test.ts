@@ -335,6 +335,7 @@ t.test('what cannot work is refused before anything is served', async t => {
   writeFileSync(noScript, '#!/no/such/interpreter\n', { mode: 0o755 });
   const provider = await world.provider(['-create-command', noScript, '-delete-command', ok]);
   await t.rejects(provider.createInstance(spec(), options), {
+    code: 'ERR_PROVIDER_UNAVAILABLE',
     message: /could not be started: it, or the interp/,
   });
   t.same(await provider.listInstances(signal), []);

@@ -188,8 +188,9 @@ t.test('a qemu that is missing or ends at once leaves nothing behind', async t =
   const missing = await make(join(directory, 'no-qemu'));
   await t.rejects(missing.verify?.(signal) ?? Promise.resolve(), { code: 'ERR_PROVIDER_UNAVAILABLE' });
   await t.rejects(missing.createInstance(spec, { token: 'a.1', signal }), {
-    code: 'ERR_PROVIDER_CREATE',
+    code: 'ERR_PROVIDER_UNAVAILABLE',
     message: /no-qemu could not be started/,
+    hint: /apt-get install qemu/,
   });
   const ends = await make('/bin/false');
   await t.rejects(ends.createInstance(spec, { token: 'a.2', signal }), {
