@@ -2,9 +2,9 @@
 // The error of the data plane, with its closed list of codes. What a link met is link's own error.
 import { CodedError } from '@peerpod-tls/base';
 
-export type ProxyErrorCode = 'ERR_PROXY_TLS_MODE';
+type ProxyErrorCode = 'ERR_PROXY_TLS_MODE';
 
-export class ProxyError extends CodedError<ProxyErrorCode> {}
+class ProxyError extends CodedError<ProxyErrorCode> {}
 
 /** Permanent, as links understand it: a redial cannot heal it. */
 export function materialNotHeld(sandbox: string): ProxyError {

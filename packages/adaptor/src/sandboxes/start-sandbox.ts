@@ -29,6 +29,7 @@ export async function startSandbox(deps: SandboxDeps, id: string, signal: AbortS
     metrics.phase(name, performance.now() - from);
     return result;
   };
+  await requireProvider(deps, id, signal);
   const userData = await phase('certificate', () => makeUserData(deps, sandbox));
   const instance = await phase('instance', () => createInstance(deps, sandbox, userData, signal));
   await phase('agent', () => awaitAgent(deps, sandbox, instance, signal));
@@ -83,7 +84,6 @@ async function createInstance(
   if (state.t !== 'starting') throw new Error(`internal error: sandbox ${id} is ${state.t}, not starting`);
   const began = performance.now();
   const name = providerName(sandbox, provider);
-  await requireProvider(deps, id, signal);
   const { token } = state;
   let instance: Instance;
   try {
