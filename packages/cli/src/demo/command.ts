@@ -15,8 +15,10 @@ while [ "$p" -gt 1 ]; do
   set -- $(tr '\0' ' ' < /proc/$p/cmdline)
   name=$(basename "$1")
   [ "$name" = node ] && name=$(basename "$2")
+  # The VM is led by vm.js, or by its bundle; above it is the worker.
+  case $name in cloud-api-adaptor*) break ;; esac
   echo "  $p  $name"
-  case $name in *local-vm.*) break ;; esac
+  case $name in vm.js | *-vm.mjs) break ;; esac
   while read -r key value; do [ "$key" = PPid: ] && p=$value; done < /proc/$p/status
 done
 echo "on addresses of pod VMs listen"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One container in a pod VM, with the calls a kata shim makes for it: create, start, carry its streams, wait, remove.
 import type { Readable, Writable } from 'node:stream';
-import { anySignal } from '@peerpod-tls/base';
+import { anySignal, codeOf } from '@peerpod-tls/base';
 import { agentService } from '@peerpod-tls/agent-protocol';
-import { type TtrpcClient, type TypedClient, clientOf } from '@peerpod-tls/ttrpc';
+import { StatusCode, type TtrpcClient, type TypedClient, clientOf } from '@peerpod-tls/ttrpc';
 import { callError, statusOf } from './call-error.js';
 import { type SpecRequest, ociSpec } from './oci-spec.js';
 
@@ -81,13 +81,22 @@ export class Container {
     );
   }
 
-  /** Takes the container and the sandbox out of the VM. */
+  /** Takes the container out of the VM. */
   async remove(): Promise<void> {
     const { containerId } = this.#process;
     await this.#call('RemoveContainer', () =>
       this.#agent.RemoveContainer({ containerId, timeout: 10 }, { timeoutMs: CALL_MS }),
     );
-    await this.#call('DestroySandbox', () => this.#agent.DestroySandbox({}, { timeoutMs: CALL_MS }));
+  }
+
+  /** Ends the sandbox. The agent ends with it, and its answer may be lost on the way. */
+  async destroySandbox(): Promise<void> {
+    try {
+      await this.#agent.DestroySandbox({}, { timeoutMs: CALL_MS });
+    } catch (error) {
+      const gone = codeOf(error) === 'ERR_TTRPC_CLOSED' || statusOf(error) === StatusCode.unavailable;
+      if (!gone) throw callError('DestroySandbox', error);
+    }
   }
 
   /** Reads until the agent says that the stream has ended: by an error with the word EOF, as kata does, or with nothing. */

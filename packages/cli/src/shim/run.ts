@@ -191,11 +191,13 @@ class Run {
         );
         this.#say(`the command ended with exit code ${code} after ${span(performance.now() - commandBegan)}`);
         await container.remove();
+        await container.destroySandbox();
         return code;
       }
       const capture = { stdout: new Capture(), stderr: new Capture() };
       const code = await container.finish({ stdin, ...capture } satisfies ContainerStreams, signal);
       await container.remove();
+      await container.destroySandbox();
       const result = { id: this.#request.id, exitCode: code, ms: Math.round(performance.now() - began) };
       const output = { stdout: capture.stdout.text(), stderr: capture.stderr.text() };
       this.#io.stdout.write(`${JSON.stringify({ ...result, ...output })}\n`);

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import t from 'tap';
 import { Peerpod, shortDirectory } from '../support/program.js';
@@ -103,4 +105,32 @@ t.test('a directory that is not empty is not taken for -keep-dir', async t => {
   const second = new Peerpod(t, ['demo', '--once', '-keep-dir', '/']);
   t.equal((await second.ended).code, 1);
   t.match(second.stderr, /-keep-dir \/ is not empty\n {2}take a new directory/);
+});
+
+t.test('what a serving demo says to try works as it is printed, from any directory', async t => {
+  const { program } = startDemo(t, ['--json']);
+  const [, found = '[]'] = await program.said(/"t":"hints","commands":(\[.*\])\}/u);
+  const commands: unknown = JSON.parse(found);
+  if (!Array.isArray(commands)) throw new Error('no hints');
+  const shown = program.stdout.split('\n').filter(line => line.includes('"t":"output"'));
+  const above = shown.map(line => String(JSON.parse(line).text)).join('');
+  t.match(
+    above,
+    /above me are\n {2}\d+ {2}peerpod-dev-agent\S*\n {2}\d+ {2}vm\.js\non addresses/,
+    'and no further',
+  );
+  t.ok(commands.length > 3);
+  for (const command of commands.map(String)) {
+    const child = spawn('env', ['-u', 'NODE_OPTIONS', 'sh', '-c', command], {
+      cwd: '/',
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let text = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', chunk => (text += chunk));
+    const [code] = await once(child, 'close');
+    // The VM asks openssl for a certificate, which it has not got.
+    if (command.startsWith('openssl'))
+      t.match(text, /Acceptable client certificate CA names|alert/u, command);
+    else t.equal(code, 0, `${command}: ${text}`);
+  }
 });
