@@ -9,12 +9,12 @@
 //   /sandboxes the table, for people and tools; no secret is in it.
 //   /orphans   instances that belong to no sandbox, as last looked at.
 import type { CheckResult } from '@peerpod-tls/daemon';
-import type { Identity } from '@peerpod-tls/trust';
+import type { Identity, LeafFacts } from '@peerpod-tls/trust';
 import type { OrphanReport } from './sandboxes/orphans.js';
 import { agentSocketPath } from './sandboxes/sandbox-id.js';
 import type { SandboxTable } from './sandboxes/sandbox-table.js';
 import type { ShimView } from './sandboxes/shim-watch.js';
-import { instanceOf, troubleOf, type LeafFacts, type Sandbox } from './sandboxes/sandbox.js';
+import { instanceOf, troubleOf, type Sandbox } from './sandboxes/sandbox.js';
 
 export type Phase = 'starting' | 'standby' | 'serving' | 'stopping';
 

@@ -2,7 +2,7 @@
 // The public names of @peerpod-tls/trust.
 export { expiriesOf, type Expiry } from './expiries.js';
 export { watchExpiries } from './expiry-watch.js';
-export { leafFacts, type Identity, type UserDataTls } from './identity.js';
+export { leafFacts, type Identity, type LeafFacts, type UserDataTls } from './identity.js';
 export type { MaterialSource, Note } from './in-force.js';
 export { LiveMaterial } from './live-material.js';
 export { namedClients, unnamedClient, type NamedClients } from './named-clients.js';

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A sandbox as a value: what it is, in which state, and the few steps between states. No file, no socket, no provider.
+import type { LeafFacts } from '@peerpod-tls/trust';
 import type { Instance } from '@peerpod-tls/providers';
 
 /** What the shim wants of the VM, as read from the nine annotations both shims send. */
@@ -17,13 +18,6 @@ export interface SandboxSpec {
 
 /** The TLS mode a sandbox was made under: a VM keeps what its user-data said, whatever the adaptor does later. */
 export type SandboxTls = 'automatic' | 'manual' | 'disabled';
-
-/** What may be told about a VM's certificate; its key is nowhere but in the user-data. */
-export interface LeafFacts {
-  readonly subject: string;
-  readonly fingerprint: string;
-  readonly notAfter: string;
-}
 
 export interface LinkFacts {
   readonly tls: SandboxTls;
