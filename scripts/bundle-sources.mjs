@@ -17,7 +17,7 @@ const COMMON = ['package-lock.json', 'scripts/bundle.mjs', 'scripts/build.mjs'];
  * One checksum over everything that goes into the programs, by name and content.
  * @param {string} root top directory of the project
  */
-export function sourcesDigest(root) {
+function sourcesDigest(root) {
   const files = [...COMMON];
   for (const name of readdirSync(join(root, 'packages')).toSorted()) {
     files.push(`packages/${name}/package.json`);

@@ -10,7 +10,7 @@ import { agentServices } from './agent-handlers.js';
 import { RunDirectory } from './run-directory.js';
 import { Sandbox } from './sandbox.js';
 
-export interface DevAgentOptions {
+interface DevAgentOptions {
   /** Path of the Unix socket to serve on. */
   readonly socket: string;
   /** Directory that stands for the guest's `/`; made if it is missing. Default `/`. */
@@ -30,7 +30,7 @@ const DRAIN_MS = 1000;
 const KILL_MS = 5000;
 
 /** A running agent. */
-export interface DevAgent {
+interface DevAgent {
   readonly socket: string;
   /** Ends every process it started, answers the calls that waited for them, closes the socket. */
   close(): Promise<void>;
@@ -40,7 +40,7 @@ export interface DevAgent {
  * Starts the agent.
  * @throws DaemonError of the socket; the system's error for a root that cannot be made
  */
-export async function startDevAgent(options: DevAgentOptions): Promise<DevAgent> {
+async function startDevAgent(options: DevAgentOptions): Promise<DevAgent> {
   const { log } = options;
   const given = options.root ?? '/';
   makeDirectory(given, 0o755);
