@@ -2,7 +2,7 @@
 // Certificates from the field, each tried in every place it can stand: as server and client material at start, as an
 // anchor, as one anchor among good ones, and at a link. All places must come to one verdict, in true words.
 import { X509Certificate } from 'node:crypto';
-import { checkMaterial, type TlsMaterial } from '@peerpod-tls/certs';
+import { checkMaterial, verifyPeer, type TlsMaterial } from '@peerpod-tls/certs';
 import t, { type Test } from 'tap';
 import { dialLink } from '../../src/tls/dial.js';
 import { listenLink } from '../../src/tls/listen.js';
@@ -512,3 +512,36 @@ for (const row of rows) {
     });
   }
 }
+
+for (const [what, dates] of [
+  ['60 seconds', { notAfter: utcTime('300101000060Z') }],
+  ['an offset', { notBefore: utcTime('200101000000+0100') }],
+] as const) {
+  t.test(`an anchor with ${what} is refused alone, and left out with a warning among good ones`, async t => {
+    const bad = forgeCa('odd anchor', dates);
+    for (const role of ['server', 'client'] as const) {
+      const own = good[role];
+      const alone = await atStart(role, parts(own, '', bad.certPem));
+      t.equal(alone.verdict, 'ERR_CERT_ANCHOR_UNREADABLE');
+      t.match(alone.text, /anchor 1 in ca\.crt \(-flag\).*CN=odd anchor.*is no date.*\(bytes 17/);
+      for (const bundle of [bad.certPem + root.certPem, root.certPem + bad.certPem]) {
+        const among = await atStart(role, parts(own, '', bundle));
+        t.equal(among.verdict, 'good');
+        t.match(among.warnings, [/CN=odd anchor.*is no date.*it is left out/]);
+        t.equal(await atALink(t, role, parts(own, '', bundle)), 'good', 'all else works');
+      }
+    }
+  });
+}
+
+t.test(
+  'what only OpenSSL refuses is refused at a link, though our own verification finds nothing',
+  async t => {
+    const ca = forge({ cn: 'limited', extensions: [ext.ca(), ext.names('permitted', 'example.org')] });
+    const leaf = forgeLeaf('server', ca);
+    const [own = null] = read(leaf.certPem);
+    const ours = verifyPeer({ leaf: own, chain: [], anchors: read(ca.certPem), role: 'server', name: NAME });
+    t.equal(ours.t, 'accepted');
+    t.equal(await atALink(t, 'server', parts(leaf, '', ca.certPem)), 'name-constraint');
+  },
+);

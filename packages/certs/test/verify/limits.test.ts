@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Limits are refused at start, with their figures, and guards that a peer could try to get around hold: how much is
+// verified for it, how its bytes are encoded, what a wildcard stands for.
+import { createPublicKey, X509Certificate } from 'node:crypto';
+import t from 'tap';
+import { Authority, checkMaterial, selfSignedClient } from '../../src/index.js';
+import { decodeDer } from '../../src/encoding/der.js';
+import { alternativeNames, basicConstraints, spkiOf } from '../../src/encoding/extensions.js';
+import { context, encodeDer, octetString, oid, sequence, type DerNode } from '../../src/encoding/der.js';
+import { encodeSubject } from '../../src/encoding/names.js';
+import { signCertificate } from '../../src/issue/certificate.js';
+import { generatePrivateKey } from '../../src/issue/keys.js';
+import { factsOf } from '../../src/verify/facts.js';
+import { MAX_CLIENT_CA_BYTES, MAX_VERIFICATIONS } from '../../src/verify/limits.js';
+import { refusalOf, source } from '../support.js';
+
+const ca = await Authority.create({ subject: { O: 'one' } });
+const server = await ca.issue('server', { names: ['podvm-server'] });
+const validity = { notBefore: new Date('2020-01-01Z'), notAfter: new Date('2040-01-01Z') };
+
+async function made(
+  name: string,
+  extensions: DerNode[],
+  by?: { name: string; key: Awaited<ReturnType<typeof generatePrivateKey>> },
+) {
+  const key = await generatePrivateKey();
+  const subject = encodeSubject({ O: name });
+  const content = {
+    issuer: by ? encodeSubject({ O: by.name }) : subject,
+    subject,
+    spki: spkiOf(createPublicKey(key)),
+    validity,
+    extensions,
+  };
+  return { certificate: new X509Certificate(signCertificate(content, by?.key ?? key)), key, name };
+}
+
+const material = (role: 'server' | 'client', own: { certPem: string; keyPem: string }, anchors: string) =>
+  checkMaterial({
+    role,
+    cert: source(own.certPem, 'tls.crt', '-cert-file'),
+    key: source(own.keyPem, 'tls.key', '-cert-key'),
+    anchors: source(anchors, 'ca.crt', '-ca-cert-file'),
+  });
+
+t.test(
+  'a list of anchors whose names TLS cannot carry is refused to a server, with sum and limit',
+  async t => {
+    const long = 'x'.repeat(60);
+    const anchors: string[] = [];
+    for (let i = 0; i < 420; i += 1) {
+      const subject = { O: `${long}${i}`, OU: long, CN: `${i}` };
+      anchors.push((await selfSignedClient({ subject })).certPem);
+    }
+    const bundle = anchors.join('');
+    t.throws(() => material('server', server, bundle), {
+      code: 'ERR_CERT_LIMIT',
+      message: new RegExp(
+        `420 anchors in ca\\.crt \\(-ca-cert-file\\) come to \\d+ bytes.*at most ${MAX_CLIENT_CA_BYTES}`,
+      ),
+    });
+    t.ok(material('client', await ca.issue('client'), bundle), 'a client tells nobody');
+  },
+);
+
+t.test('more anchors of one name than are tried for a peer are refused', async t => {
+  const twins: string[] = [];
+  for (let i = 0; i < 17; i += 1) twins.push((await Authority.create()).certPem);
+  t.throws(() => material('server', server, twins.join('')), {
+    code: 'ERR_CERT_LIMIT',
+    message: /17 anchors .* one name, and at most 16/,
+  });
+  t.ok(material('server', server, twins.slice(1).join('')));
+});
+
+t.test('a peer cannot have more signatures verified than the limit', async t => {
+  const top = await made('same', [basicConstraints('ca')]);
+  const pile = await Promise.all(
+    Array.from({ length: MAX_VERIFICATIONS + 10 }, () => made('same', [basicConstraints('ca')])),
+  );
+  const leaf = await made('leaf', [], top);
+  const refusal = refusalOf(
+    leaf.certificate,
+    pile.map(p => p.certificate),
+    [ca.certificate],
+    'client',
+  );
+  t.match(refusal, {
+    rule: 'too-many-candidates',
+    text: new RegExp(`after ${MAX_VERIFICATIONS} signatures`),
+  });
+  const few = refusalOf(
+    leaf.certificate,
+    pile.slice(0, 9).map(p => p.certificate),
+    [ca.certificate],
+    'client',
+  );
+  t.equal(few?.rule, 'unknown-issuer', 'below it the reason is told');
+});
+
+t.test('an extension that appears twice makes a certificate unreadable', async t => {
+  const { certificate } = await made('x', [basicConstraints('leaf'), basicConstraints('leaf')]);
+  t.throws(() => factsOf(certificate), /2\.5\.29\.19 appears twice/);
+});
+
+t.test('bytes that are not in the distinguished encoding are refused', async t => {
+  t.ok(decodeDer(Buffer.from('3003020105', 'hex')));
+  t.throws(() => decodeDer(Buffer.from('308103020105', 'hex')), /distinguished/, 'a length in the long form');
+  t.throws(() => decodeDer(Buffer.from('30030201050500', 'hex')), 'bytes behind the value');
+  t.throws(() => decodeDer(Buffer.from('30800201050000', 'hex')), 'a length that is left open');
+});
+
+t.test('a wildcard stands for one whole label, and for no part of one', async t => {
+  const rows: [string, string, boolean][] = [
+    ['*.example.org', 'a.example.org', true],
+    ['*.example.org', 'a.b.example.org', false],
+    ['pod*.example.org', 'podvm.example.org', false],
+    ['*vm.example.org', 'podvm.example.org', false],
+  ];
+  for (const [san, name, good] of rows) {
+    const names = sequence(context(2, Buffer.from(san)));
+    const extension = sequence(oid('2.5.29.17'), octetString(encodeDer(names)));
+    const { certificate } = await made('w', [extension]);
+    const refusal = refusalOf(certificate, [], [certificate], 'server', { name });
+    t.equal(refusal?.rule ?? 'good', good ? 'good' : 'wrong-name', `${san} for ${name}`);
+  }
+  const { certificate } = await made('n', [alternativeNames(['a'])]);
+  t.equal(
+    refusalOf(certificate, [], [certificate], 'server', { name: '' })?.rule,
+    'wrong-name',
+    'no name is no name',
+  );
+});
