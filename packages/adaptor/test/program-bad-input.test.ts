@@ -43,7 +43,7 @@ const own = (directory: string): string[] => [
 ];
 
 t.test(
-  'exec: rubbish, no address, a letter too large; each is told, and what was made is deleted',
+  'exec: rubbish, no address, user-data too large; each is told, and what was made is deleted',
   async t => {
     const world = makeExecWorld(t);
     const create = world.script(
@@ -107,7 +107,7 @@ t.test(
     const { start, hypervisor } = await started(t, directory, [
       'docker',
       `-docker-host=unix://${socket}`,
-      `-data-dir=${path.join(directory, 'letters')}`,
+      `-data-dir=${path.join(directory, 'user-data')}`,
       '-docker-user-data=copy',
       ...own(directory),
     ]);

@@ -95,7 +95,7 @@ t.test('the loud flag, and only it, talks to a VM without TLS', async t => {
 });
 
 t.test(
-  'manual mode reaches a VM whose image carries its own pair, and the letter carries no key',
+  'manual mode reaches a VM whose image carries its own pair, and the user-data carries no key',
   async t => {
     const manual = await manualSet(temporary(t));
     const provider = new TestProvider(PORT);
@@ -103,8 +103,8 @@ t.test(
     const rig = await startRig(t, { provider, flags: flagsOf(manual.files) });
     await rig.hypervisor.CreateVM({ id: 'manual', annotations: annotations(), networkNamespacePath: '' });
     await rig.hypervisor.StartVM({ id: 'manual' });
-    const letter = provider.specs[0]?.userData ?? '';
-    t.match(letter, /"tls-min-version": "VersionTLS13"/);
-    t.notMatch(letter, /tls-server-key|tls-server-cert|tls-client-ca|BEGIN/);
+    const userData = provider.specs[0]?.userData ?? '';
+    t.match(userData, /"tls-min-version": "VersionTLS13"/);
+    t.notMatch(userData, /tls-server-key|tls-server-cert|tls-client-ca|BEGIN/);
   },
 );

@@ -61,7 +61,7 @@ t.test("kata's shim code runs a pod on our adaptor and our pod VM", { skip }, as
   t.equal((await adaptor.kill('SIGTERM')).code, 0);
 });
 
-t.test('and on our adaptor and a pod VM in Go, which reads our letter', { skip }, async t => {
+t.test('and on our adaptor and a pod VM in Go, which reads our user-data', { skip }, async t => {
   const world = await makePeerWorld(t, peers, await freePort());
   const adaptor = await start(t, world.adaptor());
   t.match(await runPod(peers, world.socket, 'go', SCRIPT), WENT_WELL);
@@ -69,7 +69,7 @@ t.test('and on our adaptor and a pod VM in Go, which reads our letter', { skip }
   t.same(leftIn(world), []);
 });
 
-t.test('with a TLS profile, which the VM reads out of the letter', { skip }, async t => {
+t.test('with a TLS profile, which the VM reads out of the user-data', { skip }, async t => {
   const world = await makePeerWorld(t, peers, await freePort());
   const suites = 'TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384';
   const profile = ['-tls-min-version=VersionTLS12', `-tls-cipher-suites=${suites}`];
@@ -193,7 +193,7 @@ async function whyNoTunnel(): Promise<string> {
 const why = await whyNoTunnel();
 
 t.test(
-  'the tunnel of a letter without one can be made, and nothing leaves the VM through it',
+  'the tunnel of user-data without one can be made, and nothing leaves the VM through it',
   { skip: why === '' ? false : why },
   async t => {
     const names = ['vm', 'pod', 'out'].map(name => `ppt-${process.pid}-${name}`);

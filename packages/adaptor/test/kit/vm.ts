@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pod VM inside the test's process: reads its letter as a guest would, listens with what the letter says, and answers
+// A pod VM inside the test's process: reads its user-data as a guest would, listens with what the user-data says, and answers
 // as an agent does. Real sockets, real TLS, real ttrpc; only the machine is missing.
 import { agentService, healthService } from '@peerpod-tls/agent-protocol';
 import { checkMaterial, parseTlsProfile, type TlsMaterial } from '@peerpod-tls/certs';
@@ -14,9 +14,9 @@ export interface VmOptions {
   readonly userData: string;
   /** Where calls that reach the agent are noted. */
   readonly calls: string[];
-  /** The pair a manual image would carry; its anchors judge the adaptor. */
+  /** The pair a manual image would carry; its anchors verify the adaptor. */
   readonly image?: TlsMaterial;
-  /** An impostor listens with this instead of what the letter says. */
+  /** An impostor listens with this instead of what the user-data says. */
   readonly impostor?: ListenSecurity;
 }
 
@@ -92,7 +92,7 @@ export class Vm {
 
 function securityOf(o: VmOptions): ListenSecurity {
   const apf = parseCloudConfig(o.userData).find(file => file.path === '/run/peerpod/apf.json');
-  if (apf === undefined) throw new Error('the letter has no apf.json');
+  if (apf === undefined) throw new Error('the user-data has no apf.json');
   const { config } = parseApf(apf.content);
   const profile = parseTlsProfile(
     { minVersion: config.tlsMinVersion ?? '', cipherSuites: config.tlsCipherSuites ?? [] },
