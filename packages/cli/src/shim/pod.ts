@@ -130,15 +130,13 @@ export async function connectHypervisor(socket: string): Promise<TtrpcClient> {
   try {
     return await connectUnix(socket, { timeoutMs: 5_000 });
   } catch (error) {
-    const cause = error instanceof Error ? codeOf(error.cause) : '';
-    throw new CliError(
-      'ERR_CLI_HYPERVISOR_UNREACHABLE',
-      `no adaptor at ${socket}: ${cause || messageOf(error)}`,
-      {
-        hint: 'start cloud-api-adaptor, or name its -socket; peerpod demo brings one of its own',
-        cause: error,
-      },
-    );
+    // What the system said; the words around it would only repeat the path.
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const why = /^E[A-Z0-9]+$/u.test(codeOf(cause)) ? codeOf(cause) : messageOf(cause);
+    throw new CliError('ERR_CLI_HYPERVISOR_UNREACHABLE', `no adaptor at ${socket}: ${why}`, {
+      hint: 'start cloud-api-adaptor, or name its -socket; peerpod demo brings one of its own',
+      cause,
+    });
   }
 }
 
@@ -149,17 +147,17 @@ const NOT_YET: ReadonlySet<string> = new Set(['ENOENT', 'ECONNREFUSED']);
 export async function awaitHypervisor(
   socket: string,
   waitMs: number,
-  signal?: AbortSignal,
+  o: { readonly signal?: AbortSignal; readonly onWait?: () => void } = {},
 ): Promise<TtrpcClient> {
   const until = performance.now() + waitMs;
-  for (;;) {
+  for (let told = false; ; told = true) {
     try {
       return await connectHypervisor(socket);
     } catch (error) {
-      const unreachable =
-        error instanceof Error && error.cause instanceof Error ? codeOf(error.cause.cause) : '';
-      if (!NOT_YET.has(unreachable) || performance.now() >= until) throw error;
-      await sleep(AGAIN_MS, signal);
+      const cause = error instanceof Error ? codeOf(error.cause) : '';
+      if (!NOT_YET.has(cause) || performance.now() >= until) throw error;
+      if (!told) o.onWait?.();
+      await sleep(AGAIN_MS, o.signal);
     }
   }
 }

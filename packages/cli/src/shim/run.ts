@@ -101,7 +101,10 @@ class Run {
 
   async run(): Promise<number> {
     const { socket, wait } = this.#line.values;
-    const client = await awaitHypervisor(socket, wait, this.#interrupts.signal);
+    const client = await awaitHypervisor(socket, wait, {
+      signal: this.#interrupts.signal,
+      onWait: () => this.#say(`waiting up to ${span(wait)} for an adaptor at ${socket}`),
+    });
     try {
       return await this.#held(client);
     } finally {

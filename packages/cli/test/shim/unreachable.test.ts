@@ -11,6 +11,12 @@ t.test('without an adaptor run and stop name the socket and the way out', async 
   t.equal(run.code, 125);
   t.match(run.stderr, /no adaptor at \/nowhere\/h\.sock: ENOENT/);
   t.match(run.stderr, /start cloud-api-adaptor, or name its -socket/);
+  const late = await call(['run', '-socket', '/nowhere/h.sock', '-wait', '150ms', '--', 'true']);
+  t.equal(late.code, 125);
+  t.match(
+    late.stderr,
+    /^peerpod: waiting up to 150 ms for an adaptor at \/nowhere\/h\.sock\npeerpod run: no adaptor/,
+  );
   const stop = await call(['stop', 'x'], { env: { REMOTE_HYPERVISOR_ENDPOINT: '/nowhere/env.sock' } });
   t.equal(stop.code, 1);
   t.match(stop.stderr, /no adaptor at \/nowhere\/env\.sock/);
