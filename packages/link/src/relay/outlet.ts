@@ -5,6 +5,8 @@ import type { Duplex } from 'node:stream';
 
 /** A write queue, in bytes, above which the stream's source is not read until the queue is empty again. */
 const FULL_BYTES = 256 * 1024;
+/** The same where frames are written whole: while a large one drains, the next is gathered. */
+export const FULL_OF_WHOLE_FRAMES = 2 * 1024 * 1024;
 /** Frames that may wait for the end of another one before their cause is not read any more. */
 const MANY_WAITING = 1_024;
 /**
@@ -15,13 +17,15 @@ const TLS_RECORD_BYTES = 16_384;
 
 export class Outlet {
   readonly stream: Duplex;
+  readonly #fullBytes: number;
   #midFrame = false;
   #corked = false;
   #uncorkSoon: NodeJS.Immediate | null = null;
   #waiting: Buffer[] = [];
 
-  constructor(stream: Duplex) {
+  constructor(stream: Duplex, fullBytes = FULL_BYTES) {
     this.stream = stream;
+    this.#fullBytes = fullBytes;
   }
 
   /** Whether what was written so far ends inside a frame. */
@@ -31,7 +35,7 @@ export class Outlet {
 
   /** Whether enough waits to be written. Only a stream that will say 'drain' may be waited for. */
   get full(): boolean {
-    return this.stream.writableNeedDrain && this.stream.writableLength > FULL_BYTES;
+    return this.stream.writableNeedDrain && this.stream.writableLength > this.#fullBytes;
   }
 
   /** Whether too many inserted frames wait for the end of the one under way. */

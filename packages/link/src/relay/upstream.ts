@@ -8,7 +8,7 @@ import type { CallTable } from './call-table.js';
 import type { Call, Downstream } from './downstream.js';
 import { onClose, streamOf } from './end-stream.js';
 import { Flow, Hold } from './flow.js';
-import { Outlet } from './outlet.js';
+import { FULL_OF_WHOLE_FRAMES, Outlet } from './outlet.js';
 import { Patience } from './patience.js';
 import { ResponseSide } from './response-side.js';
 import { FrameScanner } from './scanner.js';
@@ -48,7 +48,7 @@ export class Upstream {
   constructor(opened: Duplex | VerifiedPeer, o: UpstreamOptions) {
     const stream = streamOf(opened);
     this.stream = stream;
-    this.outlet = new Outlet(stream);
+    this.outlet = new Outlet(stream, o.calls.adoption === null ? undefined : FULL_OF_WHOLE_FRAMES);
     this.calls = o.calls;
     this.agentEnd = o.agentEnd;
     this.#o = o;
