@@ -8,7 +8,7 @@ import { Hold, type Flow } from './flow.js';
 export const PATIENCE_MS = 500;
 /** Answers that wait for one that does not read while others go on, in bytes; and for all such together. */
 export const QUEUE_BYTES = 16 * 1024 * 1024;
-export const QUEUES_BYTES = 64 * 1024 * 1024;
+const QUEUES_BYTES = 64 * 1024 * 1024;
 
 export class Patience {
   readonly #flow: Flow;
