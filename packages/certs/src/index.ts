@@ -4,7 +4,6 @@ export { Authority, type AuthorityOptions, type LeafOptions } from './issue/auth
 export { anchorsForServer } from './issue/name-bearer.js';
 export type { IssuedCertificate } from './issue/certificate.js';
 export { describeCertificate, fingerprintOf, type CertificateSummary } from './describe.js';
-export { CertError, type CertErrorCode } from './errors.js';
 export { readAnchors } from './verify/anchors.js';
 export { datesToShow } from './verify/facts.js';
 export {
@@ -13,7 +12,7 @@ export {
   type PeerCertificates,
   type PeerVerification,
 } from './verify/peer-path.js';
-export { makeRefusal, REFUSAL_RULES, type Refusal, type RefusalRule } from './verify/refusal.js';
+export { makeRefusal, type Refusal, type RefusalRule } from './verify/refusal.js';
 export type { KeyAlgorithm } from './issue/keys.js';
 export {
   checkCertificates,

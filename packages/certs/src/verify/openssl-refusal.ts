@@ -43,7 +43,7 @@ const byText: readonly (readonly [RegExp, RefusalRule])[] = [
   [/inconsistent extension|invalid extension|bad extension/i, 'unreadable'],
 ];
 
-export const ruleOf = ({ code, text }: OpensslRefusal): RefusalRule =>
+const ruleOf = ({ code, text }: OpensslRefusal): RefusalRule =>
   byCode[code] ?? byText.find(([pattern]) => pattern.test(text))?.[1] ?? 'refused-by-openssl';
 
 /** The refusal for a path that OpenSSL does not accept. */

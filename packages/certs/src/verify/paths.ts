@@ -19,7 +19,7 @@ import { MAX_PATH, MAX_VERIFICATIONS } from './limits.js';
 export type Path = readonly X509Certificate[];
 
 /** Where each certificate of a path stands; the last one is the anchor where there is one. */
-export function placesOf(path: Path, endsAtAnchor: boolean): Place[] {
+function placesOf(path: Path, endsAtAnchor: boolean): Place[] {
   let below = 0;
   return path.map((certificate, index) => {
     const place = { index, isAnchor: endsAtAnchor && index === path.length - 1, below };
