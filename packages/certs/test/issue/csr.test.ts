@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import t from 'tap';
-import { Authority, CertError } from '../../src/index.js';
+import { Authority } from '../../src/index.js';
+import { CertError } from '../../src/errors.js';
 import { pemBlock } from '../../src/encoding/pem.js';
 import { INPUT, noOpenssl, openssl, strictVerify } from '../support.js';
 
