@@ -12,6 +12,7 @@ import { errorCodes } from './rules/error-codes.mjs';
 import { onePlace } from './rules/one-place.mjs';
 import { publicNames } from './rules/public-names.mjs';
 import { readTree } from './rules/tree.mjs';
+import { filesWithWords, oldWords } from './rules/words.mjs';
 import { unusedExports } from './unused-exports.mjs';
 
 const scope = '@peerpod-tls/';
@@ -119,7 +120,7 @@ export function complaints(top) {
     const home = join(top, 'packages', name);
     const room = rooms[name];
     if (room === undefined) {
-      said.push(`packages/${name} is in no room: add it to scripts/rooms.mjs with what it may use`);
+      said.push(`packages/${name} is not in the table: add it to scripts/rooms.mjs with what it may use`);
       continue;
     }
     const manifest = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8'));
@@ -193,6 +194,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
     ...unusedExports(root),
     ...[importCircles, onePlace, errorCodes, publicNames].flatMap(rule => rule(tree)),
     ...documents(root),
+    ...oldWords(filesWithWords(root)),
   ];
   for (const line of said) process.stdout.write(`${line}\n`);
   process.exit(said.length === 0 ? 0 : 1);

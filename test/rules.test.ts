@@ -10,6 +10,7 @@ import { errorCodes } from '../scripts/rules/error-codes.mjs';
 import { onePlace } from '../scripts/rules/one-place.mjs';
 import { publicNames } from '../scripts/rules/public-names.mjs';
 import { readTree } from '../scripts/rules/tree.mjs';
+import { filesWithWords, oldWords } from '../scripts/rules/words.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const real = readTree(root);
@@ -112,4 +113,26 @@ t.test('every file that a document names is there', async t => {
     'docs/a.md names c.md, which is not there',
     'docs/a.md names packages/x/src/gone.ts, which is not there',
   ]);
+});
+
+t.test('one word for one thing: what the glossary replaced is not used again', async t => {
+  t.strictSame(oldWords(filesWithWords(root)), []);
+  const text = [
+    'the letter arrives',
+    'a one-letter flag',
+    'it judges',
+    'const front = 1;',
+    'noRoom()',
+    'a wish',
+  ];
+  t.strictSame(
+    oldWords([{ path: 'docs/a.md', text: text.join('\n') }]).map(line => line.replace(/ says.*is /, ' ')),
+    [
+      'docs/a.md:1 user-data',
+      'docs/a.md:3 verify',
+      'docs/a.md:4 downstream and upstream',
+      'docs/a.md:5 free space',
+      'docs/a.md:6 spec',
+    ],
+  );
 });

@@ -19,7 +19,7 @@ function below(folder, into = []) {
 }
 
 /** A text without its comments. */
-export const withoutComments = text => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
+const withoutComments = text => text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
 
 /** The entries of a package's `exports`, as `[specifier, source file]`. */
 function entriesOf(top, name) {
