@@ -12,7 +12,7 @@ import { errorCodes } from './rules/error-codes.mjs';
 import { onePlace } from './rules/one-place.mjs';
 import { publicNames } from './rules/public-names.mjs';
 import { readTree } from './rules/tree.mjs';
-import { filesWithWords, oldWords } from './rules/words.mjs';
+import { filesWithWords, replacedTerms } from './rules/words.mjs';
 import { unusedExports } from './unused-exports.mjs';
 
 const scope = '@peerpod-tls/';
@@ -194,7 +194,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
     ...unusedExports(root),
     ...[importCircles, onePlace, errorCodes, publicNames].flatMap(rule => rule(tree)),
     ...documents(root),
-    ...oldWords(filesWithWords(root)),
+    ...replacedTerms(filesWithWords(root)),
   ];
   for (const line of said) process.stdout.write(`${line}\n`);
   process.exit(said.length === 0 ? 0 : 1);

@@ -8,7 +8,7 @@ import { join, relative } from 'node:path';
 /** The word that is not used, where it may stand all the same, and the one that is. */
 const words = [
   {
-    no: /\b(?:the |a |its |our )?letter\b|[a-z]Letter\b|\bletter[A-Z]|\bLetter[A-Z]/,
+    no: /\b(?:the|its|our|per) letter\b|\bconst letter\b|[a-z]Letter\b|\bletter[A-Z]|\bLetter[A-Z]/,
     unless: /one-letter|single letter|capital letter|by letter|first letter|letter for letter/,
     say: 'user-data',
   },
@@ -33,7 +33,7 @@ const words = [
  * @param {readonly { path: string, text: string }[]} files
  * @returns {string[]}
  */
-export function oldWords(files) {
+export function replacedTerms(files) {
   return files.flatMap(({ path, text }) =>
     text
       .split('\n')

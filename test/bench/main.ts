@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run bench`: this project and the peers found on this machine, in one run, same topology, same load. Prints a
-// table and writes bench.json. A bench is no test: it judges nothing and takes minutes.
+// table and writes bench.json. A bench is no test: it decides nothing and takes minutes.
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';

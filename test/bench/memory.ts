@@ -45,15 +45,15 @@ export async function memoryFigures(
   for (let round = 0; round < Math.min(options.rounds, 3); round += 1) {
     for (const peer of peers.filter(candidate => candidate.acceptsMany)) {
       const place = await ground.place(`memory-${peer.name}-${round}`);
-      const back = peer.startBack(programs, place);
+      const upstream = peer.startBack(programs, place);
       await listening({ host: '127.0.0.1', port: place.port });
-      const front = peer.startFront(programs, place);
+      const downstream = peer.startFront(programs, place);
       await listening({ path: place.shimSocket });
-      const both = (): number => residentBytes(back.pid) + residentBytes(front.pid);
+      const both = (): number => residentBytes(upstream.pid) + residentBytes(downstream.pid);
       const links = [await openLink(place.shimSocket)];
       await sleep(settleMs);
       const idle = both();
-      idleBack.set(peer.name, [...(idleBack.get(peer.name) ?? []), residentBytes(back.pid) / 2 ** 20]);
+      idleBack.set(peer.name, [...(idleBack.get(peer.name) ?? []), residentBytes(upstream.pid) / 2 ** 20]);
       const grow = async (count: number): Promise<number> => {
         while (links.length < count + 1) links.push(await openLink(place.shimSocket));
         await sleep(settleMs);
@@ -67,8 +67,8 @@ export async function memoryFigures(
       add(results.at100, at100);
       add(results.at1000, at1000);
       for (const link of links) link.close();
-      await programs.end(front);
-      await programs.end(back);
+      await programs.end(downstream);
+      await programs.end(upstream);
     }
   }
   return [

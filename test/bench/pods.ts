@@ -163,10 +163,10 @@ async function measure(name: string): Promise<void> {
     const memory: number[] = [];
     for (let run = 0; run < Number(values.runs); run++) {
       const id = `bench-${name}-${run}`;
-      const wish = { 'io.katacontainers.config.hypervisor.default_memory': MEMORY_MIB };
+      const memoryAsked = { 'io.katacontainers.config.hypervisor.default_memory': MEMORY_MIB };
       const { agentSocketPath } = await hypervisor.CreateVM({
         id,
-        annotations: annotations('bench', 'default', wish),
+        annotations: annotations('bench', 'default', memoryAsked),
         networkNamespacePath: '',
       });
       const asked = Date.now();
@@ -177,14 +177,14 @@ async function measure(name: string): Promise<void> {
       const instance = String(Reflect.get(line('instance created'), 'instance'));
       const number = (msg: string, key: string): number => Number(Reflect.get(line(msg), key));
       const said = await on.console(instance);
-      const letterRead = timeOf(said, 'files written') - asked;
+      const userDataRead = timeOf(said, 'files written') - asked;
       const listening = timeOf(said, 'forwarder listened') - asked;
       const lastTry = number('agent answered', 'lastTryMs');
       const tls = number('link verified', 'handshakeMs');
       runs.push({
         'StartVM, all of it': whole,
         'provider returned the instance, after': number('instance created', 'ms'),
-        'user-data read and written, after': letterRead,
+        'user-data read and written, after': userDataRead,
         'forwarder listened, after': listening,
         'from then to the try that succeeded': whole - lastTry - listening,
         'that try: TLS handshake': tls,

@@ -174,11 +174,11 @@ async function startDaemon(
   }
   daemon.kill('SIGKILL');
   if (!gone()) await ended;
-  throw new EngineAbsent(`dockerd did not come up: ${lastWords(readFileSync(log, 'utf8'))}`);
+  throw new EngineAbsent(`dockerd did not come up: ${lastOutput(readFileSync(log, 'utf8'))}`);
 }
 
 /** The line that says why, else the last one; a daemon that ends goes on to tell how it ends. */
-function lastWords(log: string): string {
+function lastOutput(log: string): string {
   const lines = log.split('\n').filter(line => line.trim() !== '');
   const why = lines.findLast(line => /failed to start|level=(?:error|fatal)/.test(line)) ?? lines.at(-1);
   return (why ?? 'it said nothing').slice(-500);

@@ -6,7 +6,7 @@ import { run, Program, type Teardown } from './program.js';
 
 export interface VmPlan {
   readonly directory: string;
-  /** The letter of the adaptor. */
+  /** The user-data of the adaptor. */
   readonly userData: string;
   readonly host: string;
   /** Left out: any free one. */
@@ -49,17 +49,17 @@ export class Vm {
     return this.#agent;
   }
 
-  /** Reads the letter as a guest does at its boot. */
+  /** Reads the user-data as a guest does at its boot. */
   async provision(): Promise<void> {
-    const letter = join(this.directory, 'media/cidata/user-data');
-    mkdirSync(join(letter, '..'), { recursive: true, mode: 0o700 });
-    writeFileSync(letter, this.#plan.userData, { mode: 0o600 });
+    const userData = join(this.directory, 'media/cidata/user-data');
+    mkdirSync(join(userData, '..'), { recursive: true, mode: 0o700 });
+    writeFileSync(userData, this.#plan.userData, { mode: 0o600 });
     const { code, stderr } = await run(this.#t, 'process-user-data', [
       'provision-files',
       '-root',
       this.directory,
       '-source',
-      letter,
+      userData,
     ]);
     if (code !== 0) throw new Error(`process-user-data ended with ${code}: ${stderr}`);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A pod over a network of the kernel's: the real adaptor on one host of a Wire, the real guest programs on the other.
-// The adaptor's cloud is its exec provider, whose command leaves the letter here.
+// The adaptor's cloud is its exec provider, whose command leaves the user-data here.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -63,7 +63,7 @@ export async function wiredPod(t: Teardown, o: WiredOptions): Promise<WiredPod> 
   const { client, hypervisor } = await dialHypervisor(socket);
   t.teardown(() => client.close());
   const started = startPod(hypervisor, 'wired');
-  const userData = await letterIn(directory, document, started);
+  const userData = await userDataIn(directory, document, started);
   const guest = join(directory, 'vm');
   mkdirSync(guest, { mode: 0o700 });
   const vm = new Vm(t, {
@@ -94,8 +94,8 @@ export async function wiredPod(t: Teardown, o: WiredOptions): Promise<WiredPod> 
   return { ...shim, wire, adaptor, vm, path, directory, metrics };
 }
 
-/** The letter that the create command was handed; rejects with what StartVM rejects with. */
-async function letterIn(directory: string, document: string, started: Promise<string>): Promise<string> {
+/** The user-data that the create command was handed; rejects with what StartVM rejects with. */
+async function userDataIn(directory: string, document: string, started: Promise<string>): Promise<string> {
   const watcher = watch(directory);
   try {
     await new Promise<void>((resolve, reject) => {

@@ -26,14 +26,14 @@ export const named = [
     tests: ['packages/link/test/tls/listen.test.ts'],
   },
   {
-    name: 'a client makes no room for another',
+    name: 'a client makes no place for another',
     file: 'packages/link/src/tls/peer-caps.ts',
     from: 'peer.client === client &&',
     to: '',
     tests: ['packages/link/test/tls/listen.test.ts'],
   },
   {
-    name: 'a link that is read makes no room',
+    name: 'a link that is read makes no place',
     file: 'packages/link/src/tls/listen.ts',
     from: ".on('resume', () => this.#caps.release(counted))",
     to: '',

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The errors this package throws at its own callers. What a peer sent is judged by returned values, not here.
+// The errors this package throws at its own callers. What a peer sent is told by returned values, not here.
 import { CodedError } from '@peerpod-tls/base';
 
 export type AgentProtocolErrorCode =

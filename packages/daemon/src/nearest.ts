@@ -8,7 +8,7 @@ export function nearest(typed: string, known: readonly string[]): string | undef
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1;
   for (const word of known) {
-    const distance = editDistance(wanted, word);
+    const distance = typingDistance(wanted, word);
     if (distance < bestDistance) {
       best = word;
       bestDistance = distance;
@@ -20,7 +20,7 @@ export function nearest(typed: string, known: readonly string[]): string | undef
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours between two short words. */
-function editDistance(a: string, b: string): number {
+function typingDistance(a: string, b: string): number {
   let before: number[] = [];
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

@@ -19,7 +19,7 @@ t.test('two calls that make the same path at once both succeed', async t => {
   t.ok(existsSync(join(root, 'p/q/r')));
 });
 
-t.test('a file at the end of the path is left for the agent to judge', async t => {
+t.test('a file at the end of the path is left for the agent to refuse', async t => {
   const root = t.testdir({ etc: { hosts: 'x' } });
   t.same(await ensureDirectory(root, '/etc/hosts'), { t: 'there' });
   t.match(await ensureDirectory(root, '/etc/hosts/deeper'), {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Collects whole frames from a stream of chunks, for ends that want messages. A relay that cuts through reads
-// headers itself. No sockets here, and no judgement beyond the length limit and the TLS test.
+// headers itself. No sockets here, and no check beyond the length limit and the TLS test.
 import { HEADER_LENGTH, looksLikeTls, MAX_MESSAGE_LENGTH, TLS_HEAD_LENGTH } from './frame.js';
 import type { FrameHeader } from './frame.js';
 

@@ -25,7 +25,7 @@ for (const vector of vectors('requests')) {
       }
     }
     if (vector.request === undefined) {
-      // UTF-8 is judged where names are read; the payload can be found without.
+      // UTF-8 is checked where names are read; the payload can be found without.
       if (!vector.name.includes('UTF-8'))
         t.throws(() => readRequestPayload(bytes), { code: 'ERR_TTRPC_BAD_REQUEST' });
       return;

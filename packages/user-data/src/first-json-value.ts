@@ -9,7 +9,7 @@ export type FirstJsonValue =
     }
   | { readonly t: 'bad'; /** Where and what, without any of the text. */ readonly reason: string };
 
-/** Finds where the first value ends, then leaves all judgement of it to `JSON.parse`. */
+/** Finds where the first value ends, then leaves the rest to `JSON.parse`. */
 export function firstJsonValue(text: string): FirstJsonValue {
   const start = text.search(/[^ \t\r\n]/);
   if (start === -1) return { t: 'bad', reason: 'it is empty' };

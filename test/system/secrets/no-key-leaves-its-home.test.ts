@@ -63,7 +63,7 @@ t.test('automatic mode', { timeout: 30_000 }, async t => {
   t.match(
     keyFiles(join(directory, 'vms'), bodies),
     [new RegExp(`${id}/fs/run/peerpod/apf\\.json 600$`)],
-    'in the VM it is in one file: not in the letter it came with, the console or the boot plan',
+    'in the VM it is in one file: not in the user-data it came in, the console or the boot plan',
   );
   checkProcesses(t, directory, bodies);
   for (const path of ['/sandboxes', '/metrics', '/readyz'])
@@ -87,7 +87,7 @@ t.test('manual mode', { timeout: 30_000 }, async t => {
   await startPod(adaptor.hypervisor, 'manual');
   const bodies = [world.client, world.server].flatMap(({ key }) => bodyOf(readFileSync(key, 'utf8')));
   t.strictSame(keyFiles(join(directory, 'pods'), bodies), [], 'the adaptor writes no key at all');
-  t.strictSame(keyFiles(join(directory, 'vms'), bodies), [], 'nor does the letter carry one');
+  t.strictSame(keyFiles(join(directory, 'vms'), bodies), [], 'nor does the user-data carry one');
   checkProcesses(t, directory, bodies);
   await adaptor.hypervisor.StopVM({ id: 'manual' });
   const { stdout, stderr } = await adaptor.program.kill('SIGTERM');

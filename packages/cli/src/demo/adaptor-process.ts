@@ -117,7 +117,7 @@ export class AdaptorProcess {
   async deathError(): Promise<CliError> {
     const { code, signal } = await this.ended;
     const how = signal === null ? `exit code ${code ?? 'unknown'}` : `signal ${signal}`;
-    const words = this.#lastWords();
+    const words = this.#lastOutput();
     return new CliError(
       'ERR_CLI_ADAPTOR_DIED',
       `cloud-api-adaptor ended by itself (${how})${words === '' ? '' : `: ${words}`}`,
@@ -133,7 +133,7 @@ export class AdaptorProcess {
   }
 
   /** What the person is shown of the log: the last error, or else the last lines. */
-  #lastWords(): string {
+  #lastOutput(): string {
     const lines = this.#tail.map(logLine);
     return (
       lines.findLast(line => line.level === 'error')?.text ??

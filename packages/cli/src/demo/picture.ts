@@ -7,7 +7,7 @@ const NODE = 'shim ──▶ cloud-api-adaptor';
 const VM = 'agent-protocol-forwarder ──▶ agent';
 const LINK = '══ mTLS ══';
 
-/** The way of a call as a drawing, or as one line where a drawing has no room. */
+/** The way of a call as a drawing, or as one line where a drawing does not fit. */
 export function picture(style: Style, columns: number | undefined): string[] {
   const width = NODE.length + VM.length + LINK.length + 9;
   if (!style.unicode) return ascii(style);

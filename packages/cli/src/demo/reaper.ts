@@ -4,7 +4,7 @@
 // directory and `keep` or `remove`.
 import { sweep } from './sweep.js';
 
-const [dir, wish] = process.argv.slice(2);
+const [dir, mode] = process.argv.slice(2);
 // The terminal's Ctrl-C, its closing and a service manager's stop reach this process too; it leaves when the demo has.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(signal, () => {});
 if (dir === undefined || !dir.startsWith('/') || dir === '/') {
@@ -13,6 +13,6 @@ if (dir === undefined || !dir.startsWith('/') || dir === '/') {
   process.stdin.resume();
   process.stdin.on('error', () => {});
   process.stdin.on('close', () => {
-    sweep(dir, { keep: wish === 'keep' });
+    sweep(dir, { keep: mode === 'keep' });
   });
 }

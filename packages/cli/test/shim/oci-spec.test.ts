@@ -48,7 +48,7 @@ t.test(
 t.test('every field of it is one that the agent knows', async t => {
   const OCI = ociSpec(request);
   const bytes = jsonToMessage('grpc.AgentService/CreateContainer', { container_id: 'c', OCI });
-  const back = JSON.stringify(messageToJson('grpc.AgentService/CreateContainer', bytes, 'request'));
+  const again = JSON.stringify(messageToJson('grpc.AgentService/CreateContainer', bytes, 'request'));
   for (const path of [
     '/dev/mqueue',
     'CAP_NET_BIND_SERVICE',
@@ -56,6 +56,6 @@ t.test('every field of it is one that the agent knows', async t => {
     'pod_container',
     'size=67108864',
   ]) {
-    t.ok(back.includes(path), path);
+    t.ok(again.includes(path), path);
   }
 });

@@ -4,7 +4,7 @@ import { deadline, messageOf, sleep } from '@peerpod-tls/base';
 import { dialLink, type DialOptions } from '../tls/dial.js';
 import { isPermanent, LinkError } from '../errors.js';
 import { checkHealth } from './health.js';
-import { certificateWords, hostPort, type PeerInfo } from '../tls/verify-peer.js';
+import { certificateText, hostPort, type PeerInfo } from '../tls/verify-peer.js';
 
 export interface DialUntilHealthyOptions extends DialOptions {
   /** For everything together, in milliseconds. */
@@ -76,7 +76,7 @@ function pauseAfter(failed: LinkError, elapsedMs: number): number {
 
 async function attempt(o: DialUntilHealthyOptions, signal: AbortSignal): Promise<PeerInfo> {
   const link = await dialLink({ ...o, signal });
-  const ownCertificate = o.security.t === 'tls' ? certificateWords(o.security.material().leaf) : undefined;
+  const ownCertificate = o.security.t === 'tls' ? certificateText(o.security.material().leaf) : undefined;
   await checkHealth(link, {
     timeoutMs: o.checkTimeoutMs ?? 10_000,
     signal,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the downstream sent while there was no upstream. Nothing is read or judged here.
+// What the downstream sent while there was no upstream. Nothing is read or decided here.
 
 /** Bytes parked before the downstream is not read any more; a downstream that hangs up is still noticed below it. */
 const PARKED_BYTES = 256 * 1024;

@@ -6,7 +6,7 @@ import { codeOf, messageOf } from '@peerpod-tls/base';
 import type { Refusal } from '@peerpod-tls/certs';
 import type { Logger } from 'pino';
 import { LinkError } from '../errors.js';
-import { acceptPlain, certificateWords, hostPort, verifyTls, type VerifiedPeer } from './verify-peer.js';
+import { acceptPlain, certificateText, hostPort, verifyTls, type VerifiedPeer } from './verify-peer.js';
 import { linkErrorFrom } from './node-error.js';
 import { contextOf, type LinkSecurity } from './security.js';
 
@@ -87,7 +87,7 @@ async function handshaken(
     raw.on('error', () => {}).destroy();
     if (error instanceof LinkError) throw error;
     // Our own side cannot begin: a certificate that OpenSSL takes into no context, for one.
-    const own = certificateWords(security.material().leaf);
+    const own = certificateText(security.material().leaf);
     throw new LinkError('ERR_LINK_OWN_MATERIAL', `no TLS with ${own}: ${messageOf(error)}`, { cause: error });
   }
 }
@@ -122,7 +122,7 @@ function handshake(
       reject(error);
     };
     const onError = (error: unknown): void => {
-      const ownCertificate = certificateWords(material.leaf);
+      const ownCertificate = certificateText(material.leaf);
       fail(linkErrorFrom(error, { remote, phase: 'handshake', ownCertificate }));
     };
     const onEnd = (): void => onError(Object.assign(new Error('end of stream'), { code: 'ERR_LINK_EOF' }));

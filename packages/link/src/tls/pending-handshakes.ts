@@ -11,7 +11,7 @@ import { classifyHello } from './hello.js';
 import { linkErrorFrom } from './node-error.js';
 import type { PeerRefusal, PeerRefusalRule } from './refusal-log.js';
 import { contextOf, type ListenSecurity } from './security.js';
-import { certificateWords, verifyTls, type VerifiedPeer } from './verify-peer.js';
+import { certificateText, verifyTls, type VerifiedPeer } from './verify-peer.js';
 
 export interface PendingHandshakeOptions {
   readonly security: Exclude<ListenSecurity, { t: 'plain' }>;
@@ -109,7 +109,7 @@ export class PendingHandshakes {
       }
       if (code === 'ECONNRESET' || code === 'EPIPE')
         return this.#refuse(pending, 'hung-up', 'it hung up during the handshake');
-      const ownCertificate = certificateWords(material.leaf);
+      const ownCertificate = certificateText(material.leaf);
       const ours = linkErrorFrom(error, { remote, phase: 'handshake', ownCertificate });
       const rule = ours.code === 'ERR_LINK_TLS_REFUSED' ? 'refused-by-peer' : 'handshake-failed';
       this.#refuse(pending, rule, ours.message);

@@ -121,7 +121,7 @@ export function isUnverifiedNetworkEnd(stream: unknown): boolean {
 }
 
 /** The words for a certificate in an error: subject and fingerprint. */
-export function certificateWords(certificate: X509Certificate): string {
+export function certificateText(certificate: X509Certificate): string {
   return `${describeCertificate(certificate).subject} (sha256 ${fingerprintOf(certificate).slice(0, 16)}…)`;
 }
 
@@ -143,7 +143,7 @@ function mint(socket: Socket, peer: PeerInfo, material: TlsMaterial | null, log:
   let failure: LinkError | null = null;
   // A socket without an error listener would end the process; this one stays for the life of the socket.
   const onError = (error: unknown): void => {
-    const ownCertificate = material === null ? undefined : certificateWords(material.leaf);
+    const ownCertificate = material === null ? undefined : certificateText(material.leaf);
     failure ??= linkErrorFrom(error, { remote: peer.remote, phase: 'open', ownCertificate });
   };
   const expired = (): LinkError =>

@@ -174,13 +174,13 @@ t.test('a network socket that nobody verified is closed and relayed at neither e
     await once(socket, 'connect');
     return socket;
   };
-  const front = await raw();
+  const unverified = await raw();
   const options = { rewrites: [], redial: null, log: silentLog };
   const { open } = new Upstreams();
-  t.throws(() => startRelay({ ...options, downstream: front, openUpstream: open }), {
+  t.throws(() => startRelay({ ...options, downstream: unverified, openUpstream: open }), {
     code: 'ERR_LINK_UNVERIFIED',
   });
-  t.equal(front.destroyed, true);
+  t.equal(unverified.destroyed, true);
   const [near, far] = streamPair();
   const behind = await raw();
   const relay = startRelay({ ...options, downstream: near, openUpstream: async () => behind });

@@ -104,12 +104,12 @@ async function atALink(t: Test, role: 'server' | 'client', parts: Parts): Promis
     ...bare,
     role,
   } as TlsMaterial;
-  const judging = materialOf(other, {
+  const verifier = materialOf(other, {
     cert: sound[other].certPem,
     key: sound[other].keyPem,
     anchors: parts.anchors,
   });
-  const [server, client] = role === 'server' ? [presented, judging] : [judging, presented];
+  const [server, client] = role === 'server' ? [presented, verifier] : [verifier, presented];
   let resolve: (verdict: string) => void = () => {};
   const promise = new Promise<string>(done => (resolve = done));
   const listener = await listenLink({

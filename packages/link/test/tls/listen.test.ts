@@ -330,10 +330,10 @@ t.test('the link that nobody reads for longest makes room for a new one of the s
   peers[2]?.socket.resume();
   await sleep(150);
   await dial(world, port).catch(() => {});
-  t.match(await refusals(1), [{ rule: 'too-many-from-address' }], 'one that is read makes no room');
+  t.match(await refusals(1), [{ rule: 'too-many-from-address' }], 'one that is read makes no place');
 });
 
-t.test('a client makes no room for another one', async t => {
+t.test('a client makes no place for another one', async t => {
   const other = await selfSignedClient();
   const both = material('server', world.serverLeaf, world.clientLeaf.certPem + other.certPem);
   const { port, peers, refusals } = await scene(t, {

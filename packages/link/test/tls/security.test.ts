@@ -66,7 +66,7 @@ t.test(
       stream.setEncoding('utf8').on('data', (text: string) => void (said += text));
     t.teardown(() => child.kill());
     while (!said.includes('Verify return code')) await once(child.stdout, 'data');
-    // s_client takes an R at the beginning of a line for that wish.
+    // s_client takes an R at the beginning of a line for a demand to renegotiate.
     child.stdin.write('R\n');
     await once(child, 'exit');
     t.match(said, /RENEGOTIATING/);

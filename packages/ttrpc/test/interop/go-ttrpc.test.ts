@@ -75,9 +75,9 @@ const handlers: Handlers<typeof service> = {
     return { value: joined };
   },
   async *Split(value) {
-    for (const letter of value) {
-      if (letter === '!') throw new StatusError(11, 'no further');
-      yield { value: letter };
+    for (const initial of value) {
+      if (initial === '!') throw new StatusError(11, 'no further');
+      yield { value: initial };
     }
   },
   async *Repeat(values) {
