@@ -7,6 +7,7 @@ t.test('the package exports these names and no others', async t => {
   t.same(Object.keys(link).sort(), [
     'LOSS_CAUSES',
     'LinkError',
+    'SharedUpstream',
     'checkHealth',
     'dialLink',
     'dialUntilHealthy',
@@ -15,5 +16,6 @@ t.test('the package exports these names and no others', async t => {
     'lossCause',
     'proveMaterial',
     'startRelay',
+    'verifyAsALinkWould',
   ]);
 });
