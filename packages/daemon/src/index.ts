@@ -3,7 +3,7 @@
 export { UsageError } from './errors.js';
 export { formatDuration } from './duration.js';
 export type { Flag, FlagValues } from './flag-types.js';
-export { flagValues, parseFlags, type HelpRequest } from './flags.js';
+export { parseFlags, type HelpRequest } from './flags.js';
 export { createLogger, logFormatFlag, logLevelFlag } from './log.js';
 export { awaitReady, READY_FD, type ReadyDetails } from './ready-channel.js';
 export { reportError } from './report-error.js';

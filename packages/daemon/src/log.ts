@@ -20,7 +20,7 @@ export const logLevelFlag = {
 } as const satisfies ChoiceFlag;
 
 /** How a line looks. */
-export const LOG_FORMATS = ['json', 'text'] as const;
+const LOG_FORMATS = ['json', 'text'] as const;
 
 /** The flag beside it, as `log-format`. */
 export const logFormatFlag = {
@@ -37,7 +37,7 @@ export interface LoggerOptions {
   readonly name: string;
   /** One of {@link LOG_LEVELS}. Default `info`. */
   readonly level?: string;
-  /** One of {@link LOG_FORMATS}. Default `json`. */
+  /** `json`, the default, or `text`. */
   readonly format?: string;
   /** Where lines go. Default: stderr, written synchronously, so that the last line before a crash is there. */
   readonly destination?: DestinationStream;

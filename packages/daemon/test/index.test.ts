@@ -11,7 +11,6 @@ t.test('the public names are these', async t => {
     'VERSION',
     'awaitReady',
     'createLogger',
-    'flagValues',
     'formatDuration',
     'isHelpRequest',
     'isVersionRequest',

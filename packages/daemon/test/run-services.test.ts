@@ -196,6 +196,37 @@ t.test('services that do not close cleanly are all told, and all named', async t
     out.stdout,
     /first closed\nfixture: not everything closed cleanly\n {2}because: second broke; first broke/,
   );
+  const signals = new EventEmitter();
+  await t.rejects(
+    runServices({
+      services: [{ name: 'only', start: async () => {}, close: () => Promise.reject(new Error('broke')) }],
+      log: createLogger({ name: 'test', level: 'silent' }),
+      drainMs: 1000,
+      signals,
+      onReady: () => void signals.emit('SIGTERM'),
+    }),
+    { code: 'ERR_DAEMON_CLOSE' },
+  );
+});
+
+t.test('at debug the log says what each service does, and at info it does not', async t => {
+  for (const [level, seen] of [
+    ['debug', true],
+    ['info', false],
+  ] as const) {
+    const lines: string[] = [];
+    const log = createLogger({ name: 'test', level, destination: { write: line => void lines.push(line) } });
+    const signals = new EventEmitter();
+    const services = [{ name: 'only', start: async () => {}, close: async () => {} }];
+    await runServices({ services, log, drainMs: 1000, signals, onReady: () => void signals.emit('SIGTERM') });
+    for (const event of ['service starting', 'service started', 'service closing'])
+      t.equal(
+        lines.some(line => line.includes(`"service":"only"`) && line.includes(event)),
+        seen,
+        event,
+      );
+    t.match(lines.at(-1), /"ended"/);
+  }
 });
 
 t.test('a service that fails later closes the others and is reported', async t => {

@@ -151,8 +151,14 @@ t.test('a connection that is being answered keeps its place', async t => {
 });
 
 t.test('a check that takes too long is 503', async t => {
-  const { get } = await start(t, { ready: () => new Promise(() => undefined), answerMs: 50 });
+  const lines: string[] = [];
+  const { get } = await start(t, {
+    ready: () => new Promise(() => undefined),
+    answerMs: 50,
+    log: createLogger({ name: 'test', destination: { write: line => void lines.push(line) } }),
+  });
   t.match(await get('/readyz'), { status: 503, body: /the log says why/ });
+  t.match(lines[0], /ERR_STATUS_TIMEOUT/);
 });
 
 t.test('closing ends connections that are open, and may be asked twice', async t => {
