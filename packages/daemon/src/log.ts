@@ -6,7 +6,7 @@ import type { ChoiceFlag } from './flag-types.js';
 import { textLine } from './log-text.js';
 
 /** The levels a person may ask for, from most to least. */
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 
 /** The flag every program of ours has, ready to put in its table as `log-level`. */
 export const logLevelFlag = {
@@ -35,7 +35,7 @@ export const logFormatFlag = {
 export interface LoggerOptions {
   /** Program or test, as `name` in every line. */
   readonly name: string;
-  /** One of {@link LOG_LEVELS}. Default `info`. */
+  /** From `trace` to `silent`. Default `info`. */
   readonly level?: string;
   /** `json`, the default, or `text`. */
   readonly format?: string;
@@ -111,7 +111,7 @@ function redact(value: unknown, path: readonly string[]): unknown {
 }
 
 /** An error as log fields: code, message, hint and causes; the stack only of one that nobody foresaw. */
-export function describeError(error: unknown): unknown {
+function describeError(error: unknown): unknown {
   return describe(error, 0);
 }
 

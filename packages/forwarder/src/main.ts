@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The program: read the command line, make the log, run the forwarder until a signal ends it.
-import { deadline } from '@peerpod-tls/base';
-import { createLogger, joinHostPort, reportError, runServices } from '@peerpod-tls/daemon';
+import { codeOf, deadline, messageOf } from '@peerpod-tls/base';
+import { createLogger, joinHostPort, reportError, runServices, UsageError } from '@peerpod-tls/daemon';
 import type { ReadyDetails, Service } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
 
@@ -53,7 +53,15 @@ class ForwarderService implements Service {
   }
 
   async start(): Promise<void> {
-    this.running = await startForwarder(this.#options, { log: this.#log, counters: this.#counters });
+    try {
+      this.running = await startForwarder(this.#options, { log: this.#log, counters: this.#counters });
+    } catch (error) {
+      if (codeOf(error) !== 'ERR_LINK_LISTEN') throw error;
+      throw new UsageError(
+        `-listen: ${messageOf(error)}`,
+        'give another address or port with -listen HOST:PORT',
+      );
+    }
     this.running.log.info(this.details(), 'forwarder listened');
   }
 

@@ -46,7 +46,10 @@ t.test('a wrong start ends with code 1 and two lines: what is wrong, and the way
     [['-config', join(world.directory, 'none')], /failed to open the configuration file .*none is not there/],
     [['-cert-file', half], /-cert-file is given without -cert-key\n.*-cert-key/],
     [['-config', unanchored], /no client anchor.*every client would be served\n.*-ca-cert-file/],
-    [['-listen', `127.0.0.1:${port}`], new RegExp(`127.0.0.1:${port}.*another program`)],
+    [
+      ['-listen', `127.0.0.1:${port}`],
+      new RegExp(`-listen: .*127.0.0.1:${port}.*another program.*\\n.*-listen HOST:PORT`),
+    ],
   ] as const;
   const runs = rows.map(async ([flags, words]) => {
     const program = new Program(t, [...world.argv, ...flags]);
