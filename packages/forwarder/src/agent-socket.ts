@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { abortReason, Backoff, codeOf, messageOf, sleep } from '@peerpod-tls/base';
+import type { LentReads } from '@peerpod-tls/link';
 import type { Logger } from 'pino';
 
 import { socketAddress } from './abstract-socket.js';
@@ -16,6 +17,8 @@ const LONGEST_WAIT_MS = 500;
 const UNIX_SOCKETS = '/proc/net/unix';
 /** Flags of a listening socket in it (`__SO_ACCEPTCON`). */
 const LISTENS = '00010000';
+/** What the agent's answers are read into, again and again. */
+const READ_BYTES = 64 * 1024;
 /** How often it is looked at while an agent is missing: the first time, and then now and then. */
 const TRIES_PER_LOOK = 20;
 
@@ -46,7 +49,7 @@ export class AgentSocket {
   }
 
   /** One new connection to the agent. Tries until the signal is aborted, since an agent that starts late is the rule at boot. */
-  async open(signal: AbortSignal): Promise<Socket> {
+  async open(signal: AbortSignal): Promise<LentReads> {
     const { agentSocket, log } = this.#o;
     const pause = new Backoff({ firstMs: FIRST_WAIT_MS, longestMs: LONGEST_WAIT_MS });
     for (let tries = 0; ; tries += 1) {
@@ -101,10 +104,27 @@ export class AgentSocket {
   }
 }
 
-function connectOnce(agentSocket: string, signal: AbortSignal): Promise<Socket> {
+function connectOnce(agentSocket: string, signal: AbortSignal): Promise<LentReads> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(abortReason(signal));
-    const socket = connect({ path: socketAddress(agentSocket), allowHalfOpen: true });
+    let listener: (lent: Buffer) => void = () => {};
+    const socket: Socket = connect({
+      path: socketAddress(agentSocket),
+      allowHalfOpen: true,
+      onread: {
+        buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+        callback: (length, buffer) => {
+          listener(Buffer.from(buffer.buffer, buffer.byteOffset, length));
+          return true;
+        },
+      },
+    });
+    // Nothing is read before there is a listener.
+    socket.pause();
+    const readLent = (next: (lent: Buffer) => void): void => {
+      listener = next;
+      socket.resume();
+    };
     const settle = (action: () => void): void => {
       signal.removeEventListener('abort', onAbort);
       socket.removeAllListeners('error').removeAllListeners('connect');
@@ -116,7 +136,7 @@ function connectOnce(agentSocket: string, signal: AbortSignal): Promise<Socket> 
         reject(abortReason(signal));
       });
     socket.once('error', error => settle(() => reject(error)));
-    socket.once('connect', () => settle(() => resolve(socket)));
+    socket.once('connect', () => settle(() => resolve({ stream: socket, readLent })));
     signal.addEventListener('abort', onAbort, { once: true });
   });
 }

@@ -24,6 +24,7 @@ export type {
   AgentEnd,
   Backend,
   CloseReason,
+  LentReads,
   Rewrite,
   RewriteContext,
   RewriteOutcome,

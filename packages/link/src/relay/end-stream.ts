@@ -2,6 +2,7 @@
 // The streams a relay may own, and how one ends kindly and in bounded time. Nothing about frames here.
 import type { Duplex } from 'node:stream';
 import { LinkError } from '../errors.js';
+import type { LentReads } from './types.js';
 import { isUnverifiedNetworkEnd, type VerifiedPeer } from '../tls/verify-peer.js';
 
 /** How long a peer may take to read what was still to be written, in milliseconds. */
@@ -11,8 +12,8 @@ const LINGER_MS = 1_000;
  * The stream of an end that may be relayed.
  * @throws LinkError ERR_LINK_UNVERIFIED for a network socket that was not verified; it is closed
  */
-export function streamOf(end: Duplex | VerifiedPeer): Duplex {
-  const stream = 'peer' in end ? end.socket : end;
+export function streamOf(end: Duplex | VerifiedPeer | LentReads): Duplex {
+  const stream = 'peer' in end ? end.socket : 'readLent' in end ? end.stream : end;
   if (isUnverifiedNetworkEnd(stream)) {
     stream.destroy();
     throw new LinkError(

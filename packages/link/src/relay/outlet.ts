@@ -48,11 +48,15 @@ export class Outlet {
     if (chunkLength === TLS_RECORD_BYTES) this.#cork();
   }
 
-  /** Writes a run of frames. `whole`: it ends where a frame ends. `more`: the same chunk has more to come. */
-  pass(bytes: Buffer, whole: boolean, more: boolean): void {
+  /**
+   * Writes a run of frames. `whole`: it ends where a frame ends. `more`: the same chunk has more to come. `done` is called
+   * once the bytes are written; never when they are not, since their memory may still be looked at then.
+   */
+  pass(bytes: Buffer, whole: boolean, more: boolean, done?: () => void): void {
     this.#midFrame = !whole;
     if (more) this.#cork();
-    this.stream.write(bytes);
+    if (done === undefined) this.stream.write(bytes);
+    else this.stream.write(bytes, error => (error == null ? done() : undefined));
     if (whole && this.#waiting.length > 0) {
       const waiting = this.#waiting;
       this.#waiting = [];

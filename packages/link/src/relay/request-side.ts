@@ -88,6 +88,7 @@ export class RequestSide implements FrameSide {
   /** From now on calls go to this one; with null they wait for the next. */
   set upstream(upstream: Upstream | null) {
     this.#upstream = upstream;
+    this.#gathered?.drop();
     this.#gathered = null;
   }
 
@@ -252,7 +253,7 @@ export class RequestSide implements FrameSide {
     if (!complete) {
       const call = this.#newCall(plan, id, 0, streams);
       this.#downstream.begin(call);
-      this.#nextGathered = new Gathered(call);
+      this.#nextGathered = new Gathered(call, total, upstream.slabs);
       return PASS_APART;
     }
     const key = keyed ? adoption.keyOf(this.#client, plan, envelope) : null;
@@ -314,14 +315,15 @@ export class RequestSide implements FrameSide {
     if (adoption?.isEmpty === false) adoption.begins(processIn(envelope));
   }
 
-  #sendGathered(upstream: Upstream, { call, chunks }: Gathered): void {
-    const [head] = chunks;
-    if (head === undefined || (call !== null && !this.#giveId(upstream, call, head))) return;
-    for (const [at, chunk] of chunks.entries()) {
-      const last = at === chunks.length - 1;
-      upstream.outlet.pass(chunk, last, !last);
+  #sendGathered(upstream: Upstream, gathered: Gathered): void {
+    if (gathered.call !== null && !this.#giveId(upstream, gathered.call, gathered.head))
+      return gathered.drop();
+    const pieces = gathered.pieces();
+    for (const [at, { bytes, done }] of pieces.entries()) {
+      const last = at === pieces.length - 1;
+      upstream.outlet.pass(bytes, last, !last, done);
     }
-    if (chunks.length > 1) upstream.outlet.flush();
+    if (pieces.length > 1) upstream.outlet.flush();
   }
 
   /** Gives a call that was held up the id it has at the upstream, in the table and in its frame. */
@@ -359,7 +361,7 @@ export class RequestSide implements FrameSide {
       if (call.answered) upstream.calls.remove(call);
     }
     if (upstream.calls.adoption === null || available === HEADER_LENGTH + length) return PASS;
-    this.#nextGathered = new Gathered(null);
+    this.#nextGathered = new Gathered(null, HEADER_LENGTH + length, upstream.slabs);
     return PASS_APART;
   }
 

@@ -12,6 +12,7 @@ import {
 } from '@peerpod-tls/ttrpc/relay';
 import type { CallTable } from './call-table.js';
 import type { Call, Downstream } from './downstream.js';
+import type { Lease } from './slabs.js';
 import { PASS, PASS_APART, SKIP, STOP, TAKE, type FrameSide } from './scanner.js';
 import { Strays } from './strays.js';
 import type { AgentEnd, RelayObserver } from './types.js';
@@ -49,6 +50,8 @@ export class ResponseSide implements FrameSide {
   /** Whom the frames go to that are handed on now, and from the next one that is apart. */
   #to: Downstream | null = null;
   #next: Downstream | null = null;
+  /** Set while a chunk is scanned whose memory is wanted back once it is written. */
+  lease: Lease | null = null;
   /** The call whose answer is taken, for nobody yet. */
   #orphan: Call | null = null;
 
@@ -120,7 +123,7 @@ export class ResponseSide implements FrameSide {
   forward(bytes: Buffer, whole: boolean, more: boolean): void {
     const to = this.#to;
     if (to === null) return;
-    to.outlet.pass(bytes, whole, more);
+    to.outlet.pass(bytes, whole, more, this.lease?.hold());
     to.observer.bytes?.('response', bytes.length);
   }
 

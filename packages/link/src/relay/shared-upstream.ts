@@ -8,9 +8,9 @@ import { lossCause } from '../liveness/loss.js';
 import { Adoption } from './adoption.js';
 import { CallTable } from './call-table.js';
 import { closedBecause } from './closed-because.js';
-import { endSoon, gone } from './end-stream.js';
+import { endSoon, gone, streamOf } from './end-stream.js';
 import { FrameRelay } from './relay.js';
-import type { Relay, RelayEnd, RelayObserver } from './types.js';
+import type { LentReads, Relay, RelayEnd, RelayObserver } from './types.js';
 import { Upstream } from './upstream.js';
 
 /** Between two looks for relays that stopped inside a frame, in milliseconds: they have one to two of these. */
@@ -18,7 +18,7 @@ const HALF_FRAME_MS = 15_000;
 
 export interface SharedUpstreamOptions {
   /** Opens the connection. Tries for as long as it takes, and ends with the signal. */
-  open(signal: AbortSignal): Promise<Duplex>;
+  open(signal: AbortSignal): Promise<Duplex | LentReads>;
   /** What it is called in the status a caller reads. */
   readonly name: string;
   /** Told of what the upstream may not send. */
@@ -92,9 +92,9 @@ export class SharedUpstream {
     const pause = new Backoff({ firstMs: 25, longestMs: 1_000 });
     while (!signal.aborted) {
       try {
-        const stream = await this.#o.open(signal);
-        if (signal.aborted) return void stream.destroy();
-        const proved = await this.#serve(stream);
+        const opened = await this.#o.open(signal);
+        if (signal.aborted) return void streamOf(opened).destroy();
+        const proved = await this.#serve(opened);
         if (proved) pause.reset();
         // One that takes connections and ends them must not keep us busy.
         else await sleep(pause.next(), signal);
@@ -107,12 +107,13 @@ export class SharedUpstream {
   }
 
   /** Resolves when the connection is gone: whether it was a good one. */
-  async #serve(stream: Duplex): Promise<boolean> {
+  async #serve(opened: Duplex | LentReads): Promise<boolean> {
+    const stream = streamOf(opened);
     const { signal } = this.#abort;
     this.#agentEnd.near = false;
     let broken: string | null = null;
     const upstream: Upstream = await new Promise(resolve => {
-      const made: Upstream = new Upstream(stream, {
+      const made: Upstream = new Upstream(opened, {
         calls: new CallTable(new Adoption()),
         agentEnd: this.#agentEnd,
         observer: this.#o.observer ?? {},

@@ -29,6 +29,13 @@ export interface Rewrite {
   apply(message: Buffer, context: RewriteContext): RewriteOutcome | Promise<RewriteOutcome>;
 }
 
+/** A stream that reads into one buffer again and again, instead of making a new one for each read. */
+export interface LentReads {
+  readonly stream: Duplex;
+  /** Starts reading. The bytes, 64 KiB at most, are lent until the listener returns. */
+  readLent(listener: (lent: Buffer) => void): void;
+}
+
 /** Opens the far side of a relay. The signal is aborted when the downstream is gone or the time for it is over. */
 export type Backend = (signal: AbortSignal) => Promise<Duplex | VerifiedPeer>;
 

@@ -12,7 +12,8 @@ import { FULL_OF_WHOLE_FRAMES, Outlet } from './outlet.js';
 import { Patience } from './patience.js';
 import { ResponseSide } from './response-side.js';
 import { FrameScanner } from './scanner.js';
-import type { AgentEnd, RelayObserver } from './types.js';
+import { Slabs } from './slabs.js';
+import type { AgentEnd, LentReads, RelayObserver } from './types.js';
 
 /** An upstream that lives this long, or answers anything, is a good one: its loss has the whole budget again. */
 const PROVED_MS = 1_000;
@@ -33,6 +34,8 @@ export class Upstream {
   readonly outlet: Outlet;
   readonly calls: CallTable;
   readonly agentEnd: AgentEnd;
+  /** For frames that are gathered before they go out. */
+  readonly slabs = new Slabs();
   readonly #flow: Flow;
   readonly #patience: Patience;
   readonly #verifiedPeer: VerifiedPeer | null;
@@ -45,7 +48,7 @@ export class Upstream {
   #lost = false;
   #error: Error | null = null;
 
-  constructor(opened: Duplex | VerifiedPeer, o: UpstreamOptions) {
+  constructor(opened: Duplex | VerifiedPeer | LentReads, o: UpstreamOptions) {
     const stream = streamOf(opened);
     this.stream = stream;
     this.outlet = new Outlet(stream, o.calls.adoption === null ? undefined : FULL_OF_WHOLE_FRAMES);
@@ -64,8 +67,11 @@ export class Upstream {
     });
     this.#scanner = new FrameScanner(this.#responses);
     const scanner = this.#scanner;
-    stream.on('data', (chunk: Buffer) => scanner.feed(chunk));
-    stream.once('data', () => (this.#answered = true));
+    if ('readLent' in opened) opened.readLent(lent => this.#feedLent(lent));
+    else {
+      stream.on('data', (chunk: Buffer) => scanner.feed(chunk));
+      stream.once('data', () => (this.#answered = true));
+    }
     stream.on('drain', () => {
       for (const downstream of this.#users.keys()) downstream.flow.release(Hold.full);
     });
@@ -137,6 +143,15 @@ export class Upstream {
 
   breakOff(reason: string): void {
     this.#o.onBroken(reason);
+  }
+
+  #feedLent(lent: Buffer): void {
+    this.#answered = true;
+    const lease = this.slabs.copy(lent);
+    this.#responses.lease = lease;
+    this.#scanner.feed(lease.bytes);
+    this.#responses.lease = null;
+    lease.release();
   }
 
   /** Reads no more; what was gathered goes out. */

@@ -11,6 +11,7 @@ import { Downstream, type Call } from '../../src/relay/downstream.js';
 import { endSoon } from '../../src/relay/end-stream.js';
 import { Flow } from '../../src/relay/flow.js';
 import { Gathered } from '../../src/relay/gathered.js';
+import { SLAB_BYTES, Slabs } from '../../src/relay/slabs.js';
 import { MAX_PLANS, MethodPlans } from '../../src/relay/method-plans.js';
 import { Patience, PATIENCE_MS } from '../../src/relay/patience.js';
 import { processIn, processOf } from '../../src/relay/process-of.js';
@@ -355,16 +356,60 @@ t.test('downstreams that do not read have a bound together', async t => {
   patience.stop();
 });
 
-t.test('a frame in single bytes takes little more memory than it says', async t => {
-  const gathered = new Gathered(null);
-  for (let i = 0; i < 20_000; i++) gathered.add(Buffer.from([i % 251]));
-  t.ok(gathered.chunks.length < 500, `${gathered.chunks.length} chunks`);
-  const whole = Buffer.concat(gathered.chunks);
-  t.equal(whole.length, 20_000);
-  t.ok(
-    whole.every((byte, i) => byte === i % 251),
-    'in order',
-  );
+t.test(
+  'a frame that is gathered lies in lent slabs, whatever pieces it came in, and gives them back',
+  async t => {
+    const slabs = new Slabs();
+    for (const [total, piece] of [
+      [20_000, 1],
+      [200_000, 16_384],
+      [SLAB_BYTES, SLAB_BYTES],
+      [SLAB_BYTES + 1, 777],
+      [4096, 4096],
+      [30, 7],
+    ] as const) {
+      const frame = Buffer.from(Array.from({ length: total }, (_, i) => i % 251));
+      const gathered = new Gathered(null, total, slabs);
+      for (let at = 0; at < total; at += piece) {
+        // What it came in is somebody else's again at once.
+        const chunk = Buffer.from(frame.subarray(at, at + piece));
+        gathered.add(chunk);
+        chunk.fill(0xee);
+      }
+      t.equal(gathered.head.subarray(0, 10).compare(frame.subarray(0, 10)), 0);
+      const pieces = gathered.pieces();
+      t.equal(
+        Buffer.concat(pieces.map(({ bytes }) => bytes)).compare(frame),
+        0,
+        `${total} bytes by ${piece}`,
+      );
+      t.equal(pieces.length, Math.ceil(total / SLAB_BYTES));
+      for (const { done } of pieces) done();
+    }
+    const first = slabs.take();
+    slabs.give(first);
+    const dropped = new Gathered(null, 100_000, slabs);
+    dropped.drop();
+    t.equal(slabs.take(), first, 'what is not sent gives its memory back, too');
+  },
+);
+
+t.test('what a reader lent is kept for as long as it is written, and no longer', async t => {
+  const slabs = new Slabs();
+  const lent = Buffer.alloc(40_000, 7);
+  const lease = slabs.copy(lent);
+  lent.fill(0);
+  t.ok(lease.bytes.every(byte => byte === 7));
+  const written = [lease.hold(), lease.hold()];
+  lease.release();
+  written[0]?.();
+  const other = slabs.take();
+  t.not(other.buffer, lease.bytes.buffer, 'one writer still has it');
+  written[1]?.();
+  t.equal(slabs.take().buffer, lease.bytes.buffer);
+  const small = slabs.copy(Buffer.from('small'));
+  t.equal(small.hold(), undefined, 'a small read has memory of its own');
+  t.equal(small.bytes.toString(), 'small');
 });
 
 t.test('an agent that takes connections only to end them is not tried in a busy loop', async t => {
