@@ -2,7 +2,7 @@
 // A certificate that stands for a name and vouches for nobody. OpenSSL, given two CAs of one name, tries the first alone,
 // and in a server the signature that does not hold leaves an error behind which ends the connection. Given this one in
 // their place it finds no issuer and says just that; the way is then found by our own verification.
-import { createPublicKey, generateKeyPairSync, type X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, type X509Certificate } from 'node:crypto';
 import { certificatePem } from '../encoding/pem.js';
 import { basicConstraints, keyUsage, spkiOf } from '../encoding/extensions.js';
 import { factsOf } from '../verify/facts.js';
@@ -31,15 +31,19 @@ const maySign = (anchor: X509Certificate): boolean => {
   return usage === null || usage.includes('keyCertSign');
 };
 
-/** Its key is forgotten at once, and it may not sign certificates: so it is nobody's issuer. */
+/**
+ * Its key is one that cannot sign: OpenSSL takes whoever has the issuer's name and a key of the signature's kind for the
+ * issuer, whatever the key usage and without a key identifier, and finds out by the signature alone.
+ */
 function bearer(anchor: X509Certificate): string {
   const { subject, notBefore, notAfter } = factsOf(anchor);
   const key = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey;
+  const { publicKey } = generateKeyPairSync('x25519');
   const der = signCertificate(
     {
       issuer: subject,
       subject,
-      spki: spkiOf(createPublicKey(key)),
+      spki: spkiOf(publicKey),
       validity: { notBefore, notAfter },
       extensions: [basicConstraints('leaf'), keyUsage('cRLSign')],
     },

@@ -4,9 +4,13 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { deadline } from '@peerpod-tls/base';
 import type { Test } from 'tap';
 
 const program = fileURLToPath(new URL('../../bin/agent-protocol-forwarder.js', import.meta.url));
+
+/** How long a busy machine may take over anything that is waited for here. */
+const PATIENCE_MS = 20_000;
 
 export interface LogLine {
   readonly level: string;
@@ -62,13 +66,20 @@ export class Program {
   }
 
   async #heard(msg: string, pick: (lines: readonly LogLine[]) => LogLine | undefined): Promise<LogLine> {
+    using signal = deadline(PATIENCE_MS);
     for (;;) {
       const found = pick(this.lines().filter(line => line.msg === msg));
       if (found !== undefined) return found;
       if (this.child.exitCode !== null || this.child.signalCode !== null) {
         throw new Error(`the program ended without saying ${JSON.stringify(msg)}:\n${this.stderr}`);
       }
-      await new Promise<void>(resolve => this.#waiting.push(resolve));
+      if (signal.aborted) {
+        throw new Error(`the program did not say ${JSON.stringify(msg)} in time:\n${this.stderr}`);
+      }
+      await new Promise<void>(resolve => {
+        this.#waiting.push(resolve);
+        signal.addEventListener('abort', () => resolve(), { once: true });
+      });
     }
   }
 

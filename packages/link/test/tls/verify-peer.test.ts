@@ -19,6 +19,7 @@ import {
   serverName,
   type World,
 } from '../support/tls.js';
+import { ext, forge, forgeCa, forgeLeaf, SERVER_AUTH } from '../support/forge.js';
 
 const world = await makeWorld();
 const stranger = await makeWorld();
@@ -216,6 +217,55 @@ t.test('a certificate that another CA issued under the same name is refused', as
   const link = await dial(good, listener.address().port);
   link.close();
 });
+
+t.test(
+  'of two CAs with one name, the clients of both are let in, and a refusal names its true rule',
+  async t => {
+    const twin = await Authority.create();
+    const cas = [world.authority, twin];
+    const extensions = (purpose: string) => [ext.notCa(), ext.purposes(purpose)];
+    // One name and no key identifiers: nothing but the signature tells whose it is.
+    const bare = [forgeCa('bare'), forgeCa('bare')];
+    const never = forgeCa('bare');
+    const anchors = [...cas, ...bare].map(ca => ca.certPem);
+    for (const bundle of [anchors, anchors.toReversed()]) {
+      const server = material('server', world.serverLeaf, bundle.join(''));
+      const { listener, peers, refused, next } = await scene(t, world, {
+        security: { t: 'tls', material: () => server, profile },
+      });
+      const { port } = listener.address();
+      const good = [
+        ...(await Promise.all(cas.map(ca => ca.issue('client', {})))),
+        ...bare.map(ca => forgeLeaf('client', ca)),
+      ];
+      for (const { certPem, keyPem } of good) {
+        const own = material('client', { certPem, keyPem }, world.authority.certPem);
+        const link = await dial({ ...world, client: own }, port);
+        await next();
+        t.same(refused, [], 'let in');
+        link.close();
+      }
+      t.equal(peers.length, good.length);
+      const wrongPurpose = [
+        ...(await Promise.all(cas.map(ca => ca.issue('server', { names: ['x'] })))),
+        ...bare.map(ca => forge({ cn: 'leaf', by: ca, extensions: extensions(SERVER_AUTH) })),
+      ];
+      for (const [rule, leaves] of [
+        ['wrong-purpose', wrongPurpose],
+        ['unknown-issuer', [forgeLeaf('client', never)]],
+      ] as const)
+        for (const { certPem, keyPem } of leaves) {
+          const socket = rawClient(t, port, { certPem, keyPem });
+          const end = ending(socket);
+          // OpenSSL's leftovers come out of the first read.
+          socket.write('x');
+          await next();
+          t.match(refused.at(-1), { rule, refusal: { now: /^\d{4}-/u, notAfter: /./u } }, rule);
+          await end;
+        }
+    }
+  },
+);
 
 t.test('of two anchors with one name, both clients are let in', async t => {
   const a = await selfSignedClient();
