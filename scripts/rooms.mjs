@@ -30,7 +30,7 @@ const rooms = {
   'dev-agent': { may: ['base', 'ttrpc', 'agent-protocol', 'daemon'] },
   forwarder: { may: ['base', 'certs', 'ttrpc', 'daemon', 'agent-protocol', 'link', 'trust', 'user-data'] },
   providers: { may: ['base', 'daemon', 'user-data'], program: ['forwarder', 'dev-agent', 'user-data'] },
-  proxy: { may: ['base', 'ttrpc', 'daemon', 'agent-protocol', 'link', 'trust'] },
+  proxy: { may: ['base', 'certs', 'ttrpc', 'daemon', 'agent-protocol', 'link', 'trust'] },
   adaptor: {
     may: [
       'base',

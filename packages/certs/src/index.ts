@@ -12,7 +12,7 @@ export {
   type PeerCertificates,
   type PeerVerification,
 } from './verify/peer-path.js';
-export { makeRefusal, type Refusal, type RefusalRule } from './verify/refusal.js';
+export { makeRefusal, REFUSAL_RULES, type Refusal, type RefusalRule } from './verify/refusal.js';
 export type { KeyAlgorithm } from './issue/keys.js';
 export {
   checkCertificates,

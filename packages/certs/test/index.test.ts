@@ -6,6 +6,7 @@ import * as certs from '../src/index.js';
 t.test('the public names are these', async t => {
   t.strictSame(Object.keys(certs).sort(), [
     'Authority',
+    'REFUSAL_RULES',
     'anchorsForServer',
     'certificatesIn',
     'checkCertificates',

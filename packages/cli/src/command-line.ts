@@ -107,7 +107,7 @@ export function readCommandLine(
   reader.completion(COMPLETION, 'print a completion script for bash or zsh');
 
   let text = '';
-  reader.parse(plainSwitches(argv, switchesOf(commands)), {}, (_error, _argv, output) => {
+  reader.parse(plainSwitches(argv, switchesOf(commands)).map(lent), {}, (_error, _argv, output) => {
     text = output;
   });
   if (text !== '') return { t: 'text', text: `${text}\n` };
@@ -216,7 +216,7 @@ function prepare(
     );
   }
   const extra = Array.isArray(argv['_']) ? argv['_'][path.length] : undefined;
-  if (extra !== undefined) throw strayWord(String(extra), command, name);
+  if (extra !== undefined) throw strayWord(returned(String(extra)), command, name);
   if (given.tail !== null && command.tail === undefined) {
     throw new UsageError('it takes nothing behind --', all);
   }
@@ -242,7 +242,7 @@ function strayWord(word: string | undefined, command: Command, name: string): Us
 
 /** yargs' findings as texts: what was typed, by flag, in order. */
 function givenLine(command: Command, argv: Readonly<Record<string, unknown>>, dashes: boolean): GivenLine {
-  const texts = (value: unknown) => (value === undefined ? [] : [value].flat().map(String));
+  const texts = (value: unknown) => (value === undefined ? [] : [value].flat().map(String).map(returned));
   const flags = new Map<string, readonly string[]>();
   for (const name of Object.keys(command.flags)) {
     const given = texts(argv[name]);
@@ -289,6 +289,11 @@ function switchesOf(commands: readonly Command[]): ReadonlySet<string> {
   );
   return new Set([...here, ...below]);
 }
+
+/** yargs makes nothing of a lone dash. No argument of a process can hold a NUL, so this stands for it. */
+const LENT_DASH = '\0-';
+const lent = (arg: string): string => (arg === '-' ? LENT_DASH : arg);
+const returned = (arg: string): string => (arg === LENT_DASH ? '-' : arg);
 
 const YES: ReadonlySet<string> = new Set(['1', 't', 'T', 'TRUE', 'true', 'True']);
 const NO: ReadonlySet<string> = new Set(['0', 'f', 'F', 'FALSE', 'false', 'False']);

@@ -157,3 +157,8 @@ t.test('a reader that goes away early is no error to talk about', async t => {
   t.equal(out, 'grpc.AgentService\n');
   t.equal(err, '');
 });
+
+t.test('a lone dash is a word like others', async t => {
+  t.match(await call(['ps', '-']), { code: 2, stderr: /"-" is one word too many/ });
+  t.match(await call(['agent', 'Check', '-', '-socket', '/nowhere/-']), { code: 1, stderr: /nowhere/ });
+});

@@ -6,14 +6,14 @@ export {
   type DialUntilHealthyOptions,
   type HealthyLink,
 } from './liveness/dial-until-healthy.js';
-export { isPermanent, LinkError, type LinkErrorCode, type LinkErrorDetail } from './errors.js';
+export type { LinkErrorCode } from './errors.js';
 export { checkHealth, type HealthOptions } from './liveness/health.js';
 export type { VerifiedPeer, PeerInfo, PeerTls } from './tls/verify-peer.js';
 export { listenLink, type LinkListener, type ListenOptions } from './tls/listen.js';
 export { LOSS_CAUSES, lossCause, type LossCause } from './liveness/loss.js';
 export { verifyAsALinkWould, type Verdict } from './tls/verify-certificates.js';
 export { proveMaterial } from './tls/prove-material.js';
-export type { PeerRefusal, PeerRefusalRule } from './tls/refusal-log.js';
+export type { PeerRefusal } from './tls/refusal-log.js';
 export { startRelay } from './relay/relay.js';
 export {
   SharedUpstream,

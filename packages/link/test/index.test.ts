@@ -6,12 +6,10 @@ import * as link from '../src/index.js';
 t.test('the package exports these names and no others', async t => {
   t.same(Object.keys(link).sort(), [
     'LOSS_CAUSES',
-    'LinkError',
     'SharedUpstream',
     'checkHealth',
     'dialLink',
     'dialUntilHealthy',
-    'isPermanent',
     'listenLink',
     'lossCause',
     'proveMaterial',

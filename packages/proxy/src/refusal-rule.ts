@@ -2,6 +2,7 @@
 // Which rule stood against a link, as one word for a metric. Null for what is no refusal: a network can be repaired by
 // waiting, a refusal cannot.
 import { codeOf } from '@peerpod-tls/base';
+import { REFUSAL_RULES as CERTIFICATE_RULES } from '@peerpod-tls/certs';
 
 const RULES: Readonly<Record<string, string>> = {
   ERR_LINK_TLS_REFUSED: 'refused-by-peer',
@@ -12,24 +13,7 @@ const RULES: Readonly<Record<string, string>> = {
 };
 
 /** Every word `refusalRule` can give; a metric's label set is closed. */
-export const REFUSAL_RULES: readonly string[] = [
-  ...Object.values(RULES),
-  'no-certificate',
-  'unreadable',
-  'unknown-issuer',
-  'bad-signature',
-  'expired',
-  'not-yet-valid',
-  'wrong-purpose',
-  'weak',
-  'issuer-not-allowed',
-  'unknown-critical-extension',
-  'key-identifier',
-  'too-many-candidates',
-  'is-ca',
-  'name-constraint',
-  'refused-by-openssl',
-];
+export const REFUSAL_RULES: readonly string[] = [...new Set([...Object.values(RULES), ...CERTIFICATE_RULES])];
 
 export function refusalRule(error: unknown): string | null {
   if (typeof error === 'object' && error !== null && 'refusal' in error) {

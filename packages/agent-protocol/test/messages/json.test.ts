@@ -212,6 +212,6 @@ t.test(
       code: 'ERR_AGENT_UNKNOWN_METHOD',
       hint: /the agent has CreateContainer, /,
     });
-    t.equal(listMethods().length, 51);
+    t.equal(listMethods().length, 53);
   },
 );

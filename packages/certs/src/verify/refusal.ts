@@ -5,23 +5,26 @@ import { fingerprintOf, isoTime, issuerOf, subjectOf } from '../describe.js';
 import { datesToShow } from './facts.js';
 
 /** The rule that was broken. */
-export type RefusalRule =
-  | 'no-certificate'
-  | 'unreadable'
-  | 'unknown-issuer'
-  | 'bad-signature'
-  | 'key-identifier'
-  | 'too-many-candidates'
-  | 'expired'
-  | 'not-yet-valid'
-  | 'wrong-purpose'
-  | 'is-ca'
-  | 'wrong-name'
-  | 'name-constraint'
-  | 'weak'
-  | 'issuer-not-allowed'
-  | 'unknown-critical-extension'
-  | 'refused-by-openssl';
+export const REFUSAL_RULES = [
+  'no-certificate',
+  'unreadable',
+  'unknown-issuer',
+  'bad-signature',
+  'key-identifier',
+  'too-many-candidates',
+  'expired',
+  'not-yet-valid',
+  'wrong-purpose',
+  'is-ca',
+  'wrong-name',
+  'name-constraint',
+  'weak',
+  'issuer-not-allowed',
+  'unknown-critical-extension',
+  'refused-by-openssl',
+] as const;
+
+export type RefusalRule = (typeof REFUSAL_RULES)[number];
 
 /** Everything the two people at the ends of a refused link need, safe to log. Times are ISO 8601, UTC. */
 export interface Refusal {

@@ -49,16 +49,6 @@ export const orphans = command({
   flags: {
     ...addressFlag,
     ...socketFlag,
-    grace: {
-      type: 'duration',
-      default: '1m0s',
-      describe: 'how long a running sandbox may be without a shim before it is listed',
-    },
-    'shim-dir': {
-      type: 'string',
-      default: '/run/vc/sbs',
-      describe: 'where shims keep their sockets: a sandbox with ID/shim-monitor.sock there has one',
-    },
     fresh: {
       type: 'boolean',
       default: false,

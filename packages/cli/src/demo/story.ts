@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the demo has learnt from its own calls and from the adaptor's status, as steps of a story. Pure: facts in, words
 // and fields out.
-import type { LeafFacts, SandboxRow } from '../status/endpoint.js';
+import type { LeafRow, SandboxRow } from '../status/endpoint.js';
 import type { Summary } from '../status/summary.js';
 import { relative, roughly, shortFingerprint, span } from '../terminal/format.js';
 import { printable } from '../terminal/text.js';
@@ -70,7 +70,7 @@ export function agentStep(ms: number): Step {
 }
 
 /** The certificate that was made for the VM. */
-export function certificateStep(leaf: LeafFacts, now: Date): Step {
+export function certificateStep(leaf: LeafRow, now: Date): Step {
   const { subject, fingerprint, notAfter } = leaf;
   const ends = notAfter === null ? 'of unknown lifetime' : `ends ${relative(notAfter, now)}`;
   return step('certificate', [`${subject}, ${ends}`, `sha256 ${shortFingerprint(fingerprint)}`], { ...leaf });

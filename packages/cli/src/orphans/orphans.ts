@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// `peerpod orphans`: instances of an adaptor that belong to no sandbox, and sandboxes that no shim uses any more. Looking goes through the status endpoint, which
-// changes nothing; deleting through the hypervisor socket, which only the adaptor's own user can open.
+// `peerpod orphans`: instances of an adaptor that belong to no sandbox, and sandboxes that no shim uses any more. Looking
+// goes through the status endpoint, which changes nothing; deleting through the hypervisor socket, which only the
+// adaptor's own user can open.
 import { operatorService } from '@peerpod-tls/agent-protocol';
 import { clientOf, type TypedClient } from '@peerpod-tls/ttrpc';
 import type { Line } from '../command.js';
@@ -9,8 +10,13 @@ import { messageOf } from '@peerpod-tls/base';
 import { report } from '../report.js';
 import { callError } from '../shim/call-error.js';
 import { connectHypervisor } from '../shim/pod.js';
-import { type OrphanList, type OrphanRow, readOrphans, readSandboxes } from '../status/endpoint.js';
-import { type Shimless, shimOnNode, shimless } from './shimless.js';
+import {
+  type OrphanList,
+  type OrphanRow,
+  type SandboxRow,
+  readOrphans,
+  readSandboxes,
+} from '../status/endpoint.js';
 import { roughly } from '../terminal/format.js';
 import type { Style } from '../terminal/style.js';
 import { tableOf } from '../terminal/table.js';
@@ -24,26 +30,36 @@ export interface OrphansValues {
   readonly address: string;
   readonly socket: string;
   readonly fresh: boolean;
-  readonly grace: number;
-  readonly 'shim-dir': string;
   readonly quiet: boolean;
   readonly json: boolean;
 }
 
 export async function orphans({ values, out }: Line<OrphansValues>, io: Io): Promise<number> {
-  const { address, socket, fresh, quiet, json, grace } = values;
+  const { address, socket, fresh, quiet, json } = values;
   const found = fresh ? await searchNow(socket) : await readOrphans(address);
   let sandboxes: readonly Shimless[] | null = null;
   try {
-    const { rows } = await readSandboxes(address);
-    const rule = { now: new Date(), graceMs: grace, hasShim: shimOnNode(values['shim-dir']) };
-    sandboxes = shimless(rows, rule);
+    sandboxes = shimless((await readSandboxes(address)).rows);
   } catch (error) {
     // The instances are worth telling without them.
     io.stderr.write(`sandboxes without a shim were not looked for: ${printable(messageOf(error))}\n`);
   }
   return list({ ...found, sandboxes }, { quiet, json }, out, io);
 }
+
+/** A running sandbox that the adaptor says no shim uses any more: nobody else will ever end it. */
+interface Shimless {
+  readonly id: string;
+  readonly pod: string;
+  readonly namespace: string;
+  /** Since when no shim has been connected. */
+  readonly since: Date | null;
+}
+
+const shimless = (rows: readonly SandboxRow[]): Shimless[] =>
+  rows.flatMap(({ id, pod, namespace, shim }) =>
+    shim?.state === 'gone' ? [{ id, pod, namespace, since: shim.lastClosedAt ?? shim.openedAt }] : [],
+  );
 
 export async function deleteOrphans(
   { values, words }: Line<{ readonly socket: string; readonly json: boolean }>,
@@ -70,7 +86,7 @@ function list(
     const body = found.sandboxes.map(({ id, pod, namespace, since }) => [
       printable(id),
       printable(`${namespace}/${pod}`),
-      roughly(Date.now() - since.getTime()),
+      since === null ? '' : roughly(Date.now() - since.getTime()),
     ]);
     io.stdout.write(
       `${tableOf([heading, ...body], 2, io.stdout.isTTY === true ? io.stdout.columns : undefined).join('\n')}\n`,

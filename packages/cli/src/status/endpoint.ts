@@ -24,13 +24,15 @@ export interface SandboxRow {
   /** The name that the VM has to prove. */
   readonly serverName: string;
   /** The certificate that was issued for the VM. */
-  readonly leaf: LeafFacts | null;
+  readonly leaf: LeafRow | null;
   /** How the shim's socket is used; null while there is none, or when the adaptor does not tell. */
-  readonly shim: ShimFacts | null;
+  readonly shim: ShimRow | null;
   readonly error: string;
 }
 
-export interface ShimFacts {
+export interface ShimRow {
+  /** `connected`, `unknown` (none is connected, and one may come) or `gone`, as the adaptor says; empty of an older one. */
+  readonly state: string;
   /** Connections at this moment. */
   readonly connections: number;
   /** Since when the socket has been open. */
@@ -47,7 +49,7 @@ export interface SandboxList {
 }
 
 /** A certificate, as far as a list tells it. */
-export interface LeafFacts {
+export interface LeafRow {
   readonly subject: string;
   readonly fingerprint: string;
   readonly notAfter: Date | null;
@@ -219,7 +221,12 @@ function sandboxOf(value: unknown): SandboxRow {
         : null,
     shim:
       typeof connections === 'number'
-        ? { connections, openedAt: dateOf(shim, 'openedAt'), lastClosedAt: dateOf(shim, 'lastClosedAt') }
+        ? {
+            state: textOf(shim, 'state'),
+            connections,
+            openedAt: dateOf(shim, 'openedAt'),
+            lastClosedAt: dateOf(shim, 'lastClosedAt'),
+          }
         : null,
     error: text('error'),
   };

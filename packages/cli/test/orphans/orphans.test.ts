@@ -122,3 +122,35 @@ t.test('what was seen long ago, and why it is not newer, is told apart from noth
   t.equal(parseOrphans('nonsense'), null);
   t.equal(parseOrphans('{"orphans":3}'), null);
 });
+
+t.test('running sandboxes whose shim the adaptor says is gone are listed, and no others', async t => {
+  const shim = { connections: 0, openedAt: '2026-01-01T00:00:00Z', lastClosedAt: null };
+  const one = { pod: 'web', namespace: 'default', state: 'running' };
+  const sandboxes = [
+    { ...one, id: 'left', shim: { ...shim, state: 'gone', lastClosedAt: '2026-01-02T00:00:00Z' } },
+    { ...one, id: 'never-used', shim: { ...shim, state: 'gone' } },
+    { ...one, id: 'quiet', shim: { ...shim, state: 'unknown' } },
+    { ...one, id: 'used', shim: { ...shim, state: 'connected', connections: 1 } },
+    { ...one, id: 'of-an-older-adaptor', shim },
+    { ...one, id: 'closed', shim: null },
+  ];
+  const server = createServer(({ url }, response) =>
+    response.end(
+      JSON.stringify(
+        url === '/orphans' ? { provider: 'x', checkedAt: shim.openedAt, orphans: [] } : { sandboxes },
+      ),
+    ),
+  ).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const address = `127.0.0.1:${port}`;
+  const { stdout } = await call(['orphans', '-json', '-address', address]);
+  t.same(JSON.parse(stdout).sandboxes, [
+    { id: 'left', pod: 'web', namespace: 'default', since: '2026-01-02T00:00:00.000Z' },
+    { id: 'never-used', pod: 'web', namespace: 'default', since: '2026-01-01T00:00:00.000Z' },
+  ]);
+  const table = await call(['orphans', '-address', address]);
+  t.match(table.stdout, /^SANDBOX +POD +NO SHIM FOR\nleft +default\/web +\d/);
+  t.match(table.stderr, 'peerpod stop ID');
+});

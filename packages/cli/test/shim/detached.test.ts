@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import t from 'tap';
 import { startAdaptor } from '../support/adaptor.js';
+import { call } from '../support/in-process.js';
 import { peerpod } from '../support/program.js';
 
 const { socket, status, dir } = await startAdaptor(t);
@@ -58,10 +59,8 @@ t.test('detached sandboxes are listed by ps and status, and stop takes them away
   t.equal(missed.code, 1);
   t.match(missed.stderr, /no sandbox has the id or pod "right"\n {2}peerpod ps lists them/);
 
-  const orphans = await peerpod(t, ['orphans', '-json', '-grace', '0s', '-address', status]);
-  t.match(JSON.parse(orphans.stdout), { orphans: [], sandboxes: [{ id: 'left-alone', pod: 'peerpod-run' }] });
-  const young = await peerpod(t, ['orphans', '-json', '-grace', '1h', '-address', status]);
-  t.match(JSON.parse(young.stdout), { orphans: [], sandboxes: [] });
+  const orphans = await call(['orphans', '-json', '-address', status]);
+  t.match(JSON.parse(orphans.stdout), { orphans: [], sandboxes: [] }, 'whoever started it may come back');
 
   const summary = await peerpod(t, ['status', '-address', status]);
   t.equal(summary.code, 0);

@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import t from 'tap';
 import { findSandbox } from '../../src/agent/find-sandbox.js';
-import { shimOnNode, shimless } from '../../src/orphans/shimless.js';
 import { type SandboxRow, parseSandboxes } from '../../src/status/endpoint.js';
 import { sandboxTable } from '../../src/status/ps.js';
 import { styleFor } from '../../src/terminal/style.js';
@@ -62,23 +59,3 @@ t.test(
     });
   },
 );
-
-t.test('a running sandbox without a shim is listed after its grace time, unless its shim lives', async t => {
-  const dir = t.testdir();
-  const rule = { now, graceMs: 60_000, hasShim: shimOnNode(dir) };
-  const at = (shim: object | null, state = 'running') =>
-    shimless(rows({ ...one, id: 'x', state, shim }), rule);
-  t.match(at({ connections: 0, openedAt: ago(900), lastClosedAt: ago(100) }), [
-    { id: 'x', since: new Date(ago(100)) },
-  ]);
-  t.match(at({ connections: 0, openedAt: ago(900), lastClosedAt: null }), [
-    { id: 'x', since: new Date(ago(900)) },
-  ]);
-  t.same(at({ connections: 0, openedAt: ago(900), lastClosedAt: ago(59) }), []);
-  t.same(at({ connections: 1, openedAt: ago(900), lastClosedAt: ago(100) }), []);
-  t.same(at({ connections: 0, openedAt: ago(900), lastClosedAt: null }, 'stopping'), []);
-  t.same(at(null), [], 'an adaptor that does not tell');
-  mkdirSync(join(dir, 'x'));
-  writeFileSync(join(dir, 'x', 'shim-monitor.sock'), '');
-  t.same(at({ connections: 0, openedAt: ago(900), lastClosedAt: null }), []);
-});

@@ -18,7 +18,7 @@ export const tlv = (tag: number, ...parts: readonly Buffer[]): Buffer => {
 };
 export const seq = (...parts: readonly Buffer[]): Buffer => tlv(0x30, ...parts);
 const explicit = (n: number, ...parts: readonly Buffer[]): Buffer => tlv(0xa0 + n, ...parts);
-export const octets = (content: Buffer): Buffer => tlv(4, content);
+const octets = (content: Buffer): Buffer => tlv(4, content);
 const bits = (content: Buffer, unused = 0): Buffer => tlv(3, Buffer.of(unused), content);
 const integer = (...bytes: number[]): Buffer => tlv(2, Buffer.from(bytes));
 const TRUE = tlv(1, Buffer.of(0xff));
@@ -36,7 +36,7 @@ export function oid(dotted: string): Buffer {
 
 export const utcTime = (text: string): Buffer => tlv(0x17, Buffer.from(text, 'latin1'));
 export const generalizedTime = (text: string): Buffer => tlv(0x18, Buffer.from(text, 'latin1'));
-export const name = (cn: string): Buffer => seq(tlv(0x31, seq(oid('2.5.4.3'), tlv(12, Buffer.from(cn)))));
+const name = (cn: string): Buffer => seq(tlv(0x31, seq(oid('2.5.4.3'), tlv(12, Buffer.from(cn)))));
 
 export const extension = (id: string, value: Buffer, critical = false): Buffer =>
   critical ? seq(oid(id), TRUE, octets(value)) : seq(oid(id), octets(value));
@@ -116,7 +116,7 @@ export interface ForgeInput {
   readonly key?: KeyObject;
 }
 
-export const ecKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
+const ecKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
 export const rsaKey = (modulusLength = 2048): KeyObject =>
   generateKeyPairSync('rsa', { modulusLength }).privateKey;
 
