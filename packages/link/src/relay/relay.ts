@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A relay from its beginning to its end: one downstream, and an upstream that is its own and replaced when it is lost, or
 // one that it shares. No frame passes through here: the streams' chunks go to a scanner each, from there to request-side.ts
-// and response-side.ts, and from those to the other stream.
+// and response-side.ts, and from those to the other stream. What a loss means for each open call is in open-calls.ts.
 import type { Duplex } from 'node:stream';
 import { messageOf } from '@peerpod-tls/base';
-import { StatusCode } from '@peerpod-tls/ttrpc/relay';
 import type { Logger } from 'pino';
 import { isPermanent, LinkError } from '../errors.js';
 import { lossCause } from '../liveness/loss.js';
@@ -15,6 +14,7 @@ import { Downstream, type Call } from './downstream.js';
 import { endSoon, gone, onClose } from './end-stream.js';
 import { Hold } from './flow.js';
 import { MethodPlans } from './method-plans.js';
+import { OpenCalls } from './open-calls.js';
 import { RequestSide } from './request-side.js';
 import { FrameScanner } from './scanner.js';
 import type {
@@ -57,6 +57,7 @@ export class FrameRelay implements Relay {
   readonly #downstream: Downstream;
   readonly #requestSide: RequestSide;
   readonly #requests: FrameScanner;
+  readonly #calls: OpenCalls;
   readonly #resolveClosed: (reason: CloseReason) => void;
   /** The calls on an upstream of its own, which outlive it; and who opens the next one. */
   readonly #own: { readonly calls: CallTable; readonly opener: UpstreamOpener } | null;
@@ -85,6 +86,7 @@ export class FrameRelay implements Relay {
           };
     const downstream = new Downstream(o.downstream, this.#observer);
     this.#downstream = downstream;
+    this.#calls = new OpenCalls(downstream, this.#own?.calls ?? null, upstreamName);
     this.#requestSide = new RequestSide({
       downstream,
       plans: new MethodPlans(o.rewrites),
@@ -114,7 +116,7 @@ export class FrameRelay implements Relay {
 
   inFlight(): readonly InFlightCall[] {
     const now = performance.now();
-    const open = this.#openCalls().filter(call => !call.answered);
+    const open = this.#calls.list(this.#upstream).filter(call => !call.answered);
     return open.map(call => ({
       service: call.plan.service,
       method: call.plan.method,
@@ -145,7 +147,7 @@ export class FrameRelay implements Relay {
     // Rewrites and dials under way end by this signal; the calls that are open end with the streams.
     this.#abort.abort(closedBecause(reason.why));
     const upstream = this.#upstream;
-    this.#letGo(upstream);
+    this.#calls.letGo(upstream);
     this.#setUpstream(null);
     if (upstream !== null && this.#own !== null) {
       upstream.stop();
@@ -178,7 +180,7 @@ export class FrameRelay implements Relay {
     this.#requests.dropRest();
     this.#downstream.flow.release(Hold.full);
     // A shim takes a closed connection for what it is, and a status on a call it would make again for something else.
-    const failed = this.#answerLost(upstream, this.#canRedial);
+    const failed = this.#calls.answerLost(upstream, this.#canRedial);
     const open = this.#downstream.open;
     const fields = { failed, open, error: error === null ? undefined : messageOf(error) };
     this.#log.info(fields, stopped ? 'agent ended as it was told' : 'link lost');
@@ -256,7 +258,9 @@ export class FrameRelay implements Relay {
       return;
     }
     this.#setUpstream(upstream);
-    const replayed = this.#replay(upstream);
+    const replayed = this.#calls.sendAgain(upstream);
+    // Then what never left.
+    this.#requestSide.sendReady();
     if (lostAt !== null) {
       const ms = performance.now() - lostAt;
       this.#observer.redialled?.(ms, replayed, failed);
@@ -286,72 +290,12 @@ export class FrameRelay implements Relay {
     for (const chunk of this.#requestSide.unpark()) this.#requests.feed(chunk);
   }
 
-  /** To a new upstream: sends again what may run twice, oldest first, then what never left. Returns the number sent again. */
-  #replay(upstream: Upstream): number {
-    let replayed = 0;
-    for (const { kept } of this.#own?.calls.sent() ?? []) {
-      if (kept === null) continue;
-      upstream.outlet.pass(kept, true, false);
-      this.#observer.bytes?.('request', kept.length);
-      replayed++;
-    }
-    this.#requestSide.sendReady();
-    return replayed;
-  }
-
-  /**
-   * The upstream is lost: answers calls Unavailable, since it cannot be known whether the agent ran them. Those that may
-   * run twice or never left are spared when there will be another one. Returns the number answered.
-   */
-  #answerLost(upstream: Upstream, another: boolean): number {
-    let answered = 0;
-    for (const call of this.#openCalls(upstream)) {
-      const sent = call.upstreamId !== 0;
-      if (another && (!sent || call.kept !== null)) continue;
-      this.#forget(upstream, call);
-      if (call.answered) continue;
-      this.#tellEnded(call, StatusCode.unavailable);
-      const text = sent
-        ? `${this.#upstreamName} was cut while this call was open; it is not known whether the agent ran it`
-        : `${this.#upstreamName} was cut before this call was sent`;
-      this.#downstream.answer(call.downstreamId, StatusCode.unavailable, text);
-      answered++;
-    }
-    return answered;
-  }
-
-  /** The relay ends: nobody is left to answer. */
-  #letGo(upstream: Upstream | null): void {
-    for (const call of this.#openCalls(upstream)) {
-      if (!call.answered) this.#tellEnded(call, StatusCode.canceled);
-      if (this.#own === null && upstream !== null && call.upstreamId !== 0) upstream.orphan(call);
-      else this.#forget(upstream, call);
-    }
-  }
-
-  #forget(upstream: Upstream | null, call: Call): void {
-    if (call.upstreamId === 0) this.#downstream.forget(call);
-    else if (this.#own !== null) this.#own.calls.remove(call);
-    else upstream?.calls.remove(call);
-  }
-
-  #tellEnded(call: Call, status: number): void {
-    const ms = performance.now() - call.since;
-    this.#observer.callEnded?.(call.plan.service, call.plan.method, status, ms);
-  }
-
-  /** The calls of this downstream, sent or not. */
-  #openCalls(upstream = this.#upstream): Call[] {
-    const sent = this.#own === null ? upstream?.calls.sent(this.#downstream) : this.#own.calls.sent();
-    return [...(sent ?? []), ...this.#downstream.unsent];
-  }
-
   /** Ends what only waited for answers: a drain, save for calls that may wait for ever, or a downstream that hung up half. */
   #checkIdle(): void {
     if (this.#ended !== null || this.#downstream.outlet.midFrame) return;
     if (this.#downstreamEnded && this.#downstream.open === 0) return this.close({ why: 'downstream-closed' });
     if (!this.#draining) return;
     const endless = (call: Call): boolean => call.answered || call.plan.traits.blocks;
-    if (this.#openCalls().every(endless)) this.close({ why: 'drained' });
+    if (this.#calls.list(this.#upstream).every(endless)) this.close({ why: 'drained' });
   }
 }
