@@ -101,9 +101,7 @@ function encodeMessage(type: MessageType<unknown>, message: unknown): Uint8Array
     throw new StatusError(StatusCode.internal, `ttrpc: error unsupported response type: ${typeof message}`);
   }
   try {
-    const bytes: unknown = type.encode(message).finish();
-    if (!(bytes instanceof Uint8Array)) throw new TypeError('encoding gave no bytes');
-    return bytes;
+    return type.encode(message).finish();
   } catch (error) {
     throw new StatusError(StatusCode.internal, `ttrpc: error marshaling payload: ${messageOf(error)}`);
   }

@@ -90,7 +90,7 @@ function slotOf(head: Uint8Array, length: number): number {
 
 function startsWith(head: Uint8Array, prefix: Uint8Array): boolean {
   for (let i = 0; i < prefix.length; i++) if (head[i] !== prefix[i]) return false;
-  return head.length >= prefix.length;
+  return true;
 }
 
 function peekSlowly(head: Uint8Array, complete: boolean, prefix: number): PeekResult {

@@ -107,7 +107,10 @@ t.test('a timeout travels with the request and is kept by the client itself', as
     code: 'ERR_TTRPC_STATUS',
     message: /within -1 ms/,
   });
-  await t.rejects(client.call('s', 'm', none, { timeoutMs: NaN }), { name: 'RangeError' });
+  await t.rejects(client.call('s', 'm', none, { timeoutMs: NaN }), {
+    name: 'RangeError',
+    message: /timeoutMs is NaN/,
+  });
   const long = client.call('s', 'm', none, { timeoutMs: Number.MAX_VALUE });
   t.equal(
     decodeRequest((await peer.next())?.payload ?? none).timeoutNano,

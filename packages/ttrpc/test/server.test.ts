@@ -172,6 +172,22 @@ t.test('a handler that returns nothing, or nothing that can be sent, is told on'
   ]);
 });
 
+t.test('only an error is taken for a status, whatever shape it has', async t => {
+  const { peer } = await start(t, {
+    handlers: {
+      Say: () => {
+        throw { code: 'ERR_TTRPC_STATUS', status: 5, message: 'a look-alike' };
+      },
+    },
+  });
+  peer.request(1, 'Say');
+  const frame = await peer.next();
+  t.match(decodeResponse(frame?.payload ?? Buffer.alloc(0)).status, {
+    code: 13,
+    message: 'the handler threw something that is not an error',
+  });
+});
+
 t.test('an answer too long for a frame becomes ResourceExhausted', async t => {
   const { peer } = await start(t, { handlers: { Say: () => Buffer.alloc(4_194_304) } });
   peer.request(1, 'Say');

@@ -250,6 +250,20 @@ t.test('a lost connection ends the streams of both ends', async t => {
   t.match(await serverSaw, { code: 'ERR_TTRPC_STATUS', status: 1 });
 });
 
+t.test('a message as long as a frame takes passes a stream', async t => {
+  const { typed } = await start(t, {
+    handlers: {
+      async *Split() {
+        yield Buffer.alloc(4_194_304);
+      },
+    },
+  });
+  t.same(
+    (await all(typed.Split(none))).map(({ length }) => length),
+    [4_194_304],
+  );
+});
+
 t.test('a message too long for a frame is refused and the stream goes on', async t => {
   const { client } = await start(t);
   const stream = client.stream('test.Echo', 'Join', { kind: 'client-stream' });
