@@ -7,7 +7,7 @@ import { isBuiltin } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { root } from './steps.mjs';
 import { importCircles } from './rules/circles.mjs';
-import { documents } from './rules/documents.mjs';
+import { documentedCodes, documents } from './rules/documents.mjs';
 import { errorCodes } from './rules/error-codes.mjs';
 import { onePlace } from './rules/one-place.mjs';
 import { publicNames } from './rules/public-names.mjs';
@@ -194,6 +194,7 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
     ...unusedExports(root),
     ...[importCircles, onePlace, errorCodes, publicNames].flatMap(rule => rule(tree)),
     ...documents(root),
+    ...documentedCodes(tree, root),
     ...replacedTerms(filesWithWords(root)),
   ];
   for (const line of said) process.stdout.write(`${line}\n`);

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { importCircles } from '../scripts/rules/circles.mjs';
-import { documents } from '../scripts/rules/documents.mjs';
+import { documentedCodes, documents } from '../scripts/rules/documents.mjs';
 import { errorCodes } from '../scripts/rules/error-codes.mjs';
 import { onePlace } from '../scripts/rules/one-place.mjs';
 import { publicNames } from '../scripts/rules/public-names.mjs';
@@ -56,10 +56,11 @@ t.test('what may be written in one place alone stands in no other', async t => {
       'export function codeOf(error: unknown): string {}',
       'await writeFile(path, key, { mode: 0o600 });',
       'socket._handle.readStop();',
+      'new Date(certificate.validTo);',
     ].join('\n'),
     'packages/b/src/b.ts': '// AbortSignal.any, node:timers/promises and _handle are only spoken of here\n',
   });
-  t.equal(onePlace(broken).length, 6);
+  t.equal(onePlace(broken).length, 7);
   t.ok(onePlace(broken).every(line => line.startsWith('packages/a/src/a.ts ')));
 });
 
@@ -112,6 +113,16 @@ t.test('every file that a document names is there', async t => {
   t.strictSame(documents(top).sort(), [
     'docs/a.md names c.md, which is not there',
     'docs/a.md names packages/x/src/gone.ts, which is not there',
+  ]);
+});
+
+t.test('documents name the error codes there are, and the page of certificates all of its own', async t => {
+  t.strictSame(documentedCodes(real, root), []);
+  const top = t.testdir({ docs: { 'certificates.md': 'ERR_CERT_OLD and ERR_CERT_REAL\n' } });
+  const sources = { 'packages/a/src/a.ts': "['ERR_CERT_REAL', 'ERR_TRUST_NEW', 'ERR_LINK_OTHER']\n" };
+  t.strictSame(documentedCodes(tree(top, sources), top), [
+    'docs/certificates.md names ERR_CERT_OLD, which no source does',
+    'docs/certificates.md does not name ERR_TRUST_NEW',
   ]);
 });
 

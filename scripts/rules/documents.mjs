@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every file of ours that a document names is there: links, and paths in backquotes that begin at the top of the tree.
+// So is every error code, and those of certificates all stand on their page.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 
@@ -34,4 +35,29 @@ export function documents(top) {
         .map(path => `${relative(top, file)} names ${relative(top, path)}, which is not there`)
     );
   });
+}
+
+/**
+ * Complaints about the error codes in documents, the log of changes left out.
+ * @param {ReturnType<import('./tree.mjs').readTree>} tree
+ * @param {string} top
+ * @returns {string[]}
+ */
+export function documentedCodes({ sources }, top) {
+  const known = new Set(
+    sources.flatMap(({ code }) => [...code.matchAll(/'(ERR_[A-Z0-9_]+)'/g)].map(([, name]) => name)),
+  );
+  const said = markdownBelow(top)
+    .filter(file => !file.endsWith('CHANGELOG.md'))
+    .flatMap(file =>
+      [...new Set(readFileSync(file, 'utf8').match(/\bERR_[A-Z0-9_]+[A-Z0-9]\b/g))]
+        .filter(name => !known.has(name))
+        .map(name => `${relative(top, file)} names ${name}, which no source does`),
+    );
+  const page = join(top, 'docs/certificates.md');
+  const text = existsSync(page) ? readFileSync(page, 'utf8') : '';
+  const missing = [...known]
+    .filter(name => /^ERR_(?:CERT|TRUST)_/.test(name) && !new RegExp(`\\b${name}\\b`).test(text))
+    .map(name => `docs/certificates.md does not name ${name}`);
+  return [...said, ...missing];
 }

@@ -41,6 +41,11 @@ const rules = [
     only: [base('secret-file.ts')],
   },
   {
+    what: 'reads the dates of a certificate as Node shows them, which JavaScript may turn into NaN; use factsOf or datesToShow of certs',
+    pattern: /\b(?:validTo|validFrom)\b|\bvalid_(?:to|from)\b/,
+    only: [],
+  },
+  {
     what: 'reaches into Node’s own objects; that is the business of one file',
     pattern: /\b_handle\b|\['_handle'\]|\b_parent\b|\b_readableState\b|\b_writableState\b|\bkHandle\b/,
     only: ['packages/link/src/tls/node-internals.ts'],

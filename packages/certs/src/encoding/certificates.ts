@@ -3,6 +3,7 @@
 import { X509Certificate } from 'node:crypto';
 import { CertError } from '../errors.js';
 import { pemBlocks, type PemBlock } from './pem.js';
+import { dateTrouble } from './validity.js';
 import { nameOrigin, type PemSource } from './source.js';
 import { natureOfBlock, natureOfBlocks, natureOfFile } from './what-it-is.js';
 
@@ -13,6 +14,8 @@ export interface CertificateBlocks {
   readonly certificates: readonly FoundCertificate[];
   /** Each a sentence that begins with the file and names the line. */
   readonly odd: readonly string[];
+  /** Of these, the ones that were meant as certificates: something may be missing without them. */
+  readonly unreadable: readonly string[];
 }
 
 export interface FoundCertificate {
@@ -27,6 +30,7 @@ export interface FoundCertificate {
  */
 export function certificateBlocks(source: PemSource): CertificateBlocks {
   const odd: string[] = [];
+  const unreadable: string[] = [];
   const certificates: FoundCertificate[] = [];
   const blocks = pemBlocks(source);
   for (const block of blocks) {
@@ -34,16 +38,24 @@ export function certificateBlocks(source: PemSource): CertificateBlocks {
     if (certificateLabels.has(label)) {
       const certificate = parse(block);
       if (certificate) certificates.push({ certificate, line });
-      else odd.push(`${nameOrigin(source)}: the block begun in line ${line} is no certificate`);
+      else {
+        const dates = dateTrouble(block.der);
+        const why = dates === null ? 'is no certificate' : `is no certificate that can be read: ${dates}`;
+        const text = `${nameOrigin(source)}: the block begun in line ${line} ${why}`;
+        odd.push(text);
+        unreadable.push(text);
+      }
       continue;
     }
     const nature = natureOfBlock(block, source);
-    if (nature)
-      odd.push(`${nameOrigin(source)}: the block begun in line ${line} is ${nature.what}; ${nature.hint}`);
+    if (!nature || nature.kind === 'key') continue;
+    const text = `${nameOrigin(source)}: the block begun in line ${line} is ${nature.what}; ${nature.hint}`;
+    odd.push(text);
+    if (nature.kind === 'certificate') unreadable.push(text);
   }
   if (certificates.length === 0 && !blocks.some(({ label }) => certificateLabels.has(label)))
     throw noCertificate(source);
-  return { certificates, odd };
+  return { certificates, odd, unreadable };
 }
 
 function parse({ der }: PemBlock): X509Certificate | null {
@@ -63,7 +75,9 @@ function noCertificate(source: PemSource): CertError {
     `${nameOrigin(source)} holds no certificate${nature ? `; it is ${nature.what}` : ''}`,
     {
       hint:
-        nature?.hint ??
+        (nature?.kind === 'key'
+          ? `the key has a flag of its own; give ${source.flag} the certificate`
+          : nature?.hint) ??
         `give ${source.flag} a file with a block that begins with -----BEGIN CERTIFICATE-----`,
     },
   );

@@ -17,10 +17,11 @@ export interface PemBlock {
 /** The boundaries of a line, and the texts before, between and behind them. */
 const BOUNDARY = /-----(BEGIN|END) ([A-Z0-9][A-Z0-9 ]{0,63}?)-----/;
 /** What a person takes for a boundary: any dashes (also typographic ones) before the word, in any case. */
-const LOOKS_LIKE_ONE = /[-\u00ad\u2010-\u2015\u2212\ufe58\ufe63\uff0d]\s*(BEGIN|END)\b/i;
+const LOOKS_LIKE_ONE =
+  /[-\u00ad\u2010-\u2015\u2212\ufe58\ufe63\uff0d]\s*(BEGIN|END)\b|^[\W_]*(BEGIN|END)\s+[A-Z0-9 ]*(CERTIFICATE|PRIVATE KEY)[\W_]*$/i;
 /** Quotes and spaces of whatever the text was copied from, and the byte order mark that editors put in front of files. */
-const HARMLESS_BEFORE = /^[\s\ufeff"'`]*$/;
-const HARMLESS_BEHIND = /^[\s\ufeff"'`,;]*$/;
+const HARMLESS_BEFORE = /^[\s\ufeff\u200b"'`]*$/;
+const HARMLESS_BEHIND = /^[\s\ufeff\u200b"'`,;]*$/;
 
 interface OpenBlock {
   readonly label: string;
@@ -45,7 +46,7 @@ export function pemBlocks(source: PemSource): PemBlock[] {
       if (kind === 'BEGIN') {
         if (open !== null) throw malformed(source, open.line, 'has no end of its own', CUT);
         const behindAnother = i > 0 && HARMLESS_BEHIND.test(between);
-        if (!behindAnother && !HARMLESS_BEFORE.test(between)) throw textBefore(source, line, between);
+        if (!behindAnother && !HARMLESS_BEFORE.test(between)) throw textBefore(source, line, between, text);
         open = { label, line, headers: [], body: [] };
       } else if (kind === 'END') {
         if (open === null) throw malformed(source, line, 'is ended and never begun', CUT);
@@ -60,7 +61,7 @@ export function pemBlocks(source: PemSource): PemBlock[] {
 }
 
 function addToBody(open: OpenBlock, text: string): void {
-  const line = text.replaceAll(/[\s\ufeff]/g, '');
+  const line = text.replaceAll(/[\s\ufeff\u200b]/g, '');
   if (text.includes(':')) open.headers.push(text.trim());
   else if (line !== '') open.body.push(line);
 }
@@ -81,8 +82,18 @@ const LITERAL_LINE_ENDS = ({ file }: PemSource): [string, string] => [
   `put real line ends in: printf '%b' "$(cat ${quoted(file)})" > new.pem`,
 ];
 
-function textBefore(source: PemSource, line: number, text: string): CertError {
-  if (/\\[nr]/.test(text)) return malformed(source, line, ...LITERAL_LINE_ENDS(source));
+function textBefore(source: PemSource, line: number, text: string, whole: string): CertError {
+  // The line of a JSON or YAML file: behind its key, with its line ends written out.
+  if (/\\[nr]/.test(whole)) {
+    const file = quoted(source.file);
+    const command = `printf '%b' "$(cat ${file})" | sed 's/^.*-----BEGIN/-----BEGIN/' > new.pem`;
+    return malformed(
+      source,
+      line,
+      'has \\n as two characters where lines should end, and other text in front of its boundary',
+      `put real line ends in with: ${command}`,
+    );
+  }
   return malformed(
     source,
     line,

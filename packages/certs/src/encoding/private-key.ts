@@ -43,7 +43,8 @@ export function privateKeyIn(source: PemSource): KeyObject {
     if (!type) throw new Error(`a block of the kind ${block.label}`);
     key = createPrivateKey({ key: block.der, format: 'der', type });
   } catch (cause) {
-    const nature = natureOfBlock(block, source);
+    const found = natureOfBlock(block, source);
+    const nature = found?.hint === '' ? null : found;
     throw new CertError(
       'ERR_CERT_KEY_UNREADABLE',
       `the private key in ${name} cannot be read${nature ? `: it is ${nature.what}` : ''}`,
@@ -70,7 +71,7 @@ function noKey(source: PemSource): CertError {
   const what = certificate ? '; it is a certificate' : nature ? `; it is ${nature.what}` : '';
   return new CertError('ERR_CERT_NO_KEY', `${nameOrigin(source)} holds no private key${what}`, {
     hint:
-      (certificate ? undefined : nature?.hint) ??
+      (certificate || nature?.kind === 'certificate' ? undefined : nature?.hint) ??
       `give ${source.flag} a file with a block that begins with -----BEGIN PRIVATE KEY-----`,
   });
 }

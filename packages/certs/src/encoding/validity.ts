@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The one gate where a certificate's dates are read. JavaScript's own reading turns a date it cannot hold into NaN,
 // which is neither before nor after anything; here it is an error that says which field and which bytes.
-import { contentOf, isUniversal, Tag, type DerNode } from './der.js';
+import { messageOf } from '@peerpod-tls/base';
+import {
+  childrenOf,
+  contentOf,
+  decodeDer,
+  encodeDer,
+  isContext,
+  isUniversal,
+  Tag,
+  type DerNode,
+} from './der.js';
 
 /** The times between which a certificate holds. Both are real dates. */
 export interface Validity {
@@ -21,13 +31,31 @@ export const readValidity = (notBefore: DerNode | undefined, notAfter: DerNode |
   notAfter: readTime(notAfter, 'notAfter'),
 });
 
+/** Which date of a certificate that Node does not take is none, in words that go behind its place; null for other trouble. */
+export function dateTrouble(der: Uint8Array): string | null {
+  let dates: readonly DerNode[];
+  try {
+    const [tbs] = childrenOf(decodeDer(der), Tag.sequence, { min: 3, max: 3 });
+    const fields = childrenOf(tbs, Tag.sequence, { min: 6, max: 10 });
+    dates = childrenOf(fields[isContext(fields[0], 0) ? 4 : 3], Tag.sequence, { min: 2, max: 2 });
+  } catch {
+    return null;
+  }
+  try {
+    readValidity(dates[0], dates[1]);
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
 function readTime(node: DerNode | undefined, field: string): Date {
   const tag = isUniversal(node, Tag.utcTime) ? Tag.utcTime : Tag.generalizedTime;
   let bytes: Buffer;
   try {
     bytes = contentOf(node, tag);
   } catch {
-    throw new Error(`its ${field} is neither UTCTime nor GeneralizedTime`);
+    throw new Error(`its ${field} is neither UTCTime nor GeneralizedTime${showOther(node)}`);
   }
   const parts = (tag === Tag.utcTime ? UTC_TIME : GENERALIZED_TIME)
     .exec(bytes.toString('latin1'))
@@ -51,6 +79,16 @@ function readTime(node: DerNode | undefined, field: string): Date {
     }
   }
   throw new Error(`its ${field} is no date that can be read: ${show(tag, bytes)}`);
+}
+
+function showOther(node: DerNode | undefined): string {
+  if (node === undefined) return '';
+  const bytes = encodeDer(node);
+  const shown = bytes
+    .subarray(0, MAX_SHOWN)
+    .toString('hex')
+    .replace(/..(?!$)/g, '$& ');
+  return ` (bytes ${shown}${bytes.length > MAX_SHOWN ? ' …' : ''})`;
 }
 
 /** `"300101000060Z" (bytes 17 0d 33 30 …)` */

@@ -16,6 +16,7 @@ import {
   ownCertificates,
   ownChain,
   presentedCertificates,
+  unreadableBlock,
   type Candidates,
   type OwnChain,
   type OwnFault,
@@ -142,6 +143,9 @@ function examined(
   const trust = readAnchors(input.anchors, input.allowNoAnchors ?? false, role, now);
   const own = ownChain(candidates, trust.anchors, role, cert, now);
   if ('rule' in own) throw ownError(own, input);
+  // It may be the very one that leads on to an anchor.
+  const [bad] = candidates.unreadable;
+  if (bad !== undefined && !own.reachesAnchors) throw unreadableBlock(bad);
   checkNames(input, own);
   checkLimits(own, cert);
   if (input.chainMustReachAnchors === true && trust.anchors.length > 0 && !own.reachesAnchors) {
@@ -186,6 +190,10 @@ function ownError({ rule, text, index }: OwnFault, { cert, role }: Omit<Material
     'unknown-critical-extension': 'have it issued without them',
     weak: 'have it issued with ECDSA P-256, Ed25519 or RSA from 2048 bits, and SHA-256',
     unreadable: 'have it issued again',
+    'too-many-candidates': 'have the leaf issued nearer to its root, and keep the certificates of one way',
+    'key-identifier': 'have it issued again; openssl x509 -text shows both identifiers',
+    'issuer-not-allowed':
+      'have that CA issued anew with basicConstraints CA and keyUsage keyCertSign, or use another one',
   };
   const where = index === 0 ? '' : ', on the way up from the leaf';
   return new CertError(codes[rule], `in ${nameOrigin(cert)}${where}: ${text}`, {

@@ -31,11 +31,13 @@ export interface Candidates {
   /** Of each, its number in the file. */
   readonly numbers: ReadonlyMap<X509Certificate, number>;
   readonly warnings: readonly string[];
+  /** Blocks that were meant as certificates and are none. */
+  readonly unreadable: readonly string[];
 }
 
 /** The certificates of a file, each once; the first of them taken for the leaf. */
 export function presentedCertificates(cert: PemSource): Candidates {
-  const { certificates, odd } = certificateBlocks(cert);
+  const { certificates, odd, unreadable } = certificateBlocks(cert);
   const where = nameOrigin(cert);
   const numbers = new Map(certificates.map(({ certificate }, index) => [certificate, index + 1]));
   const all: X509Certificate[] = [];
@@ -49,19 +51,23 @@ export function presentedCertificates(cert: PemSource): Candidates {
     else all.push(certificate);
   }
   const [leaf, ...pile] = all;
-  if (leaf) return { leaf, pile, numbers, warnings };
-  const [first = `${where} holds no certificate that can be read`] = odd;
-  throw new CertError('ERR_CERT_UNREADABLE', first, { hint: 'copy the file again, or have it issued again' });
+  if (leaf) return { leaf, pile, numbers, warnings, unreadable };
+  throw unreadableBlock(odd[0] ?? `${where} holds no certificate that can be read`);
 }
+
+export const unreadableBlock = (text: string): CertError =>
+  new CertError('ERR_CERT_UNREADABLE', text, { hint: 'copy the file again, or have it issued again' });
 
 /** The same with the leaf that the key belongs to. Throws ERR_CERT_KEY_MISMATCH. */
 export function ownCertificates(cert: PemSource, key: KeyObject, keyOrigin: Origin): Candidates {
-  const { leaf: first, pile, numbers, warnings } = presentedCertificates(cert);
+  const { leaf: first, pile, numbers, warnings, unreadable } = presentedCertificates(cert);
   const where = nameOrigin(cert);
   const all = [first, ...pile];
   const mine = all.filter(certificate => belongs(certificate, key));
   const leaf = mine.find(certificate => !certificate.ca) ?? mine[0];
   if (!leaf) {
+    const [bad] = unreadable;
+    if (bad !== undefined) throw unreadableBlock(bad);
     throw new CertError(
       'ERR_CERT_KEY_MISMATCH',
       `the key in ${nameOrigin(keyOrigin)} does not belong to the certificate in ${where}, ${nameCertificate(first)}`,
@@ -70,7 +76,13 @@ export function ownCertificates(cert: PemSource, key: KeyObject, keyOrigin: Orig
   }
   const moved =
     leaf === first ? [] : [`the leaf is certificate ${numbers.get(leaf)} in ${where}; it is sent first`];
-  return { leaf, pile: all.filter(other => other !== leaf), numbers, warnings: [...warnings, ...moved] };
+  return {
+    leaf,
+    pile: all.filter(other => other !== leaf),
+    numbers,
+    warnings: [...warnings, ...moved],
+    unreadable,
+  };
 }
 
 function belongs(certificate: X509Certificate, key: KeyObject): boolean {
@@ -94,7 +106,7 @@ export function ownChain(
   const toAnchor = [...search.toAnchor([leaf])];
   const reachesAnchors = toAnchor.length > 0;
   // An anchor's key made the signature and OpenSSL will not have it, or was claimed to have made it: no other anchors help.
-  const broken = reachesAnchors ? null : search.brokenLink(role);
+  const broken = reachesAnchors ? null : (search.tooLong(leaf, role) ?? search.brokenLink(role));
   if (broken) return { ...broken, index: 0, certificate: leaf };
   const ways = reachesAnchors ? toAnchor : [...new PathSearch(pile, []).toTop([leaf])];
   const looked = ways.map(way => ({ way, fault: pathFault(way, reachesAnchors, role, now) }));

@@ -56,6 +56,7 @@ export class PathSearch {
   readonly #pile: readonly X509Certificate[];
   readonly #anchors: ReadonlyMap<string, X509Certificate>;
   #verifications = 0;
+  #cut = false;
   readonly #misses: { child: X509Certificate; issuer: X509Certificate; why: Kinship }[] = [];
 
   constructor(pile: readonly X509Certificate[], anchors: readonly X509Certificate[]) {
@@ -92,7 +93,11 @@ export class PathSearch {
 
   *#issuersOf(path: Path, candidates: readonly X509Certificate[]): Generator<X509Certificate> {
     const child = path.at(-1);
-    if (!child || path.length >= MAX_PATH) return;
+    if (!child) return;
+    if (path.length >= MAX_PATH) {
+      this.#cut ||= candidates.some(other => !path.includes(other) && kinship(child, other) === 'issued');
+      return;
+    }
     const seen = new Set(path.map(other => other.fingerprint256));
     for (const issuer of candidates) {
       if (seen.has(issuer.fingerprint256)) continue;
@@ -114,7 +119,19 @@ export class PathSearch {
         text: `the ${role} certificate ${nameCertificate(leaf)} was given up after ${MAX_VERIFICATIONS} signatures: too many certificates have the names of its issuers`,
       };
     }
-    return this.brokenLink(role) ?? { rule: 'unknown-issuer', text: this.#unknownIssuer(leaf, role) };
+    return (
+      this.tooLong(leaf, role) ??
+      this.brokenLink(role) ?? { rule: 'unknown-issuer', text: this.#unknownIssuer(leaf, role) }
+    );
+  }
+
+  /** Ways there are, and longer ones than anybody follows. */
+  tooLong(leaf: X509Certificate, role: TlsRole): Fault | null {
+    if (!this.#cut) return null;
+    return {
+      rule: 'too-many-candidates',
+      text: `the ${role} certificate ${nameCertificate(leaf)} has more than ${MAX_PATH} certificates on the way to its root, and no more are followed`,
+    };
   }
 
   /** A signature by an algorithm that is not relied on, which may be why nobody seems to have made it. */

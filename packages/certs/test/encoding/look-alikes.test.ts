@@ -26,6 +26,7 @@ t.test('what a person can read as two certificates is read as two', async t => {
     ['quoted', `"${both.trimEnd()}"`],
     ['each quoted', `'${ca.certPem.trimEnd()}',\n'${leaf.certPem.trimEnd()}'`],
     ['on one line, with spaces where lines ended', both.replaceAll('\n', ' ')],
+    ['a space of no width in front', `\u200b${both}`],
     ['blank lines inside', both.replaceAll('\n', '\n\n')],
   ];
   for (const [what, text] of rows) t.equal(certificatesIn(source(text, 'f', '-f')).length, 2, what);
@@ -48,6 +49,13 @@ t.test('a line that was meant as a boundary is never passed over', async t => {
     ['four at the end', both.replace('CERTIFICATE-----', 'CERTIFICATE----'), /looks like one/],
     ['a comment sign in front', ca.certPem + leaf.certPem.replaceAll(/^/gm, '# '), /other text in front/],
     ['line ends as two characters', both.replaceAll('\n', '\\n'), /\\n as two characters/],
+    ['no dashes at all', ca.certPem + leaf.certPem.replaceAll('-----', ''), /looks like one/],
+    ['asterisks for dashes', ca.certPem + leaf.certPem.replaceAll('-----', '*****'), /looks like one/],
+    [
+      'the value of a JSON file',
+      JSON.stringify({ 'tls.crt': both }),
+      /\\n as two characters .*other text in front/,
+    ],
     ['an end without a beginning', both.slice(30), /ended and never begun/],
   ];
   for (const [what, text, message] of rows) {
@@ -81,6 +89,15 @@ t.test(
     writeFileSync(at('utf16'), Buffer.from(`\ufeff${leaf.certPem}`, 'utf16le'));
     writeFileSync(at('utf16 bare'), Buffer.from(leaf.certPem, 'utf16le'));
     writeFileSync(at('base64'), Buffer.from(leaf.certPem).toString('base64'));
+    writeFileSync(at('twice'), Buffer.from(Buffer.from(leaf.certPem).toString('base64')).toString('base64'));
+    writeFileSync(at('base64url'), Buffer.from(leaf.certPem).toString('base64url'));
+    writeFileSync(at('quoted'), `"${Buffer.from(leaf.certPem).toString('base64')}"`);
+    writeFileSync(
+      at('secret'),
+      `kind: Secret\ndata:\n  tls.crt: ${Buffer.from(leaf.certPem).toString('base64')}\n`,
+    );
+    writeFileSync(at('utf32'), Buffer.from([...Buffer.from(leaf.certPem)].flatMap(byte => [byte, 0, 0, 0])));
+    writeFileSync(at('zeros'), Buffer.alloc(600));
     writeFileSync(at('base64 of der'), `${leaf.certificate.raw.toString('base64')}\n`);
     writeFileSync(at('gz'), gzipSync(leaf.certPem));
     writeFileSync(at('pub'), createPublicKey(leaf.certPem).export({ type: 'spki', format: 'pem' }));
@@ -95,6 +112,13 @@ t.test(
       ['utf16', /UTF-16/, true],
       ['utf16 bare', /UTF-16/, true],
       ['base64', /encoded once more in base64/, true],
+      ['twice', /twice more in base64/, true],
+      ['base64url', /once more in base64/, true],
+      ['quoted', /once more in base64/, true],
+      ['secret', /manifest of a secret/, true],
+      ['utf32', /UTF-32/, true],
+      ['zeros', /nothing but zero bytes/, false],
+      ['tls.key', /a private key/, false],
       ['base64 of der', /DER in base64/, true],
       ['gz', /gzip/, true],
       ['pub', /a public key/, false],
@@ -132,12 +156,33 @@ t.test(
   },
 );
 
+t.test('a text with JSON around it is mended by the command printed', { skip: noOpenssl }, async t => {
+  const dir = t.testdir({ 'tls.json': JSON.stringify({ 'tls.crt': both }) });
+  try {
+    certificatesIn(readPem(join(dir, 'tls.json'), '-f'));
+    t.fail('read');
+  } catch (error) {
+    const { hint } = error as { hint: string };
+    const done = spawnSync('bash', ['-c', hint.slice(hint.indexOf(': ') + 2)], {
+      cwd: dir,
+      encoding: 'utf8',
+    });
+    t.equal(done.status, 0, done.stderr);
+  }
+  t.equal(certificatesIn(source(readFileSync(join(dir, 'new.pem'), 'utf8'), 'new.pem', '-f')).length, 2);
+});
+
 t.test('a key that is something else is told apart too', async t => {
   const der = createPrivateKey(leaf.keyPem).export({ type: 'pkcs8', format: 'der' });
   t.throws(() => privateKeyIn({ ...source('', 'k', '-k'), bytes: der }), {
     code: 'ERR_CERT_NO_KEY',
     message: /a private key in DER/,
     hint: /openssl pkey -inform der -in k/,
+  });
+  t.throws(() => privateKeyIn({ ...source('', 'k', '-k'), bytes: leaf.certificate.raw }), {
+    code: 'ERR_CERT_NO_KEY',
+    message: /a certificate in DER/,
+    hint: /BEGIN PRIVATE KEY/,
   });
   t.throws(() => privateKeyIn(source(leaf.certPem, 'k', '-k')), {
     code: 'ERR_CERT_NO_KEY',

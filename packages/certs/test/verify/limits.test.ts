@@ -3,15 +3,16 @@
 // verified for it, how its bytes are encoded, what a wildcard stands for.
 import { createPublicKey, X509Certificate } from 'node:crypto';
 import t from 'tap';
-import { Authority, checkMaterial, selfSignedClient } from '../../src/index.js';
+import { Authority, checkCertificates, checkMaterial, selfSignedClient } from '../../src/index.js';
 import { decodeDer } from '../../src/encoding/der.js';
 import { alternativeNames, basicConstraints, spkiOf } from '../../src/encoding/extensions.js';
 import { context, encodeDer, octetString, oid, sequence, type DerNode } from '../../src/encoding/der.js';
 import { encodeSubject } from '../../src/encoding/names.js';
+import { certificatePem } from '../../src/encoding/pem.js';
 import { signCertificate } from '../../src/issue/certificate.js';
 import { generatePrivateKey } from '../../src/issue/keys.js';
 import { factsOf } from '../../src/verify/facts.js';
-import { MAX_CLIENT_CA_BYTES, MAX_VERIFICATIONS } from '../../src/verify/limits.js';
+import { MAX_CLIENT_CA_BYTES, MAX_PATH, MAX_VERIFICATIONS } from '../../src/verify/limits.js';
 import { refusalOf, source } from '../support.js';
 
 const ca = await Authority.create({ subject: { O: 'one' } });
@@ -89,6 +90,44 @@ t.test('a peer cannot have more signatures verified than the limit', async t => 
     text: new RegExp(`after ${MAX_VERIFICATIONS} signatures`),
   });
   t.equal(tried(9)?.rule, 'issuer-not-allowed', 'below it the way is found, and its path length is used up');
+});
+
+t.test('a way longer than anybody follows is refused at start and at a link, and is called that', async t => {
+  const wayOf = async (length: number) => {
+    const all = [await made('ca 0', [basicConstraints('ca')])];
+    for (let i = 1; i < length - 1; i += 1)
+      all.push(await made(`ca ${i}`, [basicConstraints('ca')], all.at(-1)));
+    const leaf = await made('leaf', [alternativeNames(['podvm-server'])], all.at(-1));
+    return { leaf, root: all[0], above: all.slice(1).toReversed() };
+  };
+  for (const [length, good] of [
+    [MAX_PATH, true],
+    [MAX_PATH + 1, false],
+    [MAX_PATH + 4, false],
+  ] as const) {
+    const { leaf, root, above } = await wayOf(length);
+    const anchors = root === undefined ? [] : [root.certificate];
+    const chain = above.map(({ certificate }) => certificate);
+    const refusal = refusalOf(leaf.certificate, chain, anchors, 'server');
+    if (good) t.not(refusal?.rule, 'too-many-candidates', `${length} at a link`);
+    else t.match(refusal, { rule: 'too-many-candidates', text: /more than 8 certificates on the way/ });
+    const start = () =>
+      checkCertificates({
+        role: 'server',
+        cert: source(
+          [leaf.certificate, ...chain].map(c => certificatePem(c.raw)).join(''),
+          'tls.crt',
+          '-cert-file',
+        ),
+        anchors: source(anchors.map(c => certificatePem(c.raw)).join(''), 'ca.crt', '-ca-cert-file'),
+      });
+    if (!good)
+      t.throws(
+        start,
+        { code: 'ERR_CERT_LIMIT', message: /tls\.crt .*more than 8/, hint: /nearer/ },
+        `${length}`,
+      );
+  }
 });
 
 t.test('an extension that appears twice makes a certificate unreadable', async t => {

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { Authority, checkMaterial, readPem } from '../../src/index.js';
+import { certificatePem } from '../../src/encoding/pem.js';
 import { handshake, INPUT, noOpenssl, openssl, source } from '../support.js';
 
 const ca = await Authority.create({ subject: { O: 'one' } });
@@ -154,6 +155,41 @@ t.test('a chain must lead from the leaf upwards, block by block', { skip: noOpen
     'an intermediate may be the anchor',
   );
 });
+
+t.test(
+  'a block that is no certificate, and may be the one that leads on to an anchor, ends the start',
+  async t => {
+    // An UTF8String where its notAfter belongs: Node does not take it, and says no more than that.
+    const der = Buffer.from(ca.certificate.raw);
+    const at = der.indexOf(Buffer.from('170d', 'hex'), der.indexOf(Buffer.from('170d', 'hex')) + 2);
+    der[at] = 0x0c;
+    const odd = certificatePem(der);
+    const message = /tls\.crt \(-cert-file\).*line \d+ .*its notAfter is neither UTCTime nor .*\(bytes 0c 0d/;
+    t.throws(() => checkMaterial(input(server.certPem + odd, server.keyPem, otherCa.certPem)), {
+      code: 'ERR_CERT_UNREADABLE',
+      message,
+    });
+    t.match(
+      checkMaterial(input(server.certPem + odd, server.keyPem, ca.certPem)).warnings,
+      [message],
+      'not needed',
+    );
+    const trust = checkMaterial(input(server.certPem, server.keyPem, odd + ca.certPem));
+    t.match(
+      trust.warnings,
+      [/ca\.crt.*line 1 .*its notAfter is neither .*left out/],
+      'one anchor among good ones',
+    );
+    t.throws(
+      () => checkMaterial(input(odd + ca.certPem, server.keyPem, ca.certPem)),
+      {
+        code: 'ERR_CERT_UNREADABLE',
+        message,
+      },
+      'in place of the leaf',
+    );
+  },
+);
 
 t.test('the recipes of the manual work as they are', { skip: noOpenssl }, async t => {
   const dir = t.testdir({});

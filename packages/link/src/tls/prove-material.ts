@@ -41,7 +41,10 @@ export async function proveMaterial(material: TlsMaterial, profile: TlsProfile):
 function refused(material: TlsMaterial, text: string, cause?: unknown, refusal?: Refusal): LinkError {
   const { file, flag } = material.origin;
   return new LinkError('ERR_LINK_OWN_MATERIAL', `no link could be made with ${file} (${flag}): ${text}`, {
-    hint: 'have it issued with ECDSA P-256 and SHA-256; peerpod certs inspect says more',
+    hint:
+      refusal?.rule === 'name-constraint'
+        ? 'have it issued with names that each CA above it may certify, or by another CA'
+        : 'have it issued with ECDSA P-256 and SHA-256; peerpod certs inspect says more',
     cause,
     refusal,
   });
