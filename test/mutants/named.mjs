@@ -244,14 +244,14 @@ export const named = [
   },
   {
     name: 'a new process gets nothing of an old one',
-    file: 'packages/link/src/relay/request-side.ts',
+    file: 'packages/link/src/relay/shared-requests.ts',
     from: 'adoption.begins(processIn(envelope))',
     to: 'processIn(envelope)',
     tests: ['packages/link/test/relay/shared-upstream.test.ts'],
   },
   {
     name: 'calls are taken over by the same client only',
-    file: 'packages/link/src/relay/request-side.ts',
+    file: 'packages/link/src/relay/shared-requests.ts',
     from: 'adoption.keyOf(this.#client,',
     to: "adoption.keyOf('',",
     tests: ['packages/link/test/relay/shared-upstream.test.ts'],
@@ -279,7 +279,7 @@ export const named = [
   },
   {
     name: 'half a frame is not written to a shared upstream',
-    file: 'packages/link/src/relay/request-side.ts',
+    file: 'packages/link/src/relay/shared-requests.ts',
     from: '    if (!complete) {\n      const call',
     to: '    if (total < 0) {\n      const call',
     tests: ['packages/link/test/relay/shared-upstream.test.ts'],

@@ -62,6 +62,19 @@ export class Downstream {
     if (this.onAnswered !== null) queueMicrotask(() => this.onAnswered?.());
   }
 
+  /** A call of its own, which has yet to begin. `upstreamId` is 0 when the request is held here. */
+  newCall(
+    plan: MethodPlan,
+    downstreamId: number,
+    upstreamId: number,
+    since: number,
+    streams: boolean,
+    kept: Buffer | null = null,
+    key: string | null = null,
+  ): Call {
+    return { plan, owner: this, downstreamId, upstreamId, since, kept, key, streams, answered: false };
+  }
+
   /** A call began. */
   begin(call: Call): void {
     this.open++;

@@ -1,28 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is done with each frame from the downstream: which pass, which are kept for sending again, which are rewritten,
-// which wait until they are whole, which are answered here.
+// which wait until they are whole, which are answered here. What an upstream that others use asks for besides is in
+// shared-requests.ts.
 import {
   FrameFlag,
   FrameType,
   HEADER_LENGTH,
   looksLikeTls,
   MAX_MESSAGE_LENGTH,
-  peekResponseCode,
   peekRequestTarget,
   StatusCode,
   type RequestTarget,
 } from '@peerpod-tls/ttrpc/relay';
-import { answerFor, LARGEST_KEYED, type Adoption } from './adoption.js';
 import { MAX_CALLS } from './call-table.js';
 import type { Call, Downstream } from './downstream.js';
 import { Hold } from './flow.js';
-import { Gathered } from './gathered.js';
 import type { MethodPlan, MethodPlans } from './method-plans.js';
 import { Park } from './park.js';
-import { processIn } from './process-of.js';
 import { readTimeoutMs } from './request-timeout.js';
 import { rewriteFrame, type RewrittenFrame } from './rewrite-frame.js';
-import { PASS, PASS_APART, SKIP, STOP, TAKE, type FrameSide } from './scanner.js';
+import { PASS, SKIP, STOP, TAKE, type FrameSide } from './scanner.js';
+import { SharedRequests } from './shared-requests.js';
 import { Strays } from './strays.js';
 import type { RewriteContext } from './types.js';
 import type { Upstream } from './upstream.js';
@@ -33,8 +31,6 @@ export const REWRITING_BYTES = 16 * 1024 * 1024;
 const HEAD_GUESS = 256;
 /** When the names are not in this many bytes, the request is collected whole to find them. */
 const HEAD_LIMIT = 4096;
-/** Bytes of an envelope that also hold the names of the process it is about. */
-const NAMED_HEAD = 512;
 /** Whom an envelope is for that is none. */
 const NOBODY: RequestTarget = { service: '', method: '' };
 
@@ -52,10 +48,10 @@ export interface RequestSideOptions {
 export class RequestSide implements FrameSide {
   readonly #downstream: Downstream;
   readonly #plans: MethodPlans;
-  readonly #client: string;
   readonly #signal: AbortSignal;
   readonly #breakOff: (reason: string) => void;
   readonly #strays: Strays;
+  readonly #shared: SharedRequests;
   readonly #park = new Park();
   #upstream: Upstream | null = null;
   #greeted = false;
@@ -67,9 +63,6 @@ export class RequestSide implements FrameSide {
   /** The last target seen and its plan: most requests on a connection follow one of their own kind. */
   #lastTarget: RequestTarget | null = null;
   #lastPlan: MethodPlan | null = null;
-  /** The frame that is being gathered, and the one that is next. */
-  #gathered: Gathered | null = null;
-  #nextGathered: Gathered | null = null;
   #rewritingBytes = 0;
   /** Chunks scanned so far: what did not grow did not go on. */
   chunks = 0;
@@ -79,17 +72,16 @@ export class RequestSide implements FrameSide {
   constructor(o: RequestSideOptions) {
     this.#downstream = o.downstream;
     this.#plans = o.plans;
-    this.#client = o.client;
     this.#signal = o.signal;
     this.#breakOff = o.breakOff;
+    this.#shared = new SharedRequests(o.downstream, o.client);
     this.#strays = new Strays(o.downstream.observer, reason => o.breakOff(reason));
   }
 
   /** From now on calls go to this one; with null they wait for the next. */
   set upstream(upstream: Upstream | null) {
     this.#upstream = upstream;
-    this.#gathered?.drop();
-    this.#gathered = null;
+    this.#shared.drop();
   }
 
   /** Answers all calls to come with this. */
@@ -150,8 +142,7 @@ export class RequestSide implements FrameSide {
   }
 
   apart(): void {
-    this.#gathered = this.#nextGathered;
-    this.#nextGathered = null;
+    this.#shared.apart();
   }
 
   take(frame: Buffer): void {
@@ -160,9 +151,9 @@ export class RequestSide implements FrameSide {
     const result = peekRequestTarget(envelope, true);
     const plan = this.#planOf(result.t === 'target' ? result.target : NOBODY);
     this.#lastId = id;
-    const call = this.#newCall(plan, id, 0, false);
+    const call = this.#downstream.newCall(plan, id, 0, this.#now, false);
     this.#downstream.begin(call);
-    this.#noteBeginning(plan, envelope);
+    this.#shared.noteBeginning(this.#upstream?.calls.adoption ?? null, plan, envelope);
     const own = Buffer.from(frame);
     if (plan.rewrite === null) return this.#rewritten(call, { t: 'frame', frame: own });
     const outcome = rewriteFrame(own, plan.rewrite, this.#contextOf(plan, own));
@@ -178,12 +169,7 @@ export class RequestSide implements FrameSide {
     const upstream = this.#upstream;
     if (upstream === null) return;
     this.#downstream.observer.bytes?.('request', bytes.length);
-    const gathered = this.#gathered;
-    if (gathered === null) return upstream.outlet.pass(bytes, whole, more);
-    gathered.add(bytes);
-    if (!whole) return;
-    this.#gathered = null;
-    this.#sendGathered(upstream, gathered);
+    if (!this.#shared.gather(upstream, bytes, whole)) upstream.outlet.pass(bytes, whole, more);
   }
 
   /** Sends what was held up, as far as a frame may begin at the upstream. */
@@ -192,7 +178,7 @@ export class RequestSide implements FrameSide {
     if (upstream === null) return;
     while (this.#ready.length > 0 && !upstream.outlet.midFrame) {
       const next = this.#ready.shift();
-      if (next === undefined || !this.#giveId(upstream, next.call, next.frame)) return;
+      if (next === undefined || !upstream.sentLate(next.call, next.frame)) return;
       upstream.outlet.pass(next.frame, true, false);
       this.#downstream.observer.bytes?.('request', next.frame.length);
     }
@@ -219,127 +205,22 @@ export class RequestSide implements FrameSide {
     const plan = this.#planOf(result.t === 'target' ? result.target : NOBODY);
     if (plan.rewrite !== null) return complete ? TAKE : total;
     const streams = ((bytes[offset + 9] ?? 0) & FrameFlag.remoteOpen) !== 0;
-    if (adoption !== null) return this.#shared(upstream, adoption, plan, streams, bytes, offset, total, head);
+    if (adoption !== null) {
+      const decision = this.#shared.decide(upstream, adoption, plan, streams, this.#now, bytes, offset, head);
+      if (decision < 0) this.#lastId = id;
+      return decision;
+    }
     const keep = !streams && calls.wouldKeep(plan, total);
     if (keep && !complete) return total;
     this.#lastId = id;
-    const upstreamId = calls.nextId(id);
-    if (upstreamId === 0) return this.#usedUp();
+    const upstreamId = upstream.nextId(id);
+    if (upstreamId === 0) return STOP;
     if (upstreamId !== id) bytes.writeUInt32BE(upstreamId, offset + 4);
     const kept = keep ? Buffer.from(bytes.subarray(offset, offset + total)) : null;
-    this.#begin(upstream, this.#newCall(plan, id, upstreamId, streams, kept));
-    return PASS;
-  }
-
-  /** A request to an upstream that others use as well. */
-  #shared(
-    upstream: Upstream,
-    adoption: Adoption,
-    plan: MethodPlan,
-    streams: boolean,
-    bytes: Buffer,
-    offset: number,
-    total: number,
-    envelope: Buffer,
-  ): number {
-    const id = bytes.readUInt32BE(offset + 4);
-    const complete = envelope.length === total - HEADER_LENGTH;
-    const keyed = plan.traits.blocks && plan.traits.replay && !streams && total <= LARGEST_KEYED;
-    if (keyed && !complete) return total;
-    const named = Math.min(total, HEADER_LENGTH + NAMED_HEAD);
-    if (plan.begins && !adoption.isEmpty && envelope.length < named - HEADER_LENGTH) return named;
-    this.#lastId = id;
-    this.#noteBeginning(plan, envelope);
-    if (!complete) {
-      const call = this.#newCall(plan, id, 0, streams);
-      this.#downstream.begin(call);
-      this.#nextGathered = new Gathered(call, total, upstream.slabs);
-      return PASS_APART;
-    }
-    const key = keyed ? adoption.keyOf(this.#client, plan, envelope) : null;
-    const adopted = key === null ? null : adoption.adopt(key, this.#downstream, id, this.#now);
-    if (adopted?.t === 'answer') {
-      this.#answered(plan, id, adopted.frame);
-      return SKIP;
-    }
-    if (adopted?.t === 'adopted' || adopted?.t === 'swapped') {
-      this.#downstream.open++;
-      this.#downstream.observer.callStarted?.(plan.service, plan.method);
-      if (adopted.t === 'adopted') return SKIP;
-    }
-    const upstreamId = upstream.calls.nextId(id);
-    if (upstreamId === 0) return this.#usedUp();
-    bytes.writeUInt32BE(upstreamId, offset + 4);
-    const call = this.#newCall(plan, id, upstreamId, streams, null, key);
-    if (adopted?.t === 'swapped') {
-      // It already began, at the connection that asked for it.
-      call.owner = adopted.owner;
-      call.downstreamId = adopted.downstreamId;
-      call.since = adopted.since;
-      upstream.sent(call);
-    } else this.#begin(upstream, call);
-    return PASS;
-  }
-
-  #newCall(
-    plan: MethodPlan,
-    downstreamId: number,
-    upstreamId: number,
-    streams: boolean,
-    kept: Buffer | null = null,
-    key: string | null = null,
-  ): Call {
-    const owner = this.#downstream;
-    const since = this.#now;
-    return { plan, owner, downstreamId, upstreamId, since, kept, key, streams, answered: false };
-  }
-
-  #begin(upstream: Upstream, call: Call): void {
+    const call = this.#downstream.newCall(plan, id, upstreamId, this.#now, streams, kept);
     upstream.sent(call);
     this.#downstream.begin(call);
-  }
-
-  /** The answer was here before the question: an earlier link of this client asked, and was gone when it came. */
-  #answered(plan: MethodPlan, id: number, frame: Buffer): void {
-    const { observer, outlet } = this.#downstream;
-    observer.callStarted?.(plan.service, plan.method);
-    outlet.insert(answerFor(frame, id));
-    observer.bytes?.('response', frame.length);
-    const status = peekResponseCode(frame.subarray(HEADER_LENGTH)) ?? StatusCode.unknown;
-    observer.callEnded?.(plan.service, plan.method, status, 0);
-  }
-
-  #noteBeginning(plan: MethodPlan, envelope: Buffer): void {
-    if (!plan.begins) return;
-    const adoption = this.#upstream?.calls.adoption ?? null;
-    if (adoption?.isEmpty === false) adoption.begins(processIn(envelope));
-  }
-
-  #sendGathered(upstream: Upstream, gathered: Gathered): void {
-    if (gathered.call !== null && !this.#giveId(upstream, gathered.call, gathered.head))
-      return gathered.drop();
-    const pieces = gathered.pieces();
-    for (const [at, { bytes, done }] of pieces.entries()) {
-      const last = at === pieces.length - 1;
-      upstream.outlet.pass(bytes, last, !last, done);
-    }
-    if (pieces.length > 1) upstream.outlet.flush();
-  }
-
-  /** Gives a call that was held up the id it has at the upstream, in the table and in its frame. */
-  #giveId(upstream: Upstream, call: Call, frame: Buffer): boolean {
-    const upstreamId = upstream.calls.nextId(call.downstreamId);
-    if (upstreamId === 0) return this.#usedUp() === PASS;
-    frame.writeUInt32BE(upstreamId, 4);
-    call.upstreamId = upstreamId;
-    upstream.sent(call);
-    this.#downstream.sent(call);
-    return true;
-  }
-
-  #usedUp(): number {
-    this.#upstream?.breakOff('stream ids are used up');
-    return STOP;
+    return PASS;
   }
 
   #planOf(target: RequestTarget): MethodPlan {
@@ -360,9 +241,9 @@ export class RequestSide implements FrameSide {
       this.#downstream.streams.delete(id);
       if (call.answered) upstream.calls.remove(call);
     }
-    if (upstream.calls.adoption === null || available === HEADER_LENGTH + length) return PASS;
-    this.#nextGathered = new Gathered(null, HEADER_LENGTH + length, upstream.slabs);
-    return PASS_APART;
+    const total = HEADER_LENGTH + length;
+    if (upstream.calls.adoption === null || available === total) return PASS;
+    return this.#shared.gatherNext(upstream, null, total);
   }
 
   #oversize(id: number, type: number | undefined, length: number): number {

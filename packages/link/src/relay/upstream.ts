@@ -141,8 +141,22 @@ export class Upstream {
     if (call.plan.last) this.agentEnd.near = true;
   }
 
-  breakOff(reason: string): void {
-    this.#o.onBroken(reason);
+  /** A call that was held up goes out: it has its id from now on, and so has its frame. False when ids are used up. */
+  sentLate(call: Call, frame: Buffer): boolean {
+    const id = this.nextId(call.downstreamId);
+    if (id === 0) return false;
+    frame.writeUInt32BE(id, 4);
+    call.upstreamId = id;
+    this.sent(call);
+    call.owner?.sent(call);
+    return true;
+  }
+
+  /** The id for a call; 0 when they are used up, which is the end of this upstream. */
+  nextId(downstreamId: number): number {
+    const id = this.calls.nextId(downstreamId);
+    if (id === 0) this.#o.onBroken('stream ids are used up');
+    return id;
   }
 
   #feedLent(lent: Buffer): void {
