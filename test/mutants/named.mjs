@@ -351,14 +351,14 @@ export const named = [
     file: 'packages/certs/src/verify/peer-path.ts',
     from: 'partialWildcards: false',
     to: 'partialWildcards: true',
-    tests: ['packages/certs/test/verify/peer-path.test.ts'],
+    tests: ['packages/certs/test/verify/limits.test.ts'],
   },
   {
     name: 'the common name is no name',
     file: 'packages/certs/src/verify/peer-path.ts',
     from: "subject: 'never'",
     to: "subject: 'default'",
-    tests: ['packages/certs/test/verify/peer-path.test.ts'],
+    tests: ['packages/certs/test/verify/limits.test.ts'],
   },
   {
     name: 'scripts learn nothing that is the adaptor’s own',

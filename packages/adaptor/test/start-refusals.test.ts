@@ -155,6 +155,21 @@ t.test('only one adaptor uses a state directory', async t => {
   await t.resolves(rig.hypervisor.Version({}), 'the first goes on');
 });
 
+t.test('an adaptor of another network namespace is seen by the lock in the directory', async t => {
+  const directory = temporary(t);
+  const { stateDir } = optionsIn(directory, new TestProvider(PORT), []);
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const other = createServer().listen(path.join(stateDir, 'lock'));
+  t.teardown(() => other.close());
+  await refuses(
+    t,
+    directory,
+    ['-takeover-timeout=0s'],
+    { code: 'ERR_ADAPTOR_STATE_IN_USE', message: /another adaptor is using the state directory/ },
+    'it cannot see the abstract socket',
+  );
+});
+
 t.test(
   'a second adaptor stands by until the first has ended, and no longer than -takeover-timeout',
   async t => {

@@ -12,6 +12,7 @@ t.test("a caller's words never become a label", async t => {
   stats.callEnded('grpc.Health', 'Check', 0, 2);
   stats.callEnded('grpc.AgentService', 'CreateContainer', 3, 2);
   stats.bytes('request', 10);
+  stats.bytes('request', 64);
   stats.bytes('response', 20);
   const text = stats.text();
   t.strictSame(
@@ -31,7 +32,7 @@ t.test("a caller's words never become a label", async t => {
   t.match(text, /peerpod_call_duration_seconds_bucket\{le="0.001",method="Check"\} 0/);
   t.match(text, /peerpod_call_duration_seconds_bucket\{le="\+Inf",method="Check"\} 1/);
   t.match(text, /peerpod_call_duration_seconds_sum\{method="Check"\} 0.002\n/);
-  t.match(text, /peerpod_transfer_bytes_bucket\{le="64",direction="request"\} 1/);
+  t.match(text, /peerpod_transfer_bytes_bucket\{le="64",direction="request"\} 2/, 'a bound is within');
   for (const line of text.split('\n').filter(line => line !== ''))
     t.match(line, /^(# (HELP|TYPE) \w+ .|\w+(\{[^{}]*\})? \S+$)/);
 });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A running sandbox whose shim is gone: told of on a node that has kata, and on no other.
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, renameSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -48,13 +48,15 @@ t.test(
     );
 
     mkdirSync(path.join(kata, 'pod'), { recursive: true });
-    const monitor = createServer().listen(path.join(kata, 'pod', 'shim-monitor.sock'));
+    const bound = path.join(kata, 'pod', 'bound.sock');
+    const monitor = createServer().listen(bound);
+    // Under another name it outlives its server, as that of a killed process does.
+    renameSync(bound, path.join(kata, 'pod', 'shim-monitor.sock'));
     await delay(600);
     t.match(await rowOf(rig, 'pod'), { shim: { state: 'unknown' } }, 'it answers, and may connect again');
     t.equal(await metricOf(rig), '0');
 
     await new Promise(resolve => monitor.close(resolve));
-    rmSync(path.join(kata, 'pod'), { recursive: true });
     const line = await rig.log.next('shim of a running sandbox is gone, its VM lives on until it is stopped');
     t.match(line, { level: 'warn', sandbox: 'pod', pod: 'default/nginx' });
     t.match(await rowOf(rig, 'pod'), {
@@ -68,8 +70,19 @@ t.test(
     const again = await dialAgent(socket);
     await again.health.Check({});
     t.match(await rowOf(rig, 'pod'), { shim: { state: 'connected' }, error: '' });
+    for (let tries = 0; tries < 100 && (await metricOf(rig)) !== '0'; tries += 1) await delay(50);
+    t.equal(await metricOf(rig), '0', 'one that is back is not missed');
     again.client.close();
     await rig.hypervisor.StopVM({ id: 'pod' });
     t.equal(await metricOf(rig), '0');
   },
 );
+
+t.test('a shim that connected or left only now is not missed yet', async t => {
+  const kata = temporary(t);
+  const rig = await startRig(t, { shims: { kataDirs: [kata], graceMs: 60_000, lookMs: 20 } });
+  await run(rig, 'pod');
+  await delay(200);
+  t.match(await rowOf(rig, 'pod'), { shim: { state: 'unknown' } });
+  t.equal(await metricOf(rig), '0');
+});

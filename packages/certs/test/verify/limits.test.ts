@@ -7,7 +7,7 @@ import { Authority, checkCertificates, checkMaterial, selfSignedClient } from '.
 import { decodeDer } from '../../src/encoding/der.js';
 import { alternativeNames, basicConstraints, spkiOf } from '../../src/encoding/extensions.js';
 import { context, encodeDer, octetString, oid, sequence, type DerNode } from '../../src/encoding/der.js';
-import { encodeSubject } from '../../src/encoding/names.js';
+import { encodeSubject, type SubjectName } from '../../src/encoding/names.js';
 import { certificatePem } from '../../src/encoding/pem.js';
 import { signCertificate } from '../../src/issue/certificate.js';
 import { generatePrivateKey } from '../../src/issue/keys.js';
@@ -23,9 +23,10 @@ async function made(
   name: string,
   extensions: DerNode[],
   by?: { name: string; key: Awaited<ReturnType<typeof generatePrivateKey>> },
+  subjectName: SubjectName = { O: name },
 ) {
   const key = await generatePrivateKey();
-  const subject = encodeSubject({ O: name });
+  const subject = encodeSubject(subjectName);
   const content = {
     issuer: by ? encodeSubject({ O: by.name }) : subject,
     subject,
@@ -156,6 +157,12 @@ t.test('a wildcard stands for one whole label, and for no part of one', async t 
     const refusal = refusalOf(certificate, [], [certificate], 'server', { name });
     t.equal(refusal?.rule ?? 'good', good ? 'good' : 'wrong-name', `${san} for ${name}`);
   }
+  const { certificate: common } = await made('c', [], undefined, { CN: 'c.example.org' });
+  t.equal(
+    refusalOf(common, [], [common], 'server', { name: 'c.example.org' })?.rule,
+    'wrong-name',
+    'a common name is no name',
+  );
   const { certificate } = await made('n', [alternativeNames(['a'])]);
   t.equal(
     refusalOf(certificate, [], [certificate], 'server', { name: '' })?.rule,
