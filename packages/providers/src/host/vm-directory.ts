@@ -8,6 +8,7 @@ import { codeOf, writeSecretFile } from '@peerpod-tls/base';
 import { checkShape } from '@peerpod-tls/base/schema';
 import * as v from 'valibot';
 import { ProviderError } from '../errors.js';
+import type { Instance } from '../provider.js';
 import { checkDataDir, ownerName } from './data-dir.js';
 import { processId } from './vm-processes.js';
 
@@ -98,13 +99,23 @@ export async function readRecord(paths: VmPaths): Promise<VmRecord | null> {
   }
 }
 
-/** Ids of the VMs below `home`, those that are half made or half deleted included. */
-export async function idsIn(home: string): Promise<string[]> {
+/** The VMs below `home`, those that are half made or half deleted included: without a record, by their id alone. */
+export async function instancesIn(home: string): Promise<readonly Instance[]> {
   const names = await readdir(home).catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return [];
     throw error;
   });
-  return names.filter(isId).sort();
+  const ids = names.filter(isId).sort();
+  return Promise.all(
+    ids.map(async id => {
+      const record = await readRecord(pathsOf(home, id));
+      return record === null ? { id, name: id, addresses: [] } : instanceOf(record);
+    }),
+  );
+}
+
+export function instanceOf({ id, name, address, token }: VmRecord): Instance {
+  return { id, name, addresses: address === '' ? [] : [address], token };
 }
 
 /** Makes a VM's directory and the mount points of its guest, all 0700. The directory must not exist yet. */

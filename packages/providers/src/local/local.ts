@@ -78,14 +78,8 @@ class LocalProvider implements Provider {
     return this.#turns.run(id, () => this.#delete(id, signal));
   }
 
-  async listInstances(_signal: AbortSignal): Promise<readonly Instance[]> {
-    const ids = await store.idsIn(this.#settings.home);
-    return Promise.all(
-      ids.map(async id => {
-        const record = await store.readRecord(this.#paths(id));
-        return record === null ? { id, name: id, addresses: [] } : instanceOf(record);
-      }),
-    );
+  listInstances(_signal: AbortSignal): Promise<readonly Instance[]> {
+    return store.instancesIn(this.#settings.home);
   }
 
   idOf(token: string): string {
@@ -107,7 +101,7 @@ class LocalProvider implements Provider {
   async #create(id: string, spec: InstanceSpec, token: string, signal: AbortSignal): Promise<Instance> {
     const paths = this.#paths(id);
     const before = await store.readRecord(paths);
-    if (before?.leader) return instanceOf(before);
+    if (before?.leader) return store.instanceOf(before);
     // A creation that a crash cut short: nobody has its address, so it is made anew.
     if (await store.exists(paths.directory)) await this.#delete(id, signal);
     const started = performance.now();
@@ -122,7 +116,7 @@ class LocalProvider implements Provider {
         },
         'local pod VM booted',
       );
-      return instanceOf(record);
+      return store.instanceOf(record);
     } catch (error) {
       throw await this.#failed(id, paths, error, signal);
     }
@@ -232,8 +226,4 @@ async function remove(directory: string): Promise<void> {
       cause: error,
     });
   }
-}
-
-function instanceOf(record: VmRecord): Instance {
-  return { id: record.id, name: record.name, addresses: [record.address], token: record.token };
 }

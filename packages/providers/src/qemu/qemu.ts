@@ -122,14 +122,8 @@ class QemuProvider implements Provider {
     return this.#turns.run(id, () => this.#delete(id, signal));
   }
 
-  async listInstances(_signal: AbortSignal): Promise<readonly Instance[]> {
-    const ids = await store.idsIn(this.#home);
-    return Promise.all(
-      ids.map(async id => {
-        const record = await store.readRecord(this.#paths(id));
-        return record === null ? { id, name: id, addresses: [] } : instanceOf(record);
-      }),
-    );
+  listInstances(_signal: AbortSignal): Promise<readonly Instance[]> {
+    return store.instancesIn(this.#home);
   }
 
   async diagnose(id: string): Promise<Diagnosis> {
@@ -161,7 +155,7 @@ class QemuProvider implements Provider {
     }
     const paths = this.#paths(id);
     const before = await store.readRecord(paths);
-    if (before?.leader && before.address !== '' && isAlive(before.leader)) return instanceOf(before);
+    if (before?.leader && before.address !== '' && isAlive(before.leader)) return store.instanceOf(before);
     // A creation that a crash cut short, or a machine that has ended: nobody uses it, so it is made anew.
     if (await store.exists(paths.directory)) await this.#delete(id, signal);
     const started = performance.now();
@@ -170,7 +164,7 @@ class QemuProvider implements Provider {
       const { name, address } = record;
       const ms = Math.round(performance.now() - started);
       this.#log.info({ instance: id, instanceName: name, address, ms }, 'virtual machine started');
-      return instanceOf(record);
+      return store.instanceOf(record);
     } catch (error) {
       throw await this.#failed(id, error, signal);
     }
@@ -269,13 +263,4 @@ class QemuProvider implements Provider {
   #reservations(): string {
     return join(this.#dataDir, 'addresses');
   }
-}
-
-function instanceOf(record: VmRecord): Instance {
-  return {
-    id: record.id,
-    name: record.name,
-    addresses: record.address === '' ? [] : [record.address],
-    token: record.token,
-  };
 }

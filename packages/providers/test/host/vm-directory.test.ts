@@ -8,7 +8,7 @@ import { checkDataDir, ownerName } from '../../src/host/data-dir.js';
 import {
   checkVmDataDir,
   idOfToken,
-  idsIn,
+  instancesIn,
   isId,
   makeVmDirectory,
   pathsOf,
@@ -66,7 +66,8 @@ t.test('a record is found again, and one that is broken or of another VM is none
   await makeVmDirectory(paths);
   t.equal(statSync(paths.directory).mode & 0o777, 0o700);
   t.equal(await readRecord(paths), null, 'half made');
-  t.same(await idsIn(home), [id], 'but not forgotten');
+  const byIdAlone = [{ id, name: id, addresses: [] }];
+  t.same(await instancesIn(home), byIdAlone, 'but not forgotten');
   const record: VmRecord = {
     version: 1,
     id,
@@ -103,6 +104,6 @@ t.test('a record is found again, and one that is broken or of another VM is none
     t.equal(await readRecord(paths), null, broken);
   }
   mkdirSync(join(home, 'addresses'));
-  t.same(await idsIn(home), [id]);
-  t.same(await idsIn(join(home, 'nowhere')), []);
+  t.same(await instancesIn(home), byIdAlone);
+  t.same(await instancesIn(join(home, 'nowhere')), []);
 });
