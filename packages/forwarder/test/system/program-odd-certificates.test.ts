@@ -8,11 +8,11 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { Authority } from '@peerpod-tls/certs';
 import t from 'tap';
-import { noOpenssl } from '../../certs/test/support.js';
-import { withOddDate } from '../../trust/test/kit/certificates.js';
-import { Program } from './support/program.js';
-import { check, clientSecurity, dial, makeWorld, startAgent } from './support/world.js';
-import type { World } from './support/world.js';
+import { noOpenssl } from '../../../certs/test/support.js';
+import { withOddDate } from '../../../trust/test/kit/certificates.js';
+import { Program } from '../support/program.js';
+import { check, clientSecurity, dial, makeWorld, startAgent } from '../support/world.js';
+import type { World } from '../support/world.js';
 
 const KEY = '-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes';
 
