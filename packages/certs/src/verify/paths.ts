@@ -15,6 +15,7 @@ import {
   type Place,
 } from './rules.js';
 import { MAX_PATH, MAX_VERIFICATIONS } from './limits.js';
+import { wildcardFault } from './name-constraints.js';
 
 export type Path = readonly X509Certificate[];
 
@@ -48,7 +49,11 @@ export function pathFault(
     if (fault)
       return { ...place, rule: fault.rule, text: `${placeName(certificate, place, role)} ${fault.text}` };
   }
-  return null;
+  const [leaf] = path;
+  const [place] = placesOf(path, endsAtAnchor);
+  const text = wildcardFault(path);
+  if (leaf === undefined || place === undefined || text === null) return null;
+  return { ...place, rule: 'name-constraint', text: `${placeName(leaf, place, role)} ${text}` };
 }
 
 /** Finds the ways from a leaf upwards through a pile of certificates, and remembers what stood in the way. */

@@ -545,3 +545,40 @@ t.test(
     t.equal(await atALink(t, 'server', parts(leaf, '', ca.certPem)), 'name-constraint');
   },
 );
+
+t.test('a wildcard that stands for a name its CA is kept from is refused, however it is dialled', async t => {
+  const verdicts = [
+    ['*.example.org', 'bar.example.org', 'refused'],
+    ['*.EXAMPLE.org', 'Bar.example.org', 'refused'],
+    ['*.example.org', 'far.bar.example.org', 'accepted'],
+    ['*.example.org', 'bar.example.com', 'accepted'],
+    ['foo.example.org', 'bar.example.org', 'accepted'],
+  ] as const;
+  for (const [name, excluded, verdict] of verdicts) {
+    const ca = forge({ cn: 'limited', extensions: [ext.ca(), ext.names('excluded', excluded)] });
+    const extensions = [ext.notCa(), ext.purposes(SERVER_AUTH), ext.dns(name)];
+    const leaf = forgeLeaf('server', ca, { extensions });
+    const [own = null] = read(leaf.certPem);
+    const peer = { leaf: own, chain: [], anchors: read(ca.certPem), role: 'server' } as const;
+    const ours = verifyPeer({ ...peer, name: 'foo.example.org' });
+    t.equal(ours.t, verdict, `${name} where ${excluded} is excluded`);
+    if (ours.t !== 'refused') continue;
+    t.match(ours.refusal, { rule: 'name-constraint', text: /\*\.example\.org.*stands for bar/i });
+    const start = await atStart('server', parts(leaf, '', ca.certPem));
+    t.equal(start.verdict, 'ERR_CERT_CHAIN_BROKEN', 'and at a start');
+  }
+});
+
+t.test('a CA that issued itself a new certificate is followed only by key identifiers', async t => {
+  const old = forge({ cn: 'twice', extensions: [ext.ca(), ext.subjectKey('old')] });
+  for (const [what, inNew, inLeaf, verdict] of [
+    ['in all of them', [ext.subjectKey('new'), ext.issuerKey('old')], [ext.issuerKey('new')], 'good'],
+    ['not in the leaf', [ext.subjectKey('new'), ext.issuerKey('old')], [], 'bad-signature'],
+    ['in the root alone', [], [], 'bad-signature'],
+  ] as const) {
+    const renewed = forge({ cn: 'twice', by: old, extensions: [ext.ca(), ...inNew] });
+    const extensions = [ext.notCa(), ext.purposes(SERVER_AUTH), ext.dns(NAME), ...inLeaf];
+    const leaf = forgeLeaf('server', renewed, { extensions });
+    t.equal(await atALink(t, 'server', parts(leaf, renewed.certPem, old.certPem)), verdict, what);
+  }
+});
