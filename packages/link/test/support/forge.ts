@@ -114,6 +114,13 @@ export interface ForgeInput {
   readonly scheme?: Scheme;
   /** Default a new P-256 key. */
   readonly key?: KeyObject;
+  readonly serial?: Buffer;
+  /** The names as they stand in the certificate, where they are not those of `cn` and `by`. */
+  readonly subject?: Buffer;
+  readonly issuer?: Buffer;
+  /** The public key and the algorithm that the signed part says, where they are not the real ones. */
+  readonly spki?: Buffer;
+  readonly algorithm?: Buffer;
 }
 
 const ecKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
@@ -126,15 +133,15 @@ const pem = (label: string, der: Buffer): string =>
 export function forge(input: ForgeInput): Forged {
   const { cn, extensions = [], version = 3, scheme = schemes.ecdsa, key = ecKey() } = input;
   const by = input.by ?? { cn, key };
-  const spki = publicOf(key);
-  const serial = Buffer.concat([Buffer.of(0x41), randomBytes(8)]);
+  const spki = input.spki ?? publicOf(key);
+  const serial = input.serial ?? Buffer.concat([Buffer.of(0x41), randomBytes(8)]);
   const tbs = seq(
     ...(version === 3 ? [explicit(0, integer(2))] : []),
     tlv(2, serial),
-    scheme.algorithm,
-    name(by.cn),
+    input.algorithm ?? scheme.algorithm,
+    input.issuer ?? name(by.cn),
     seq(input.notBefore ?? utcTime('200101000000Z'), input.notAfter ?? utcTime('480101000000Z')),
-    name(cn),
+    input.subject ?? name(cn),
     spki,
     ...(extensions.length > 0 ? [explicit(3, seq(...extensions))] : []),
   );

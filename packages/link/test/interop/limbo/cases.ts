@@ -1,92 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 // Chains of certificates after the case ids of C2SP's x509-limbo, with the result it expects. The shapes are described
 // afresh here and made at run time. Left out: its families crl, online, bettertls, smime and rfc9881, and single cases of the
-// others. Nothing is signed or connected in this file.
+// others. Those of name constraints and of issuers' duties have files of their own. Nothing is signed or connected in this file.
 import {
   ANY_PURPOSE,
   CLIENT_AUTH,
   SERVER_AUTH,
   ext,
   extension,
-  oid,
   rsaKey,
   seq,
   tlv,
   utcTime,
 } from '../../support/forge.js';
-import type { ForgeInput } from '../../support/forge.js';
-
-export type Result = 'accept' | 'refuse';
-export type Shape = Partial<Omit<ForgeInput, 'by'>>;
-
-export interface Case {
-  readonly id: string;
-  readonly expected: Result;
-  /** From the anchor down, the leaf not included. */
-  readonly cas: readonly Shape[];
-  /** What the leaf has beside its purpose, or instead of all of it where `bare`. */
-  readonly leaf: readonly Buffer[];
-  readonly shape: Shape;
-  /** Whether the leaf gets no purpose of its role. */
-  readonly bare: boolean;
-  readonly name: string;
-  /** Whether the case is of the name that was dialled, and so says nothing of a client. */
-  readonly serverOnly: boolean;
-  /** Whether another root than the first of `cas` is trusted, and whether the CAs below it are kept back. */
-  readonly odd: 'unrelated-root' | 'intermediates-missing' | null;
-}
-
-type More = Partial<Omit<Case, 'id' | 'expected' | 'cas'>>;
-const of =
-  (expected: Result) =>
-  (id: string, cas: readonly Shape[], more: More = {}): Case => ({
-    id,
-    expected,
-    cas,
-    leaf: host(),
-    shape: {},
-    bare: false,
-    name: 'example.com',
-    serverOnly: false,
-    odd: null,
-    ...more,
-  });
-const good = of('accept');
-const bad = of('refuse');
-
-const dns = (text: string): Buffer => tlv(0x82, Buffer.from(text));
-const ip = (...bytes: number[]): Buffer => tlv(0x87, Buffer.from(bytes));
-const dn = (cn: string): Buffer => tlv(0xa4, seq(tlv(0x31, seq(oid('2.5.4.3'), tlv(12, Buffer.from(cn))))));
-const san = (...names: Buffer[]): Buffer => extension('2.5.29.17', seq(...names));
-const host = (...names: string[]): Buffer[] => [
-  ext.notCa(),
-  san(...(names.length > 0 ? names : ['example.com']).map(dns)),
-];
-const only = (...names: Buffer[]): Buffer[] => [ext.notCa(), san(...names)];
-const limits = (permitted: readonly Buffer[], excluded: readonly Buffer[], critical = true): Buffer => {
-  const trees = (n: number, names: readonly Buffer[]): Buffer[] =>
-    names.length > 0 ? [tlv(0xa0 + n, ...names.map(name => seq(name)))] : [];
-  return extension('2.5.29.30', seq(...trees(0, permitted), ...trees(1, excluded)), critical);
-};
-const ca = (...more: Buffer[]): Shape => ({ extensions: [ext.ca(), ...more] });
-const to = (pathLength: number): Shape => ({ extensions: [ext.ca(pathLength)] });
-const permits = (...names: Buffer[]): Shape => ca(limits(names, []));
-const excludes = (...names: Buffer[]): Shape => ca(limits([], names));
-const odd = (critical: boolean): Buffer => extension('1.3.6.1.4.1.55738.666.1', tlv(5), critical);
-const aia = (critical: boolean): Buffer =>
-  extension(
-    '1.3.6.1.5.5.7.1.1',
-    seq(seq(oid('1.3.6.1.5.5.7.48.2'), tlv(0x86, Buffer.from('http://example.com')))),
-    critical,
-  );
-const root = ca();
-const caOf = (...extensions: Buffer[]): Shape => ({ extensions });
-const SIGNS = ext.usage(0x04, 2);
-const one = Array.from({ length: 15 }, () => 0).concat(1);
-const mask = Array.from({ length: 16 }, () => 255);
-const named = (name: string, ...names: string[]): More => ({ leaf: host(...names), name, serverOnly: true });
+import { dutyCases } from './cases-duties.js';
+import { limitCases } from './cases-limits.js';
+import {
+  good,
+  bad,
+  dns,
+  ip,
+  dn,
+  san,
+  host,
+  only,
+  limits,
+  ca,
+  to,
+  permits,
+  excludes,
+  odd,
+  aia,
+  root,
+  caOf,
+  SIGNS,
+  one,
+  mask,
+  named,
+} from './shapes.js';
+import type { Case } from './shapes.js';
 
 export const cases: readonly Case[] = [
+  ...limitCases,
+  ...dutyCases,
   good('webpki::san::exact-dns-san', [root]),
   bad('webpki::san::mismatch-domain-san', [root], named('example2.com', 'example.com')),
   bad('webpki::san::mismatch-subdomain-san', [root], named('def.example.com', 'abc.example.com')),
@@ -103,7 +59,7 @@ export const cases: readonly Case[] = [
     named('xn--bliss-1b3c148a.example.com', 'xn--*-1b3c148a.example.com'),
   ),
   bad('webpki::san::unicode-emoji-san', [root], named('xn--628h.example.com', '😜.example.com')),
-  bad('webpki::san::no-san', [root], { leaf: [ext.notCa()], shape: { cn: 'example.com' }, serverOnly: true }),
+  bad('webpki::san::no-san', [root], { leaf: [ext.notCa()], shape: { cn: 'example.com' }, end: 'server' }),
   bad('webpki::san::san-critical-with-nonempty-subject', [root], {
     leaf: [ext.notCa(), extension('2.5.29.17', seq(dns('example.com')), true)],
   }),
@@ -208,11 +164,10 @@ export const cases: readonly Case[] = [
   good('rfc5280::eku::ee-without-eku', [root], { bare: true }),
   bad('webpki::v1-cert', [root], { bare: true, leaf: [], shape: { version: 1 } }),
   bad('webpki::forbidden-weak-rsa-in-leaf', [root], { shape: { key: rsaKey(1024) } }),
-  bad('webpki::ca-as-leaf', [root], { leaf: [ext.ca(), san(dns('example.com'))] }),
   bad('webpki::eku::ee-anyeku', [root], {
     bare: true,
     leaf: [...host(), ext.purposes(SERVER_AUTH, ANY_PURPOSE)],
-    serverOnly: true,
+    end: 'server',
   }),
   bad('rfc5280::nc::invalid-ipv4-address', [permits(ip(127, 0, 0, 1))], {
     leaf: only(ip(127, 0, 0, 1)),
@@ -224,6 +179,6 @@ export const cases: readonly Case[] = [
   bad('rfc5280::eku::ee-wrong-eku', [root], {
     bare: true,
     leaf: [...host(), ext.purposes(CLIENT_AUTH)],
-    serverOnly: true,
+    end: 'server',
   }),
 ];
