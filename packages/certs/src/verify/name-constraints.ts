@@ -5,10 +5,9 @@
 import type { X509Certificate } from 'node:crypto';
 import { nameCertificate } from '../describe.js';
 import { factsOf, type CertificateFacts } from './facts.js';
-import type { Path } from './paths.js';
 
 /** `: podvm-server is not among the names that O=x (…) may certify`, or the names of the leaf where none stands out. */
-export function namesOutside(path: Path): string {
+export function namesOutside(path: readonly X509Certificate[]): string {
   const [leaf, ...above] = path;
   if (leaf === undefined) return '';
   const { dnsNames, addresses, otherNames } = factsOf(leaf);
@@ -24,7 +23,7 @@ export function namesOutside(path: Path): string {
 }
 
 /** What is wrong with a wildcard of the leaf that can be dialled as a name from which a CA above it is kept. */
-export function wildcardFault(path: Path): string | null {
+export function wildcardFault(path: readonly X509Certificate[]): string | null {
   const [leaf, ...above] = path;
   if (leaf === undefined) return null;
   for (const name of factsOf(leaf).dnsNames) {
