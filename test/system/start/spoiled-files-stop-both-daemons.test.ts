@@ -169,8 +169,8 @@ for (const program of ['cloud-api-adaptor', 'agent-protocol-forwarder'] as const
       what: 'anchor that is a key',
       of: 'ca',
       spoil: text('ca', good.keyPem),
-      fact: /holds no certificate/,
-      hint: /-----BEGIN CERTIFICATE-----/,
+      fact: /holds no certificate; it is a private key/,
+      hint: /give -ca-cert-file the certificate/,
     },
     {
       what: 'key of another certificate',

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Gives each local pod VM a loopback address of its own and remembers who has which. Linux routes all of 127.0.0.0/8
 // to the loopback interface, so nothing has to be configured.
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { link, readFile, readdir, rm, writeFile } from 'node:fs/promises';
@@ -58,7 +58,8 @@ export async function reserveAddress(
 export async function releaseAddresses(reservations: string, directory: string): Promise<void> {
   for (const name of await namesIn(reservations)) {
     const file = join(reservations, name);
-    if ((await holder(file)) === directory) await rm(file, { force: true });
+    if (name.endsWith(asideOf(directory)) || (await holder(file)) === directory)
+      await rm(file, { force: true });
   }
 }
 
@@ -89,10 +90,10 @@ export async function isFree(address: string, port: number): Promise<boolean> {
 
 async function reserve(file: string, directory: string): Promise<boolean> {
   for (let attempt = 0; attempt < 2; attempt += 1) {
-    // Written aside and then given its name: with a full disk, or a crash in between, no nameless reservation stays.
-    const aside = `${file}.${randomUUID()}`;
+    // Written aside and then given its name: with a full disk, or a crash in between, no reservation of nobody stays.
+    const aside = `${file}${asideOf(directory)}`;
     try {
-      await writeFile(aside, directory, { flag: 'wx' });
+      await writeFile(aside, directory);
       await link(aside, file);
       return true;
     } catch (error) {
@@ -107,6 +108,10 @@ async function reserve(file: string, directory: string): Promise<boolean> {
   }
   return false;
 }
+
+/** By its name it is known whose it is, also when a crash left it empty. */
+const asideOf = (directory: string): string =>
+  `.${createHash('sha256').update(directory).digest('hex').slice(0, 16)}`;
 
 async function holder(file: string): Promise<string> {
   return readFile(file, 'utf8').catch(() => '');

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -87,6 +88,19 @@ t.test('an address whose port is taken is passed over', async t => {
   const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
   t.equal(await isFree(first, port), false);
   t.equal(await reserveAddress(join(base, 'addresses'), vm, port, signal), candidateAddress(vm, 1));
+});
+
+t.test('what a crash left of a reservation that was being written goes with its VM', async t => {
+  const reservations = join(t.testdir(), 'addresses');
+  const vm = '/somewhere/vm';
+  const address = await reserveAddress(reservations, vm, 0, signal);
+  // Written aside under a name that says whose it is, and killed before a byte was in it.
+  const whose = createHash('sha256').update(vm).digest('hex').slice(0, 16);
+  for (const name of [`127.70.0.1.${whose}`, '127.70.0.2.0123456789abcdef'])
+    writeFileSync(join(reservations, name), '');
+  t.ok(readdirSync(reservations).includes(address));
+  await releaseAddresses(reservations, vm);
+  t.strictSame(readdirSync(reservations), ['127.70.0.2.0123456789abcdef'], 'and nothing of others');
 });
 
 t.test('where the port is taken on all addresses the refusal says so', async t => {
