@@ -182,13 +182,13 @@ t.test('the status endpoint tells ready from alive, and counts', async t => {
   t.match(text, /peerpod_forwarder_certificate_expiry_seconds \d{7,}\n/);
 });
 
-t.test('systemd is told when it listens and when it stops', async t => {
-  const python = spawnSync('python3', ['-c', 'import socket; socket.AF_UNIX']);
-  const notify = spawnSync('systemd-notify', ['--version']);
-  if (python.status !== 0 || notify.error !== undefined) {
-    t.comment('skipped: needs python3, to receive a datagram, and systemd-notify, to send one');
-    return;
-  }
+const noDatagrams =
+  spawnSync('python3', ['-c', 'import socket; socket.AF_UNIX']).status !== 0 ||
+  spawnSync('systemd-notify', ['--version']).error !== undefined
+    ? 'needs python3, to receive a datagram, and systemd-notify, to send one'
+    : false;
+
+t.test('systemd is told when it listens and when it stops', { skip: noDatagrams }, async t => {
   const world = await makeWorld(t);
   const socket = join(world.directory, 'notify');
   const receiver = `import socket,sys

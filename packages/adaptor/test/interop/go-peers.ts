@@ -9,6 +9,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Test } from 'tap';
+import { buildGoProgram } from '../../../../test/kit/go-program.js';
 import { eventually } from '../kit/adaptor.js';
 
 const runFile = promisify(execFile);
@@ -27,23 +28,10 @@ export async function ran(program: string, ...args: readonly string[]): Promise<
 
 /** Builds both, or says why they cannot be had on this machine. The first build takes about two minutes of CPU. */
 export async function buildPeers(directory: string): Promise<GoPeers | { readonly reason: string }> {
-  try {
-    await ran('go', 'version');
-  } catch {
-    return { reason: 'go is not installed' };
-  }
-  const peers = { forwarder: path.join(directory, 'forwarder'), shim: path.join(directory, 'shim') };
-  try {
-    await ran('go', 'build', '-o', peers.forwarder, './forwarder');
-    await ran('go', 'build', '-o', peers.shim, './shim');
-    return peers;
-  } catch (error) {
-    const said = String(error instanceof Error && 'stderr' in error ? error.stderr : error);
-    // A compiler's complaint names a file of ours; anything else is about getting the modules.
-    if (/\.go:\d+:\d+: (?!no required module|cannot find)/.test(said))
-      throw new Error(said, { cause: error });
-    return { reason: `the Go modules cannot be fetched: ${said.trim().split('\n').at(-1)}` };
-  }
+  const forwarder = buildGoProgram(HERE, path.join(directory, 'forwarder'), './forwarder');
+  if ('reason' in forwarder) return forwarder;
+  const shim = buildGoProgram(HERE, path.join(directory, 'shim'), './shim');
+  return 'reason' in shim ? shim : { forwarder: forwarder.program, shim: shim.program };
 }
 
 export interface PeerWorld {

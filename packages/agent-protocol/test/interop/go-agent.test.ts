@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
 import t from 'tap';
+import { buildGoProgram } from '../../../../test/kit/go-program.js';
 import { withAnnotations, withNetworkNamespace } from '../../src/rewrites/container-rewrites.js';
 import type { RewriteResult } from '../../src/rewrites/rewrite-result.js';
 import {
@@ -38,19 +39,8 @@ interface Reading {
 }
 
 /** The program, or why it cannot be had on this machine. */
-function build(directory: string): { readonly program: string } | { readonly reason: string } {
-  const source = fileURLToPath(new URL('.', import.meta.url));
-  const go = (...words: string[]) =>
-    spawnSync('go', words, { cwd: source, encoding: 'utf8', timeout: 120_000 });
-  if (go('version').status !== 0) return { reason: 'go is not installed' };
-  const program = join(directory, 'agent-interop');
-  const built = go('build', '-o', program, '.');
-  if (built.status === 0) return { program };
-  // A compiler's complaint names a file of ours; anything else is about getting the modules.
-  if (/main\.go:\d+:\d+: (?!no required module|cannot find)/.test(built.stderr))
-    throw new Error(built.stderr);
-  return { reason: `the Go modules cannot be fetched: ${built.stderr.trim().split('\n').at(-1)}` };
-}
+const build = (directory: string): ReturnType<typeof buildGoProgram> =>
+  buildGoProgram(fileURLToPath(new URL('.', import.meta.url)), join(directory, 'agent-interop'));
 
 /** JSON lines of our own program, which this file's types describe. */
 function lines<T>(program: string, words: readonly string[], input = ''): T[] {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The real forwarder under an adaptor in Go: crypto/tls, containerd/ttrpc and kata's own messages, with certificates and
 // an apf.json made as upstream makes them. Needs Go and its module proxy; skips with the reason where they are absent.
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import t from 'tap';
+import { buildGoProgram } from '../../../../test/kit/go-program.js';
 
 import { Program } from '../support/program.js';
 import { makeWorld, startAgent } from '../support/world.js';
@@ -15,18 +16,8 @@ import { makeWorld, startAgent } from '../support/world.js';
 const run = promisify(execFile);
 
 /** The program, or why it cannot be had on this machine. */
-function build(directory: string): { readonly program: string } | { readonly reason: string } {
-  const source = fileURLToPath(new URL('.', import.meta.url));
-  const go = (...words: string[]) =>
-    spawnSync('go', words, { cwd: source, encoding: 'utf8', timeout: 120_000 });
-  if (go('version').status !== 0) return { reason: 'go is not installed' };
-  const program = join(directory, 'adaptor');
-  const built = go('build', '-o', program, '.');
-  if (built.status === 0) return { program };
-  if (/main\.go:\d+:\d+: (?!no required module|cannot find)/.test(built.stderr))
-    throw new Error(built.stderr);
-  return { reason: `the Go modules cannot be fetched: ${built.stderr.trim().split('\n').at(-1)}` };
-}
+const build = (directory: string): ReturnType<typeof buildGoProgram> =>
+  buildGoProgram(fileURLToPath(new URL('.', import.meta.url)), join(directory, 'adaptor'));
 
 const directory = mkdtempSync(join(tmpdir(), 'go-'));
 t.teardown(() => rmSync(directory, { recursive: true, force: true }));

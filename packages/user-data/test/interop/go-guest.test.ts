@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { array, constantFrom, oneof, sample, string } from 'fast-check';
 import t from 'tap';
+import { buildGoProgram } from '../../../../test/kit/go-program.js';
 import { renderApf } from '../../src/apf.js';
 import { renderCloudConfig } from '../../src/cloud-config.js';
 import { GUEST_PATHS } from '../../src/guest-paths.js';
@@ -20,19 +21,8 @@ interface Answer {
 }
 
 /** The program, or why it cannot be had on this machine. */
-function build(directory: string): { readonly program: string } | { readonly reason: string } {
-  const source = fileURLToPath(new URL('.', import.meta.url));
-  const go = (...words: string[]) =>
-    spawnSync('go', words, { cwd: source, encoding: 'utf8', timeout: 120_000 });
-  if (go('version').status !== 0) return { reason: 'go is not installed' };
-  const program = join(directory, 'user-data-interop');
-  const built = go('build', '-o', program, '.');
-  if (built.status === 0) return { program };
-  // A compiler's complaint names a file of ours; anything else is about getting the modules.
-  if (/main\.go:\d+:\d+: (?!no required module|cannot find)/.test(built.stderr))
-    throw new Error(built.stderr);
-  return { reason: `the Go modules cannot be fetched: ${built.stderr.trim().split('\n').at(-1)}` };
-}
+const build = (directory: string): ReturnType<typeof buildGoProgram> =>
+  buildGoProgram(fileURLToPath(new URL('.', import.meta.url)), join(directory, 'user-data-interop'));
 
 const directory = mkdtempSync(join(tmpdir(), 'user-data-go-'));
 t.teardown(() => rmSync(directory, { recursive: true, force: true }));
