@@ -120,15 +120,26 @@ export function dial(
   });
 }
 
-/** The world's server material with a certificate that was signed with SHA-1, which OpenSSL takes into no context. */
+/** The world's server material with a key of RSA-512, which the OpenSSL of no supported Node takes into a context. */
 export function weakMaterial(t: Test, world: World): TlsMaterial {
   const directory = t.testdir();
   const openssl = (...args: string[]): void =>
     void execFileSync('openssl', args, { cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] });
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
   openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.crt', '-subj', '/CN=weak');
-  openssl('req', ...key, '-keyout', 'leaf.key', '-out', 'leaf.csr', '-subj', '/CN=leaf');
-  const sign = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-sha1', '-days', '1'];
+  openssl(
+    'req',
+    '-newkey',
+    'rsa:512',
+    '-nodes',
+    '-keyout',
+    'leaf.key',
+    '-out',
+    'leaf.csr',
+    '-subj',
+    '/CN=leaf',
+  );
+  const sign = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '1'];
   openssl('x509', '-req', '-in', 'leaf.csr', '-out', 'leaf.crt', ...sign);
   const read = (name: string): string => readFileSync(join(directory, name), 'utf8');
   return { ...world.server, chainPem: read('leaf.crt'), keyPem: read('leaf.key') };

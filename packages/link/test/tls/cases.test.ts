@@ -72,6 +72,15 @@ const read = (pem: string): X509Certificate[] =>
     ([block]) => new X509Certificate(block),
   );
 
+/** Whether the OpenSSL of this Node reads it at all. */
+function isReadable(pem: string): boolean {
+  try {
+    return read(pem).length > 0;
+  } catch {
+    return false;
+  }
+}
+
 /** `good`, or the rule a peer that has the anchors refuses by. */
 async function byAPeer(
   role: 'server' | 'client',
@@ -503,6 +512,13 @@ for (const row of rows) {
       const made = row.make(role);
       const start = await atStart(role, made);
       t.equal(start.verdict, row.start, `start: ${start.text}`);
+      if (!isReadable(made.cert)) {
+        // Newer OpenSSL reads no certificate with such a date, so no peer can have one: the start is all there is.
+        t.not(row.start, 'good');
+        t.match(start.text, /tls\.crt \(-flag\)/, 'the file and the flag are named');
+        if (row.words) t.match(start.text, row.words);
+        return;
+      }
       const peer = await byAPeer(role, made);
       t.equal(peer.verdict, row.peer, `a peer: ${peer.text}`);
       if (row.unpresentable !== true) t.equal(await atALink(t, role, made), row.peer, 'a real link');

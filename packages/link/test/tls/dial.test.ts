@@ -87,7 +87,7 @@ t.test(
     const security = { t: 'tls', material: () => weak, profile } as const;
     t.match(await failure(dial(world, listener.address().port, { security })), {
       code: 'ERR_LINK_OWN_MATERIAL',
-      message: /md too weak/u,
+      message: /key too small/u,
     });
   },
 );
