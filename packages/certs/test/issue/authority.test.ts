@@ -28,14 +28,15 @@ for (const algorithm of algorithms) {
     t.equal(await handshake(serverEnd, clientEnd, 'vm-1', { maxVersion: 'TLSv1.2' }), 'TLSv1.2');
     const aloneEnd = { cert: alone.certPem, key: alone.keyPem, ca: ca.certPem };
     t.equal(await handshake({ ...serverEnd, ca: alone.certPem }, aloneEnd, 'vm-1'), 'TLSv1.3', 'own anchor');
-    if (noOpenssl) return t.comment(noOpenssl);
-    const dir = t.testdir();
-    t.match(strictVerify(dir, 'sslserver', ca.certPem, server.certPem), /OK/);
-    t.match(strictVerify(dir, 'sslclient', ca.certPem, client.certPem), /OK/);
-    t.match(strictVerify(dir, 'sslclient', alone.certPem, alone.certPem, ['-partial_chain']), /OK/);
-    t.throws(() => strictVerify(dir, 'sslclient', ca.certPem, server.certPem), /purpose/);
-    t.throws(() => strictVerify(dir, 'sslserver', ca.certPem, client.certPem), /purpose/);
-    openssl(['pkey', '-noout', '-check'], { input: server.keyPem });
+    await t.test('and openssl accepts them for what they are', { skip: noOpenssl }, async t => {
+      const dir = t.testdir();
+      t.match(strictVerify(dir, 'sslserver', ca.certPem, server.certPem), /OK/);
+      t.match(strictVerify(dir, 'sslclient', ca.certPem, client.certPem), /OK/);
+      t.match(strictVerify(dir, 'sslclient', alone.certPem, alone.certPem, ['-partial_chain']), /OK/);
+      t.throws(() => strictVerify(dir, 'sslclient', ca.certPem, server.certPem), /purpose/);
+      t.throws(() => strictVerify(dir, 'sslserver', ca.certPem, client.certPem), /purpose/);
+      openssl(['pkey', '-noout', '-check'], { input: server.keyPem });
+    });
   });
 }
 

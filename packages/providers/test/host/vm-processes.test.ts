@@ -81,11 +81,10 @@ t.test('what will not end in time is reported', async t => {
   t.not(startTime(spared.pid ?? 0), null);
 });
 
-t.test('a person who looks around in the directory is no part of the VM', async t => {
-  if (spawnSync('script', ['--version']).status !== 0) {
-    t.comment('skipped: needs script, to give a shell a terminal');
-    return;
-  }
+const noTerminal =
+  spawnSync('script', ['--version']).status !== 0 && 'needs script, to give a shell a terminal';
+
+t.test('a person who looks around in the directory is no part of the VM', { skip: noTerminal }, async t => {
   const directory = vmDirectory(t);
   const shell = spawn('script', ['-qfc', `cd ${directory} && echo here && exec sleep 60`, '/dev/null'], {
     cwd: '/',
