@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { abortReason, Backoff, codeOf, messageOf, sleep } from '@peerpod-tls/base';
-import type { LentReads } from '@peerpod-tls/link';
+import { lentConnection, type LentReads } from '@peerpod-tls/link';
 import type { Logger } from 'pino';
 
 import { socketAddress } from './abstract-socket.js';
@@ -17,8 +17,6 @@ const LONGEST_WAIT_MS = 500;
 const UNIX_SOCKETS = '/proc/net/unix';
 /** Flags of a listening socket in it (`__SO_ACCEPTCON`). */
 const LISTENS = '00010000';
-/** What the agent's answers are read into, again and again. */
-const READ_BYTES = 64 * 1024;
 /** How often it is looked at while an agent is missing: the first time, and then now and then. */
 const TRIES_PER_LOOK = 20;
 
@@ -107,24 +105,11 @@ export class AgentSocket {
 function connectOnce(agentSocket: string, signal: AbortSignal): Promise<LentReads> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(abortReason(signal));
-    let listener: (lent: Buffer) => void = () => {};
-    const socket: Socket = connect({
-      path: socketAddress(agentSocket),
-      allowHalfOpen: true,
-      onread: {
-        buffer: Buffer.allocUnsafeSlow(READ_BYTES),
-        callback: (length, buffer) => {
-          listener(Buffer.from(buffer.buffer, buffer.byteOffset, length));
-          return true;
-        },
-      },
-    });
+    const { onread, reads } = lentConnection();
+    const path = socketAddress(agentSocket);
+    const socket: Socket = connect({ path, allowHalfOpen: true, ...(onread === undefined ? {} : { onread }) });
     // Nothing is read before there is a listener.
     socket.pause();
-    const readLent = (next: (lent: Buffer) => void): void => {
-      listener = next;
-      socket.resume();
-    };
     const settle = (action: () => void): void => {
       signal.removeEventListener('abort', onAbort);
       socket.removeAllListeners('error').removeAllListeners('connect');
@@ -136,7 +121,7 @@ function connectOnce(agentSocket: string, signal: AbortSignal): Promise<LentRead
         reject(abortReason(signal));
       });
     socket.once('error', error => settle(() => reject(error)));
-    socket.once('connect', () => settle(() => resolve({ stream: socket, readLent })));
+    socket.once('connect', () => settle(() => resolve(reads(socket))));
     signal.addEventListener('abort', onAbort, { once: true });
   });
 }

@@ -34,12 +34,13 @@ export class Counters {
   ]);
 
   constructor() {
+    // In plain numbers: these two run for every call and every chunk.
+    const ended = (status: number): void => {
+      const code = status >= 0 && status < STATUS_CODES ? status : STATUS_CODES;
+      this.#calls[code] = (this.#calls[code] ?? 0) + 1;
+    };
     this.observer = {
-      // In plain numbers: these two run for every call and every chunk.
-      callEnded: (_service, _method, status) => {
-        const code = status >= 0 && status < STATUS_CODES ? status : STATUS_CODES;
-        this.#calls[code] = (this.#calls[code] ?? 0) + 1;
-      },
+      counter: () => ended,
       bytes: (direction, count) => {
         this.#bytes[direction] += count;
       },

@@ -7,11 +7,11 @@ import { Counters } from '../src/counters.js';
 t.test('an agent that invents status codes makes one series more', async t => {
   const counters = new Counters();
   const { observer } = counters;
-  observer.callEnded?.('grpc.Health', 'Check', 0, 1);
-  observer.callEnded?.('grpc.Health', 'Check', 16, 1);
+  observer.counter?.('grpc.Health', 'Check')(0, 1);
+  observer.counter?.('grpc.Health', 'Check')(16, 1);
   for (let at = 0; at < 100; at += 1) {
-    observer.callEnded?.('grpc.Health', 'Check', 17 + at, 1);
-    observer.callEnded?.('grpc.Health', 'Check', -1 - at, 1);
+    observer.counter?.('grpc.Health', 'Check')(17 + at, 1);
+    observer.counter?.('grpc.Health', 'Check')(-1 - at, 1);
   }
   observer.bytes?.('request', 10);
   observer.bytes?.('response', 20);

@@ -15,6 +15,7 @@ import type { Refusal } from '@peerpod-tls/certs';
  * - `CLOSED` the link, or whoever asked for it, went away · `STALLED` it stood, and its network swallows packets
  * - `EXPIRED` it stood until the first of its certificates expired
  * - `OWN_MATERIAL` OpenSSL would refuse what we were about to present
+ * - `SETTING` an environment variable of ours has no value it may have
  * - `LISTEN` the address cannot be listened on · `UNVERIFIED` a network socket that nobody verified met a relay (a bug)
  */
 export type LinkErrorCode =
@@ -34,6 +35,7 @@ export type LinkErrorCode =
   | 'ERR_LINK_EXPIRED'
   | 'ERR_LINK_LISTEN'
   | 'ERR_LINK_OWN_MATERIAL'
+  | 'ERR_LINK_SETTING'
   | 'ERR_LINK_UNVERIFIED';
 
 /** Codes that a second try cannot heal: somebody has to change a certificate, a name or a flag first. */

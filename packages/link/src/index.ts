@@ -14,6 +14,7 @@ export { LOSS_CAUSES, lossCause, type LossCause } from './liveness/loss.js';
 export { verifyAsALinkWould, type Verdict } from './tls/verify-certificates.js';
 export { proveMaterial } from './tls/prove-material.js';
 export type { PeerRefusal } from './tls/refusal-log.js';
+export { lentConnection, readsInForce } from './relay/reading.js';
 export { startRelay } from './relay/relay.js';
 export {
   SharedUpstream,
@@ -23,6 +24,7 @@ export {
 export type {
   AgentEnd,
   Backend,
+  CallEnded,
   CloseReason,
   LentReads,
   Rewrite,

@@ -7,6 +7,7 @@ import {
   healthServiceName,
   healthService,
 } from '@peerpod-tls/agent-protocol';
+import type { CallEnded } from '@peerpod-tls/link';
 import { StatusCode } from '@peerpod-tls/ttrpc';
 
 const SECONDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 120] as const;
@@ -57,6 +58,13 @@ class MethodStats {
   constructor(label: string) {
     this.label = label;
   }
+
+  /** @param ms From the request's first byte to the answer's. */
+  readonly ended = (status: number, ms: number): void => {
+    this.seconds.add(ms / 1000);
+    const code = status >= 0 && status < CODE_NAMES.length ? status : CODE_NAMES.length;
+    this.codes[code] = (this.codes[code] ?? 0) + 1;
+  };
 }
 
 class DirectionStats {
@@ -77,12 +85,9 @@ export class CallStats {
   readonly #other = new MethodStats(OTHER);
   readonly #directions = { request: new DirectionStats(), response: new DirectionStats() };
 
-  /** @param ms From the request's first byte to the answer's. */
-  callEnded(service: string, method: string, status: number, ms: number): void {
-    const stats = this.#known.get(service)?.get(method) ?? this.#other;
-    stats.seconds.add(ms / 1000);
-    const code = status >= 0 && status < CODE_NAMES.length ? status : CODE_NAMES.length;
-    stats.codes[code] = (stats.codes[code] ?? 0) + 1;
+  /** Whom to tell of each end of a call of this method. */
+  counter(service: string, method: string): CallEnded {
+    return (this.#known.get(service)?.get(method) ?? this.#other).ended;
   }
 
   bytes(direction: 'request' | 'response', count: number): void {

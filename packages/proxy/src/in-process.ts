@@ -27,7 +27,7 @@ export class InProcessDataPlane implements DataPlane {
     this.#o = o;
     const { onEvent } = o;
     this.#observer = {
-      callEnded: (service, method, status, ms) => this.#calls.callEnded(service, method, status, ms),
+      counter: (service, method) => this.#calls.counter(service, method),
       bytes: (direction, count) => this.#calls.bytes(direction, count),
       upstreamLost: cause => onEvent({ t: 'lost', cause }),
       notRedialled: cause => onEvent({ t: 'not-redialled', cause }),

@@ -6,11 +6,11 @@ import { CallStats } from '../src/call-stats.js';
 t.test("a caller's words never become a label", async t => {
   const stats = new CallStats();
   for (let at = 0; at < 100; at += 1) {
-    stats.callEnded('grpc.AgentService', `Made${at}`, 12, 1);
-    stats.callEnded(`evil${at}`, 'Check', 200 + at, 1);
+    stats.counter('grpc.AgentService', `Made${at}`)(12, 1);
+    stats.counter(`evil${at}`, 'Check')(200 + at, 1);
   }
-  stats.callEnded('grpc.Health', 'Check', 0, 2);
-  stats.callEnded('grpc.AgentService', 'CreateContainer', 3, 2);
+  stats.counter('grpc.Health', 'Check')(0, 2);
+  stats.counter('grpc.AgentService', 'CreateContainer')(3, 2);
   stats.bytes('request', 10);
   stats.bytes('request', 64);
   stats.bytes('response', 20);

@@ -41,38 +41,44 @@ const bad: PeekResult = { t: 'bad' };
  *
  * The answer for a head seen before is the same object again, so the usual case allocates nothing.
  *
- * @param head The envelope, or its beginning.
- * @param complete Whether `head` is the whole envelope. If not, the target is told as soon as both names are there;
+ * @param bytes Holds the envelope, or its beginning, at `from` to `to`.
+ * @param complete Whether that is the whole envelope. If not, the target is told as soon as both names are there;
  *   a later field may still override a name, so what depends on the method for safety asks again with the whole
  *   envelope, where the last one of a repeated field wins as it does for every protobuf decoder.
  */
-export function peekRequestTarget(head: Uint8Array, complete: boolean): PeekResult {
-  const prefix = canonicalPrefix(head);
+export function peekRequestTarget(
+  bytes: Uint8Array,
+  complete: boolean,
+  from = 0,
+  to = bytes.length,
+): PeekResult {
+  const prefix = canonicalPrefix(bytes, from, to);
   if (prefix > 0) {
-    const known = seen[slotOf(head, prefix)];
-    if (known !== undefined && startsWith(head, known.prefix)) {
-      if (!complete || isPlainRest(head, known.prefix.length)) return known.result;
+    const known = seen[slotOf(bytes, from, prefix)];
+    if (known !== undefined && isAt(bytes, from, known.prefix, prefix)) {
+      if (!complete || isPlainRest(bytes, from + prefix, to)) return known.result;
     }
   }
-  return peekSlowly(head, complete, prefix);
+  return peekSlowly(bytes.subarray(from, to), complete, prefix);
 }
 
 /** Length of `0a len service 12 len method` with one-byte lengths, or 0 when the head begins otherwise. */
-function canonicalPrefix(head: Uint8Array): number {
-  if (head[0] !== SERVICE) return 0;
-  const service = head[1] ?? 255;
-  if (service >= 128 || head[2 + service] !== METHOD) return 0;
-  const method = head[3 + service] ?? 255;
+function canonicalPrefix(bytes: Uint8Array, from: number, to: number): number {
+  if (to - from < 4 || bytes[from] !== SERVICE) return 0;
+  const service = bytes[from + 1] ?? 255;
+  const tag = from + 2 + service;
+  if (service >= 128 || tag + 1 >= to || bytes[tag] !== METHOD) return 0;
+  const method = bytes[tag + 1] ?? 255;
   const length = 4 + service + method;
-  return method < 128 && length <= head.length ? length : 0;
+  return method < 128 && length <= to - from ? length : 0;
 }
 
 /** Whether the fields from `from` on are whole and none of them is a service or a method again. */
-function isPlainRest(bytes: Uint8Array, from: number): boolean {
-  for (let at = from; at < bytes.length;) {
-    const tag = readTag(bytes, at, bytes.length);
+function isPlainRest(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let at = from; at < to;) {
+    const tag = readTag(bytes, at, to);
     if (tag < 0 || tag === SERVICE || tag === METHOD) return false;
-    at = skipValue(bytes, afterVarint, bytes.length, tag);
+    at = skipValue(bytes, afterVarint, to, tag);
     if (at < 0) return false;
   }
   return true;
@@ -82,14 +88,20 @@ function isPlainRest(bytes: Uint8Array, from: number): boolean {
 const SLOTS = 256;
 const seen: ({ prefix: Uint8Array; result: PeekResult } | undefined)[] = Array.from({ length: SLOTS });
 
-function slotOf(head: Uint8Array, length: number): number {
+/** From the length and the end of the method's name, in which the methods of a service differ. */
+function slotOf(bytes: Uint8Array, from: number, length: number): number {
   let hash = length;
-  for (let i = 2; i < length; i++) hash = (Math.imul(hash, 31) + (head[i] ?? 0)) | 0;
+  const end = from + length;
+  for (let at = Math.max(from, end - HASHED); at < end; at++) hash = (Math.imul(hash, 31) + (bytes[at] ?? 0)) | 0;
   return (hash ^ (hash >>> 16)) & (SLOTS - 1);
 }
 
-function startsWith(head: Uint8Array, prefix: Uint8Array): boolean {
-  for (let i = 0; i < prefix.length; i++) if (head[i] !== prefix[i]) return false;
+/** How many bytes of a head its slot depends on. */
+const HASHED = 8;
+
+function isAt(bytes: Uint8Array, from: number, prefix: Uint8Array, length: number): boolean {
+  if (prefix.length !== length) return false;
+  for (let i = 0; i < length; i++) if (bytes[from + i] !== prefix[i]) return false;
   return true;
 }
 
@@ -133,7 +145,7 @@ function remember(head: Uint8Array, prefix: number, service: Uint8Array, method:
     4 + service.length + method.length === prefix
   ) {
     if (method.byteOffset === head.byteOffset + 4 + service.length) {
-      seen[slotOf(head, prefix)] = { prefix: Uint8Array.prototype.slice.call(head, 0, prefix), result };
+      seen[slotOf(head, 0, prefix)] = { prefix: Uint8Array.prototype.slice.call(head, 0, prefix), result };
     }
   }
   return result;
@@ -218,20 +230,26 @@ const STATUS_CODE = 0x08;
  *
  * An empty head stands for an empty response, which is OK. Anything but a status in the first place tells that the
  * call went well, because senders write fields in order; a response that puts its status last is told null or OK.
+ *
+ * @param bytes Holds the envelope, or its beginning, at `from` to `to`.
  */
-export function peekResponseCode(head: Uint8Array): number | null {
-  if (head.length === 0) return 0;
-  const tag = readTag(head, 0, head.length);
+export function peekResponseCode(bytes: Uint8Array, from = 0, to = bytes.length): number | null {
+  if (from === to) return 0;
+  const first = bytes[from];
+  if (first === RESPONSE_PAYLOAD) return 0;
+  // An empty status, with which some servers say that all went well.
+  if (first === STATUS && to - from > 1 && bytes[from + 1] === 0) return 0;
+  const tag = readTag(bytes, from, to);
   if (tag === RESPONSE_PAYLOAD) return 0;
   if (tag !== STATUS) return null;
-  const length = readUint32(head, afterVarint, head.length);
+  const length = readUint32(bytes, afterVarint, to);
   if (length < 0) return null;
   const end = afterVarint + length;
-  const available = Math.min(end, head.length);
-  const fields = new FieldCursor(head, { from: afterVarint, to: available });
+  const available = Math.min(end, to);
+  const fields = new FieldCursor(bytes, { from: afterVarint, to: available });
   while (fields.next()) {
     // Senders write the code first; what follows is text this function has no reason to wait for.
-    if (fields.tag === STATUS_CODE) return int32At(head, fields.value, fields.end);
+    if (fields.tag === STATUS_CODE) return int32At(bytes, fields.value, fields.end);
   }
   return fields.fault === null && available === end ? 0 : null;
 }

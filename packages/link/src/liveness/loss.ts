@@ -43,6 +43,7 @@ const BY_CODE: Readonly<Record<LinkErrorCode, LossCause>> = {
   ERR_LINK_LISTEN: 'other',
   ERR_LINK_OWN_MATERIAL: 'other',
   ERR_LINK_UNVERIFIED: 'other',
+  ERR_LINK_SETTING: 'other',
 };
 
 /** The cause in an error of a link, which is null when the other side simply ended it. */

@@ -21,6 +21,7 @@ export class CallTable {
    */
   readonly #slots: (Call | null)[] = [];
   readonly #others = new Map<number, Call>();
+  readonly #spare: Call[] = [];
   #size = 0;
   /** Set when several downstreams send calls; then ids are dealt out one after the other. */
   readonly adoption: Adoption | null;
@@ -52,6 +53,37 @@ export class CallTable {
   /** Whether a request of this size is to be kept whole, so that it can be sent again. */
   wouldKeep(plan: MethodPlan, bytes: number): boolean {
     return plan.traits.replay && bytes <= KEPT_CALL_BYTES && this.#keptBytes + bytes <= KEPT_ALL_BYTES;
+  }
+
+  /** A call of this downstream, which has yet to begin. `upstreamId` is 0 as long as the request is held here. */
+  newCall(
+    owner: Downstream,
+    plan: MethodPlan,
+    downstreamId: number,
+    upstreamId: number,
+    since: number,
+    streams: boolean,
+    kept: Buffer | null,
+    key: string | null,
+  ): Call {
+    const call = this.#spare.pop();
+    if (call === undefined)
+      return { plan, owner, downstreamId, upstreamId, since, kept, key, streams, answered: false };
+    call.plan = plan;
+    call.owner = owner;
+    call.downstreamId = downstreamId;
+    call.upstreamId = upstreamId;
+    call.since = since;
+    call.kept = kept;
+    call.key = key;
+    call.streams = streams;
+    call.answered = false;
+    return call;
+  }
+
+  /** Takes back a call that was removed and that nobody knows any more: the next one is made of it. */
+  reuse(call: Call): void {
+    if (this.#spare.length < SLOTS) this.#spare.push(call);
   }
 
   /** A call that was given its upstream id. */

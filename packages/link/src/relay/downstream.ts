@@ -10,9 +10,9 @@ import type { MethodPlan } from './method-plans.js';
 import { Outlet } from './outlet.js';
 import type { RelayObserver } from './types.js';
 
-/** One call of a downstream. */
+/** One call of a downstream. Made by call-table.ts, which uses it again once it has ended. */
 export interface Call {
-  readonly plan: MethodPlan;
+  plan: MethodPlan;
   /** Who is answered; null once it has gone, when the answer still has to be told from one that nobody asked for. */
   owner: Downstream | null;
   /** The stream id the downstream knows. */
@@ -22,9 +22,9 @@ export interface Call {
   /** `performance.now()` at the request. */
   since: number;
   /** The whole request frame, for methods that may run twice. */
-  readonly kept: Buffer | null;
+  kept: Buffer | null;
   /** By what an equal call is known; null where none may take its answer. See adoption.ts. */
-  readonly key: string | null;
+  key: string | null;
   /** Whether the caller sends data frames on it, and may send more. */
   streams: boolean;
   /** The upstream has said its last on it, and the caller has not. */
@@ -60,19 +60,6 @@ export class Downstream {
     });
     this.outlet.insert(encodeFrame({ streamId: downstreamId, type: FrameType.response }, response));
     if (this.onAnswered !== null) queueMicrotask(() => this.onAnswered?.());
-  }
-
-  /** A call of its own, which has yet to begin. `upstreamId` is 0 when the request is held here. */
-  newCall(
-    plan: MethodPlan,
-    downstreamId: number,
-    upstreamId: number,
-    since: number,
-    streams: boolean,
-    kept: Buffer | null = null,
-    key: string | null = null,
-  ): Call {
-    return { plan, owner: this, downstreamId, upstreamId, since, kept, key, streams, answered: false };
   }
 
   /** A call began. */

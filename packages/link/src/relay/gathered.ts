@@ -1,18 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // A frame for an upstream that others write to as well, until all of it is here: half a frame cannot be taken back, and
-// nobody else may write before its other half. It is copied into lent slabs, so that a frame in single bytes takes no
-// more memory than it says and the chunks it came in die young. Nothing is written here.
+// nobody else may write before its other half. It is copied into slabs, so that a frame in single bytes takes no more
+// memory than it says.
 import type { Call } from './downstream.js';
+import type { Outlet } from './outlet.js';
 import { SLAB_BYTES, type Slabs } from './slabs.js';
 
 /** A frame up to this size is worth no slab. */
 const SMALL_FRAME = 4096;
-
-export interface Piece {
-  readonly bytes: Buffer;
-  /** Gives its memory back; once the bytes are written, or never will be. */
-  readonly done: () => void;
-}
 
 export class Gathered {
   /** A call that begins with this frame and has no id yet; null for a frame of a stream that has one. */
@@ -31,16 +26,16 @@ export class Gathered {
     this.#last = this.#small ? Buffer.allocUnsafe(total) : slabs.take();
   }
 
-  add(chunk: Buffer): void {
-    for (let from = 0; from < chunk.length;) {
+  add(bytes: Buffer, from: number, to: number): void {
+    for (let at = from; at < to;) {
       if (this.#used === SLAB_BYTES) {
         this.#full.push(this.#last);
         this.#last = this.#slabs.take();
         this.#used = 0;
       }
-      const copied = chunk.copy(this.#last, this.#used, from);
+      const copied = bytes.copy(this.#last, this.#used, at, to);
       this.#used += copied;
-      from += copied;
+      at += copied;
     }
   }
 
@@ -49,18 +44,16 @@ export class Gathered {
     return this.#full[0] ?? this.#last;
   }
 
-  /** All of it, in order. It is the caller's from now on. */
-  pieces(): Piece[] {
-    const last = this.#last.subarray(0, this.#used);
-    return [...this.#full.map(slab => this.#piece(slab, slab)), this.#piece(this.#last, last)];
+  /** Writes all of it. It is the outlet's from now on. */
+  send(outlet: Outlet): void {
+    if (this.#small) return outlet.pass(this.#last, 0, this.#used, true, false);
+    for (const slab of this.#full.splice(0)) outlet.give(slab, SLAB_BYTES, false);
+    outlet.give(this.#last, this.#used, true);
   }
 
   /** It will not be sent: its memory goes back. */
   drop(): void {
-    for (const { done } of this.pieces()) done();
-  }
-
-  #piece(slab: Buffer, bytes: Buffer): Piece {
-    return { bytes, done: () => (this.#small ? undefined : this.#slabs.give(slab)) };
+    for (const slab of this.#full.splice(0)) this.#slabs.give(slab);
+    if (!this.#small) this.#slabs.give(this.#last);
   }
 }

@@ -29,7 +29,7 @@ export class OpenCalls {
     let replayed = 0;
     for (const { kept } of this.#own?.sent() ?? []) {
       if (kept === null) continue;
-      upstream.outlet.pass(kept, true, false);
+      upstream.outlet.pass(kept, 0, kept.length, true, false);
       this.#downstream.observer.bytes?.('request', kept.length);
       replayed++;
     }
@@ -73,7 +73,6 @@ export class OpenCalls {
   }
 
   #tellEnded(call: Call, status: number): void {
-    const ms = performance.now() - call.since;
-    this.#downstream.observer.callEnded?.(call.plan.service, call.plan.method, status, ms);
+    call.plan.ended(status, performance.now() - call.since);
   }
 }

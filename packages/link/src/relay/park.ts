@@ -12,9 +12,10 @@ export class Park {
     return this.#bytes > PARKED_BYTES;
   }
 
-  add(chunk: Buffer): void {
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.length;
+  /** Keeps a copy of the first `length` bytes. */
+  add(bytes: Buffer, length: number): void {
+    this.#chunks.push(Buffer.from(bytes.subarray(0, length)));
+    this.#bytes += length;
   }
 
   /** Everything parked, in order; the park is empty afterwards. */

@@ -61,10 +61,10 @@ export class Patience {
   }
 
   #overdue(downstream: Downstream): string | null {
-    const own = downstream.stream.writableLength;
+    const own = downstream.outlet.queued;
     if (own > QUEUE_BYTES) return `it did not read ${own} bytes of answers while others waited`;
     let all = 0;
-    for (const slow of this.#slow) all += slow.stream.writableLength;
+    for (const slow of this.#slow) all += slow.outlet.queued;
     return all > QUEUES_BYTES ? `it and others did not read ${all} bytes of answers` : null;
   }
 }

@@ -15,6 +15,7 @@ import { endSoon, gone, onClose } from './end-stream.js';
 import { Hold } from './flow.js';
 import { MethodPlans } from './method-plans.js';
 import { OpenCalls } from './open-calls.js';
+import { startReading } from './reading.js';
 import { RequestSide } from './request-side.js';
 import { FrameScanner } from './scanner.js';
 import type {
@@ -89,7 +90,7 @@ export class FrameRelay implements Relay {
     this.#calls = new OpenCalls(downstream, this.#own?.calls ?? null, upstreamName);
     this.#requestSide = new RequestSide({
       downstream,
-      plans: new MethodPlans(o.rewrites),
+      plans: new MethodPlans(o.rewrites, this.#observer),
       client: source.t === 'shared' ? source.client : '',
       signal,
       breakOff: reason => this.#breakOff('downstream-protocol', reason),
@@ -97,11 +98,11 @@ export class FrameRelay implements Relay {
     const requests = new FrameScanner(this.#requestSide);
     this.#requests = requests;
     const { stream } = downstream;
-    stream.on('data', (chunk: Buffer) => requests.feed(chunk));
-    stream.on('drain', () => {
+    startReading(stream, (bytes, length) => requests.feed(bytes, length));
+    downstream.outlet.onDrained = () => {
       downstream.flow.release(Hold.answers);
       this.#upstream?.release(downstream);
-    });
+    };
     stream.once('end', () => this.#onDownstreamEnd());
     const closed = (error?: Error): void =>
       this.close({ why: 'downstream-closed', ...(error === undefined ? {} : { error }) });
@@ -234,8 +235,10 @@ export class FrameRelay implements Relay {
     if (upstream === null || open === 0 || unsent.size > 0 || !this.#requests.clean)
       return this.close({ why: 'downstream-closed' });
     // The downstream may still read: let the upstream see the end where it is ours, answer what it will, and end in its turn.
-    if (this.#own !== null) upstream.stream.end();
-    else this.#downstream.onAnswered = () => this.#checkIdle();
+    if (this.#own !== null) {
+      upstream.outlet.flush();
+      upstream.stream.end();
+    } else this.#downstream.onAnswered = () => this.#checkIdle();
     this.#halfCloseTimer = setTimeout(() => this.close({ why: 'downstream-closed' }), this.#halfCloseMs);
   }
 
@@ -266,7 +269,7 @@ export class FrameRelay implements Relay {
       this.#observer.redialled?.(ms, replayed, failed);
       this.#log.info({ ms: Math.round(ms), replayed, failed }, 'link redialled');
     }
-    for (const chunk of this.#requestSide.unpark()) this.#requests.feed(chunk);
+    for (const chunk of this.#requestSide.unpark()) this.#requests.feed(chunk, chunk.length);
     this.#downstream.flow.release(Hold.parked);
   }
 
@@ -287,7 +290,7 @@ export class FrameRelay implements Relay {
   /** Answers the calls that came while there was no upstream with why there never will be one. */
   #refuseParked(text: string): void {
     this.#requestSide.refuse(text);
-    for (const chunk of this.#requestSide.unpark()) this.#requests.feed(chunk);
+    for (const chunk of this.#requestSide.unpark()) this.#requests.feed(chunk, chunk.length);
   }
 
   /** Ends what only waited for answers: a drain, save for calls that may wait for ever, or a downstream that hung up half. */

@@ -94,25 +94,25 @@ export class RequestSide implements FrameSide {
     return this.#park.empty();
   }
 
-  begin(chunk: Buffer): boolean {
+  begin(bytes: Buffer, length: number): boolean {
     const upstream = this.#upstream;
     if (upstream === null) {
       if (this.#refusal !== null) return true;
-      this.#park.add(chunk);
+      this.#park.add(bytes, length);
       if (this.#park.full) this.#downstream.flow.hold(Hold.parked);
       return false;
     }
-    upstream.outlet.begin(chunk.length);
+    upstream.outlet.begin(length);
     this.#now = performance.now();
     this.chunks++;
     return true;
   }
 
-  end(chunk: Buffer): void {
+  end(length: number): void {
     const upstream = this.#upstream;
     if (upstream === null) return;
     const { flow, outlet } = this.#downstream;
-    upstream.outlet.end(chunk.length);
+    upstream.outlet.end(length);
     if (this.#ready.length > 0) this.sendReady();
     if (upstream.outlet.full) flow.hold(Hold.full);
     if (outlet.full || outlet.crowded) flow.hold(Hold.answers);
@@ -148,12 +148,15 @@ export class RequestSide implements FrameSide {
   take(frame: Buffer): void {
     const id = frame.readUInt32BE(4);
     const envelope = frame.subarray(HEADER_LENGTH);
+    const upstream = this.#upstream;
+    if (upstream === null) return;
     const result = peekRequestTarget(envelope, true);
     const plan = this.#planOf(result.t === 'target' ? result.target : NOBODY);
     this.#lastId = id;
-    const call = this.#downstream.newCall(plan, id, 0, this.#now, false);
+    const { calls } = upstream;
+    const call = calls.newCall(this.#downstream, plan, id, 0, this.#now, false, null, null);
     this.#downstream.begin(call);
-    this.#shared.noteBeginning(this.#upstream?.calls.adoption ?? null, plan, envelope);
+    this.#shared.noteBeginning(calls.adoption, plan, envelope);
     const own = Buffer.from(frame);
     if (plan.rewrite === null) return this.#rewritten(call, { t: 'frame', frame: own });
     const outcome = rewriteFrame(own, plan.rewrite, this.#contextOf(plan, own));
@@ -165,11 +168,12 @@ export class RequestSide implements FrameSide {
     });
   }
 
-  forward(bytes: Buffer, whole: boolean, more: boolean): void {
+  forward(bytes: Buffer, from: number, to: number, whole: boolean, more: boolean): void {
     const upstream = this.#upstream;
     if (upstream === null) return;
-    this.#downstream.observer.bytes?.('request', bytes.length);
-    if (!this.#shared.gather(upstream, bytes, whole)) upstream.outlet.pass(bytes, whole, more);
+    this.#downstream.observer.bytes?.('request', to - from);
+    if (this.#shared.gather(upstream, bytes, from, to, whole)) return;
+    upstream.outlet.pass(bytes, from, to, whole, more);
   }
 
   /** Sends what was held up, as far as a frame may begin at the upstream. */
@@ -179,8 +183,9 @@ export class RequestSide implements FrameSide {
     while (this.#ready.length > 0 && !upstream.outlet.midFrame) {
       const next = this.#ready.shift();
       if (next === undefined || !upstream.sentLate(next.call, next.frame)) return;
-      upstream.outlet.pass(next.frame, true, false);
-      this.#downstream.observer.bytes?.('request', next.frame.length);
+      const { length } = next.frame;
+      upstream.outlet.pass(next.frame, 0, length, true, false);
+      this.#downstream.observer.bytes?.('request', length);
     }
   }
 
@@ -195,10 +200,9 @@ export class RequestSide implements FrameSide {
     if (this.#downstream.open >= MAX_CALLS || calls.size >= 2 * MAX_CALLS) return this.#tooMany(id);
     const total = HEADER_LENGTH + length;
     const complete = available === total;
-    const head = bytes.subarray(offset + HEADER_LENGTH, offset + available);
-    const result = peekRequestTarget(head, complete);
+    const result = peekRequestTarget(bytes, complete, offset + HEADER_LENGTH, offset + available);
     if (result.t === 'more') {
-      const wanted = head.length < HEAD_LIMIT ? Math.max(HEADER_LENGTH + HEAD_GUESS, available * 2) : total;
+      const wanted = available < HEAD_LIMIT ? Math.max(HEADER_LENGTH + HEAD_GUESS, available * 2) : total;
       return Math.min(total, wanted);
     }
     // Bytes that are no request are the server's to refuse; its answer finds its way back by the table.
@@ -206,7 +210,16 @@ export class RequestSide implements FrameSide {
     if (plan.rewrite !== null) return complete ? TAKE : total;
     const streams = ((bytes[offset + 9] ?? 0) & FrameFlag.remoteOpen) !== 0;
     if (adoption !== null) {
-      const decision = this.#shared.decide(upstream, adoption, plan, streams, this.#now, bytes, offset, head);
+      const decision = this.#shared.decide(
+        upstream,
+        adoption,
+        plan,
+        streams,
+        this.#now,
+        bytes,
+        offset,
+        available,
+      );
       if (decision < 0) this.#lastId = id;
       return decision;
     }
@@ -217,7 +230,7 @@ export class RequestSide implements FrameSide {
     if (upstreamId === 0) return STOP;
     if (upstreamId !== id) bytes.writeUInt32BE(upstreamId, offset + 4);
     const kept = keep ? Buffer.from(bytes.subarray(offset, offset + total)) : null;
-    const call = this.#downstream.newCall(plan, id, upstreamId, this.#now, streams, kept);
+    const call = calls.newCall(this.#downstream, plan, id, upstreamId, this.#now, streams, kept, null);
     upstream.sent(call);
     this.#downstream.begin(call);
     return PASS;
@@ -243,7 +256,7 @@ export class RequestSide implements FrameSide {
     }
     const total = HEADER_LENGTH + length;
     if (upstream.calls.adoption === null || available === total) return PASS;
-    return this.#shared.gatherNext(upstream, null, total);
+    return this.#shared.gatherNext(null, total);
   }
 
   #oversize(id: number, type: number | undefined, length: number): number {
@@ -293,8 +306,7 @@ export class RequestSide implements FrameSide {
     }
     const { plan, since, downstreamId } = call;
     this.#downstream.forget(call);
-    const ms = performance.now() - since;
-    this.#downstream.observer.callEnded?.(plan.service, plan.method, rewritten.status, ms);
+    plan.ended(rewritten.status, performance.now() - since);
     this.#downstream.answer(downstreamId, rewritten.status, rewritten.text);
   }
 }

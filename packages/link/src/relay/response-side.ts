@@ -12,7 +12,6 @@ import {
 } from '@peerpod-tls/ttrpc/relay';
 import type { CallTable } from './call-table.js';
 import type { Call, Downstream } from './downstream.js';
-import type { Lease } from './slabs.js';
 import { PASS, PASS_APART, SKIP, STOP, TAKE, type FrameSide } from './scanner.js';
 import { Strays } from './strays.js';
 import type { AgentEnd, RelayObserver } from './types.js';
@@ -50,8 +49,6 @@ export class ResponseSide implements FrameSide {
   /** Whom the frames go to that are handed on now, and from the next one that is apart. */
   #to: Downstream | null = null;
   #next: Downstream | null = null;
-  /** Set while a chunk is scanned whose memory is wanted back once it is written. */
-  lease: Lease | null = null;
   /** The call whose answer is taken, for nobody yet. */
   #orphan: Call | null = null;
 
@@ -71,10 +68,10 @@ export class ResponseSide implements FrameSide {
     if (this.#next === downstream) this.#next = null;
   }
 
-  begin(chunk: Buffer): boolean {
+  begin(_bytes: Buffer, length: number): boolean {
     this.#now = performance.now();
-    this.#chunkLength = chunk.length;
-    this.#to?.outlet.begin(chunk.length);
+    this.#chunkLength = length;
+    this.#to?.outlet.begin(length);
     return true;
   }
 
@@ -120,11 +117,11 @@ export class ResponseSide implements FrameSide {
     if (call !== null) this.#o.calls.adoption?.keep(call, Buffer.from(frame), this.#now);
   }
 
-  forward(bytes: Buffer, whole: boolean, more: boolean): void {
-    const to = this.#to;
-    if (to === null) return;
-    to.outlet.pass(bytes, whole, more, this.lease?.hold());
-    to.observer.bytes?.('response', bytes.length);
+  forward(bytes: Buffer, from: number, to: number, whole: boolean, more: boolean): void {
+    const downstream = this.#to;
+    if (downstream === null) return;
+    downstream.outlet.pass(bytes, from, to, whole, more);
+    downstream.observer.bytes?.('response', to - from);
   }
 
   end(): void {
@@ -138,14 +135,12 @@ export class ResponseSide implements FrameSide {
 
   /** A response ends the call, whatever the caller may still want to send. */
   #end(call: Call, bytes: Buffer, from: number, to: number): void {
-    const owner = call.owner;
+    const { plan, owner, since } = call;
     this.#o.calls.remove(call);
-    if (call.plan.last || owner?.observer.callEnded !== undefined) {
-      const status =
-        from === to ? StatusCode.ok : (peekResponseCode(bytes.subarray(from, to)) ?? StatusCode.unknown);
-      if (call.plan.last && status !== StatusCode.ok) this.#o.agentEnd.near = false;
-      owner?.observer.callEnded?.(call.plan.service, call.plan.method, status, this.#now - call.since);
-    }
+    const status = peekResponseCode(bytes, from, to) ?? StatusCode.unknown;
+    if (plan.last && status !== StatusCode.ok) this.#o.agentEnd.near = false;
+    if (owner !== null) plan.ended(status, this.#now - since);
+    this.#o.calls.reuse(call);
   }
 
   /** A stream of both ways has its id as long as one of them is open. */
@@ -155,7 +150,7 @@ export class ResponseSide implements FrameSide {
       call.answered = true;
       owner.open--;
     } else this.#o.calls.remove(call);
-    owner?.observer.callEnded?.(plan.service, plan.method, StatusCode.ok, this.#now - call.since);
+    if (owner !== null) plan.ended(StatusCode.ok, this.#now - call.since);
   }
 
   #forNobody(call: Call, type: number, total: number, flags: number): number {
@@ -170,12 +165,7 @@ export class ResponseSide implements FrameSide {
     if (call !== undefined && !call.answered) {
       const { owner, plan } = call;
       this.#o.calls.remove(call);
-      owner?.observer.callEnded?.(
-        plan.service,
-        plan.method,
-        StatusCode.resourceExhausted,
-        this.#now - call.since,
-      );
+      if (owner !== null) plan.ended(StatusCode.resourceExhausted, this.#now - call.since);
       const text = `the answer of ${length} bytes is over the limit of ${MAX_MESSAGE_LENGTH}`;
       owner?.answer(call.downstreamId, StatusCode.resourceExhausted, text);
     }

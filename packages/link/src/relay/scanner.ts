@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cuts a stream of chunks into ttrpc frames without collecting them: whole runs of frames that may pass are handed on
-// in the chunk they came in. What a frame means is the side's business; no sockets here.
+// in the chunk they came in, which is lent and read by offsets. What a frame means is the side's business; no sockets here.
 import { HEADER_LENGTH } from '@peerpod-tls/ttrpc/relay';
+import { SLAB_BYTES, slabs } from './slabs.js';
 
 /** The frame, as much of it as is here, may pass now and the rest as it comes. */
 export const PASS = -1;
@@ -14,10 +15,10 @@ export const STOP = -4;
 /** As PASS, but everything before it is handed on first, then `apart` is called; its end is handed on as one, too. */
 export const PASS_APART = -5;
 
-/** What is done with the frames of one direction. */
+/** What is done with the frames of one direction. All bytes are lent: what is to be kept is copied. */
 export interface FrameSide {
-  /** A chunk has come. False: the side has put it by, and it is not to be scanned now. */
-  begin(chunk: Buffer): boolean;
+  /** A chunk has come: the first `length` of these bytes. False: the side has put it by, and it is not to be scanned now. */
+  begin(bytes: Buffer, length: number): boolean;
   /**
    * Decides on the frame whose header begins at `offset`; `available` bytes of it are there, at least the header and
    * never more than the frame. Returns one of the constants, or how many bytes (more than `available`, at most the
@@ -26,16 +27,18 @@ export interface FrameSide {
   decide(bytes: Buffer, offset: number, available: number): number;
   /** What is handed on from now on begins with the frame that was answered PASS_APART. */
   apart(): void;
-  /** A whole frame that was answered TAKE. The bytes are lent: copy what is to be kept. */
+  /** A whole frame that was answered TAKE. */
   take(frame: Buffer): void;
   /** Bytes to hand on. `whole` says that they end where a frame ends. `more` says that the same chunk has more to come. */
-  forward(bytes: Buffer, whole: boolean, more: boolean): void;
+  forward(bytes: Buffer, from: number, to: number, whole: boolean, more: boolean): void;
   /** All of the chunk was scanned. */
-  end(chunk: Buffer): void;
+  end(length: number): void;
 }
 
 /** The smallest hold; most frames that are split by a chunk's end fit it. */
 const SMALLEST_HOLD = 512;
+/** Holds from here on lie in a slab. */
+const LARGE_HOLD = 4096;
 
 export class FrameScanner {
   readonly #side: FrameSide;
@@ -67,21 +70,20 @@ export class FrameScanner {
   /** Decides no more and drops all input. */
   stop(): void {
     this.#stopped = true;
-    this.#hold = null;
+    this.#dropHold();
   }
 
-  /** Takes the next chunk. The chunk belongs to the scanner from now on. */
-  feed(chunk: Buffer): void {
-    if (this.#stopped || !this.#side.begin(chunk)) return;
-    this.#scan(chunk);
-    if (!this.#stopped) this.#side.end(chunk);
+  /** Takes the next chunk: the first `length` of these bytes, which are not looked at any more once this returns. */
+  feed(bytes: Buffer, length: number): void {
+    if (this.#stopped || !this.#side.begin(bytes, length)) return;
+    this.#scan(bytes, length);
+    if (!this.#stopped) this.#side.end(length);
   }
 
-  #scan(chunk: Buffer): void {
-    const end = chunk.length;
+  #scan(chunk: Buffer, end: number): void {
     let offset = 0;
     let runStart = 0;
-    if (this.#held > 0) offset = this.#feedHold(chunk);
+    if (this.#held > 0) offset = this.#feedHold(chunk, end);
     if (this.#left > 0 && offset < end) {
       const n = Math.min(this.#left, end - offset);
       runStart = this.#passing ? offset : offset + n;
@@ -98,25 +100,24 @@ export class FrameScanner {
       const available = end - offset;
       if (available < HEADER_LENGTH) {
         this.#flush(chunk, runStart, offset, true);
-        this.#startHold(chunk, offset, HEADER_LENGTH);
+        this.#startHold(chunk, offset, end, HEADER_LENGTH);
         return;
       }
       const total = HEADER_LENGTH + chunk.readUInt32BE(offset);
-      const verdict = this.#side.decide(chunk, offset, Math.min(available, total));
+      const n = available < total ? available : total;
+      const verdict = this.#side.decide(chunk, offset, n);
       if (verdict === PASS) {
-        const n = Math.min(available, total);
         this.#left = total - n;
         this.#passing = true;
         this.#apart = false;
         offset += n;
       } else if (verdict > 0) {
         this.#flush(chunk, runStart, offset, true);
-        this.#startHold(chunk, offset, verdict);
+        this.#startHold(chunk, offset, end, verdict);
         return;
       } else {
         this.#flush(chunk, runStart, offset, true);
         if (verdict === STOP) return this.stop();
-        const n = Math.min(available, total);
         runStart = offset;
         offset += n;
         this.#left = total - n;
@@ -133,35 +134,37 @@ export class FrameScanner {
   }
 
   #flush(chunk: Buffer, from: number, to: number, more: boolean): void {
-    if (to <= from) return;
-    const run = from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to);
-    this.#side.forward(run, this.#left === 0, more);
+    if (to > from) this.#side.forward(chunk, from, to, this.#left === 0, more);
   }
 
-  #startHold(chunk: Buffer, offset: number, wanted: number): void {
+  #startHold(chunk: Buffer, offset: number, end: number, wanted: number): void {
     this.#wanted = wanted;
     this.#held = 0;
-    this.#append(chunk, offset, chunk.length);
+    this.#append(chunk, offset, end);
   }
 
   #append(chunk: Buffer, from: number, to: number): void {
     const size = this.#held + to - from;
     if (this.#hold === null || this.#hold.length < size) {
-      const grown = Buffer.allocUnsafe(
-        Math.min(Math.max(SMALLEST_HOLD, size * 2), Math.max(this.#wanted, size)),
-      );
+      const grown = holdOf(Math.min(Math.max(SMALLEST_HOLD, size * 2), Math.max(this.#wanted, size)));
       this.#hold?.copy(grown, 0, 0, this.#held);
+      this.#dropHold();
       this.#hold = grown;
     }
     chunk.copy(this.#hold, this.#held, from, to);
     this.#held = size;
   }
 
+  #dropHold(): void {
+    if (this.#hold?.length === SLAB_BYTES) slabs.give(this.#hold);
+    this.#hold = null;
+  }
+
   /** Fills the hold from the chunk and decides once enough is there. Returns where the chunk goes on. */
-  #feedHold(chunk: Buffer): number {
+  #feedHold(chunk: Buffer, end: number): number {
     let offset = 0;
     while (this.#held > 0) {
-      const n = Math.min(this.#wanted - this.#held, chunk.length - offset);
+      const n = Math.min(this.#wanted - this.#held, end - offset);
       this.#append(chunk, offset, offset + n);
       offset += n;
       const hold = this.#hold;
@@ -173,16 +176,21 @@ export class FrameScanner {
         this.#wanted = verdict;
         continue;
       }
-      this.#hold = null;
       this.#held = 0;
       this.#left = total - held;
       this.#apart = verdict === PASS_APART;
       this.#passing = verdict === PASS || this.#apart;
       if (this.#apart) this.#side.apart();
-      if (this.#passing) this.#side.forward(hold.subarray(0, held), this.#left === 0, offset < chunk.length);
+      if (this.#passing) this.#side.forward(hold, 0, held, this.#left === 0, offset < end);
       else if (verdict === TAKE) this.#side.take(hold.subarray(0, held));
       else if (verdict === STOP) this.stop();
+      this.#dropHold();
     }
     return offset;
   }
+}
+
+/** Memory for a hold of this many bytes, or more. */
+function holdOf(size: number): Buffer {
+  return size >= LARGE_HOLD && size <= SLAB_BYTES ? slabs.take() : Buffer.allocUnsafe(size);
 }

@@ -9,6 +9,7 @@ import { Gathered } from './gathered.js';
 import type { MethodPlan } from './method-plans.js';
 import { processIn } from './process-of.js';
 import { PASS, PASS_APART, SKIP, STOP } from './scanner.js';
+import { slabs } from './slabs.js';
 import type { Upstream } from './upstream.js';
 
 /** Bytes of an envelope that also hold the names of the process it is about. */
@@ -27,7 +28,7 @@ export class SharedRequests {
     this.#client = client;
   }
 
-  /** Decides on a request, as `FrameSide.decide` does. `envelope` is as much of it as is here. */
+  /** Decides on a request, as `FrameSide.decide` does. */
   decide(
     upstream: Upstream,
     adoption: Adoption,
@@ -36,22 +37,26 @@ export class SharedRequests {
     now: number,
     bytes: Buffer,
     offset: number,
-    envelope: Buffer,
+    available: number,
   ): number {
     const total = HEADER_LENGTH + bytes.readUInt32BE(offset);
     const id = bytes.readUInt32BE(offset + 4);
-    const complete = envelope.length === total - HEADER_LENGTH;
+    const complete = available === total;
     const keyed = plan.traits.blocks && plan.traits.replay && !streams && total <= LARGEST_KEYED;
     if (keyed && !complete) return total;
-    const named = Math.min(total, HEADER_LENGTH + NAMED_HEAD);
-    if (plan.begins && !adoption.isEmpty && envelope.length < named - HEADER_LENGTH) return named;
-    this.noteBeginning(adoption, plan, envelope);
-    if (!complete) {
-      const call = this.#downstream.newCall(plan, id, 0, now, streams);
-      this.#downstream.begin(call);
-      return this.gatherNext(upstream, call, total);
+    if (plan.begins && !adoption.isEmpty) {
+      const named = Math.min(total, HEADER_LENGTH + NAMED_HEAD);
+      if (available < named) return named;
+      this.noteBeginning(adoption, plan, bytes.subarray(offset + HEADER_LENGTH, offset + available));
     }
-    const key = keyed ? adoption.keyOf(this.#client, plan, envelope) : null;
+    if (!complete) {
+      const call = upstream.calls.newCall(this.#downstream, plan, id, 0, now, streams, null, null);
+      this.#downstream.begin(call);
+      return this.gatherNext(call, total);
+    }
+    const key = keyed
+      ? adoption.keyOf(this.#client, plan, bytes.subarray(offset + HEADER_LENGTH, offset + total))
+      : null;
     const adopted = key === null ? null : adoption.adopt(key, this.#downstream, id, now);
     if (adopted?.t === 'answer') {
       this.#answered(plan, id, adopted.frame);
@@ -65,7 +70,7 @@ export class SharedRequests {
     const upstreamId = upstream.nextId(id);
     if (upstreamId === 0) return STOP;
     bytes.writeUInt32BE(upstreamId, offset + 4);
-    const call = this.#downstream.newCall(plan, id, upstreamId, now, streams, null, key);
+    const call = upstream.calls.newCall(this.#downstream, plan, id, upstreamId, now, streams, null, key);
     if (adopted?.t === 'swapped') {
       // It already began, at the connection that asked for it.
       call.owner = adopted.owner;
@@ -85,8 +90,8 @@ export class SharedRequests {
   }
 
   /** The frame under decision is not whole and will be gathered; `call` is the one that begins with it. */
-  gatherNext(upstream: Upstream, call: Call | null, total: number): number {
-    this.#nextGathered = new Gathered(call, total, upstream.slabs);
+  gatherNext(call: Call | null, total: number): number {
+    this.#nextGathered = new Gathered(call, total, slabs);
     return PASS_APART;
   }
 
@@ -97,13 +102,14 @@ export class SharedRequests {
   }
 
   /** Takes bytes of the frame that is being gathered, and sends it with its last ones. False when there is none. */
-  gather(upstream: Upstream, bytes: Buffer, whole: boolean): boolean {
+  gather(upstream: Upstream, bytes: Buffer, from: number, to: number, whole: boolean): boolean {
     const gathered = this.#gathered;
     if (gathered === null) return false;
-    gathered.add(bytes);
+    gathered.add(bytes, from, to);
     if (whole) {
       this.#gathered = null;
-      send(upstream, gathered);
+      if (gathered.call !== null && !upstream.sentLate(gathered.call, gathered.head)) gathered.drop();
+      else gathered.send(upstream.outlet);
     }
     return true;
   }
@@ -120,17 +126,6 @@ export class SharedRequests {
     observer.callStarted?.(plan.service, plan.method);
     outlet.insert(answerFor(frame, id));
     observer.bytes?.('response', frame.length);
-    const status = peekResponseCode(frame.subarray(HEADER_LENGTH)) ?? StatusCode.unknown;
-    observer.callEnded?.(plan.service, plan.method, status, 0);
+    plan.ended(peekResponseCode(frame, HEADER_LENGTH) ?? StatusCode.unknown, 0);
   }
-}
-
-function send(upstream: Upstream, gathered: Gathered): void {
-  if (gathered.call !== null && !upstream.sentLate(gathered.call, gathered.head)) return gathered.drop();
-  const pieces = gathered.pieces();
-  for (const [at, { bytes, done }] of pieces.entries()) {
-    const last = at === pieces.length - 1;
-    upstream.outlet.pass(bytes, last, !last, done);
-  }
-  if (pieces.length > 1) upstream.outlet.flush();
 }

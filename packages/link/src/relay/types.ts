@@ -29,21 +29,24 @@ export interface Rewrite {
   apply(message: Buffer, context: RewriteContext): RewriteOutcome | Promise<RewriteOutcome>;
 }
 
-/** A stream that reads into one buffer again and again, instead of making a new one for each read. */
+/** A stream whose reads are lent: see reading.ts. */
 export interface LentReads {
   readonly stream: Duplex;
-  /** Starts reading. The bytes, 64 KiB at most, are lent until the listener returns. */
-  readLent(listener: (lent: Buffer) => void): void;
+  /** Starts reading. What was read, the first `length` bytes, is lent until the listener returns. */
+  readLent(listener: (bytes: Buffer, length: number) => void): void;
 }
 
 /** Opens the far side of a relay. The signal is aborted when the downstream is gone or the time for it is over. */
 export type Backend = (signal: AbortSignal) => Promise<Duplex | VerifiedPeer>;
 
+/** `status` is a ttrpc status code, `ms` the time from the request's first byte to the response's. */
+export type CallEnded = (status: number, ms: number) => void;
+
 /** Hooks for metrics. Each costs nothing when absent; none may throw. */
 export interface RelayObserver {
   callStarted?(service: string, method: string): void;
-  /** `status` is a ttrpc status code, `ms` the time from the request's first byte to the response's. */
-  callEnded?(service: string, method: string, status: number, ms: number): void;
+  /** Asked once per method and relay for whom to tell of each end of a call of it. */
+  counter?(service: string, method: string): CallEnded;
   /** Bytes passed on, headers included. */
   bytes?(direction: 'request' | 'response', count: number): void;
   /** An upstream that stood was lost, while the downstream was still there. */

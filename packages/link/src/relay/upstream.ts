@@ -10,9 +10,9 @@ import { onClose, streamOf } from './end-stream.js';
 import { Flow, Hold } from './flow.js';
 import { FULL_OF_WHOLE_FRAMES, Outlet } from './outlet.js';
 import { Patience } from './patience.js';
+import { startReading } from './reading.js';
 import { ResponseSide } from './response-side.js';
 import { FrameScanner } from './scanner.js';
-import { Slabs } from './slabs.js';
 import type { AgentEnd, LentReads, RelayObserver } from './types.js';
 
 /** An upstream that lives this long, or answers anything, is a good one: its loss has the whole budget again. */
@@ -34,8 +34,6 @@ export class Upstream {
   readonly outlet: Outlet;
   readonly calls: CallTable;
   readonly agentEnd: AgentEnd;
-  /** For frames that are gathered before they go out. */
-  readonly slabs = new Slabs();
   readonly #flow: Flow;
   readonly #patience: Patience;
   readonly #verifiedPeer: VerifiedPeer | null;
@@ -67,14 +65,13 @@ export class Upstream {
     });
     this.#scanner = new FrameScanner(this.#responses);
     const scanner = this.#scanner;
-    if ('readLent' in opened) opened.readLent(lent => this.#feedLent(lent));
-    else {
-      stream.on('data', (chunk: Buffer) => scanner.feed(chunk));
-      stream.once('data', () => (this.#answered = true));
-    }
-    stream.on('drain', () => {
-      for (const downstream of this.#users.keys()) downstream.flow.release(Hold.full);
+    startReading('readLent' in opened ? opened : stream, (bytes, length) => {
+      this.#answered = true;
+      scanner.feed(bytes, length);
     });
+    this.outlet.onDrained = () => {
+      for (const downstream of this.#users.keys()) downstream.flow.release(Hold.full);
+    };
     stream.on('error', error => {
       this.#error ??= error;
       this.#onLost();
@@ -157,15 +154,6 @@ export class Upstream {
     const id = this.calls.nextId(downstreamId);
     if (id === 0) this.#o.onBroken('stream ids are used up');
     return id;
-  }
-
-  #feedLent(lent: Buffer): void {
-    this.#answered = true;
-    const lease = this.slabs.copy(lent);
-    this.#responses.lease = lease;
-    this.#scanner.feed(lease.bytes);
-    this.#responses.lease = null;
-    lease.release();
   }
 
   /** Reads no more; what was gathered goes out. */

@@ -42,6 +42,45 @@ export function sendNoTickets(context: SecureContext): boolean {
   return true;
 }
 
+/** Where a socket keeps the buffer it reads into, and whom it tells: what `onread` of `net.connect` sets. */
+interface ReadSlots {
+  readonly buffer: symbol;
+  readonly callback: symbol;
+}
+
+const readSlots: ReadSlots | null = findReadSlots();
+
+function findReadSlots(): ReadSlots | null {
+  const named = (name: string): symbol | undefined =>
+    Object.getOwnPropertySymbols(new Socket()).find(symbol => symbol.description === name);
+  const [buffer, callback] = [named('kBuffer'), named('kBufferCb')];
+  return buffer === undefined || callback === undefined ? null : { buffer, callback };
+}
+
+/** Whether sockets of this Node keep their `onread` where we would put it. */
+export function canLendReads(): boolean {
+  return readSlots !== null;
+}
+
+/**
+ * Lets a socket that is open already read into this buffer, as `onread` of `net.connect` would have. `onRead` gets the
+ * number of bytes that are at its start; the next read, of whichever socket, overwrites them. The buffer must live as long
+ * as the process.
+ * @returns false where this Node does not offer it, or this socket has nothing to read from; then nothing was changed
+ */
+export function lendReads(socket: Socket, buffer: Buffer, onRead: (length: number) => void): boolean {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  const use: unknown = isObject(handle) ? Reflect.get(handle, 'useUserBuffer') : undefined;
+  if (readSlots === null || !isObject(handle) || typeof use !== 'function') return false;
+  Reflect.apply(use, handle, [buffer]);
+  Reflect.set(socket, readSlots.buffer, buffer);
+  Reflect.set(socket, readSlots.callback, (length: number) => {
+    onRead(length);
+    return true;
+  });
+  return true;
+}
+
 function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }

@@ -238,7 +238,7 @@ t.test('a stream of both ways has its id until both ends have closed it', async 
   await agent.frameCount(1);
   const ended: [string, number][] = [];
   const { far, relay } = link('b', {
-    observer: { callEnded: (_service, method, status) => void ended.push([method, status]) },
+    observer: { counter: (_service, method) => status => void ended.push([method, status]) },
   });
   far.write(requestFrame(1, { method: 'Chat', flags: FrameFlag.remoteOpen }), dataFrame(1, bytesOf('up')));
   t.same(

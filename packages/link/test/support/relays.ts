@@ -3,7 +3,7 @@
 import type { Test } from 'tap';
 import type { LossCause } from '../../src/liveness/loss.js';
 import { startRelay } from '../../src/relay/relay.js';
-import type { Relay, RelayObserver, RelayOptions } from '../../src/relay/types.js';
+import type { CallEnded, Relay, RelayObserver, RelayOptions } from '../../src/relay/types.js';
 import { Upstreams, Far, streamPair } from './frames.js';
 import { silentLog } from './tls.js';
 
@@ -19,8 +19,8 @@ class Watcher implements RelayObserver {
   callStarted(_service: string, method: string): void {
     this.started.push(method);
   }
-  callEnded(_service: string, method: string, status: number): void {
-    this.ended.push([method, status]);
+  counter(_service: string, method: string): CallEnded {
+    return status => void this.ended.push([method, status]);
   }
   bytes(direction: 'request' | 'response', count: number): void {
     this.carried[direction] += count;
