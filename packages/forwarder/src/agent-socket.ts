@@ -107,7 +107,11 @@ function connectOnce(agentSocket: string, signal: AbortSignal): Promise<LentRead
     if (signal.aborted) return reject(abortReason(signal));
     const { onread, reads } = lentConnection();
     const path = socketAddress(agentSocket);
-    const socket: Socket = connect({ path, allowHalfOpen: true, ...(onread === undefined ? {} : { onread }) });
+    const socket: Socket = connect({
+      path,
+      allowHalfOpen: true,
+      ...(onread === undefined ? {} : { onread }),
+    });
     // Nothing is read before there is a listener.
     socket.pause();
     const settle = (action: () => void): void => {

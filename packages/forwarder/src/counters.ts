@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the forwarder counts, and its Prometheus text. A handful of numbers, so no metrics library is loaded in the VM.
-import { LOSS_CAUSES, type LossCause, type RelayObserver } from '@peerpod-tls/link';
+import { LOSS_CAUSES, readsInForce, type LossCause, type RelayObserver } from '@peerpod-tls/link';
 
 /** Status codes of ttrpc, which are gRPC's: 0 to 16. */
 const STATUS_CODES = 17;
@@ -19,6 +19,7 @@ export interface Gauges {
 export class Counters {
   readonly contentType = 'text/plain; version=0.0.4; charset=utf-8';
   readonly observer: RelayObserver;
+  readonly #lentReads: boolean;
   #gauges: Gauges | null = null;
   #links = 0;
   /** From the start, so that the first loss is an increase. */
@@ -33,7 +34,9 @@ export class Counters {
     ['refused', 0],
   ]);
 
+  /** @throws LinkError when an environment variable says no way to read */
   constructor() {
+    this.#lentReads = readsInForce() === 'lent';
     // In plain numbers: these two run for every call and every chunk.
     const ended = (status: number): void => {
       const code = status >= 0 && status < STATUS_CODES ? status : STATUS_CODES;
@@ -135,6 +138,12 @@ export class Counters {
       'gauge',
       '1 while the certificates in force are those in the files, 0 after a reload that failed.',
       [['', (this.#gauges?.trustTrouble() ?? null) === null ? 1 : 0]],
+    );
+    family(
+      'peerpod_forwarder_lent_reads',
+      'gauge',
+      '1 where streams are read into one buffer that is lent, 0 where each read has one of its own and costs more.',
+      [['', this.#lentReads ? 1 : 0]],
     );
     family('process_resident_memory_bytes', 'gauge', 'Resident memory.', [['', process.memoryUsage.rss()]]);
     return Promise.resolve(`${lines.join('\n')}\n`);

@@ -44,7 +44,9 @@ t.test('an agent that starts late is met, and its absence was said once', async 
   // What it says at once waits for who listens later.
   await new Promise(resolve => setTimeout(resolve, 20));
   const ended = once(met.stream, 'end');
-  const words = await new Promise<string>(resolve => met.readLent((bytes, length) => resolve(bytes.toString('utf8', 0, length))));
+  const words = await new Promise<string>(resolve =>
+    met.readLent((bytes, length) => resolve(bytes.toString('utf8', 0, length))),
+  );
   t.equal(words, 'agent');
   await ended;
   met.stream.destroy();

@@ -178,6 +178,7 @@ t.test('the status endpoint tells ready from alive, and counts', async t => {
   await check(world, port);
   const { text } = await get('/metrics');
   t.match(text, /peerpod_forwarder_links_total 1\n/);
+  t.match(text, /peerpod_forwarder_lent_reads [01]\n/);
   t.match(text, /peerpod_forwarder_calls_total\{code="0"\} 1\n/);
   t.match(text, /peerpod_forwarder_certificate_expiry_seconds \d{7,}\n/);
 });

@@ -92,7 +92,8 @@ const seen: ({ prefix: Uint8Array; result: PeekResult } | undefined)[] = Array.f
 function slotOf(bytes: Uint8Array, from: number, length: number): number {
   let hash = length;
   const end = from + length;
-  for (let at = Math.max(from, end - HASHED); at < end; at++) hash = (Math.imul(hash, 31) + (bytes[at] ?? 0)) | 0;
+  for (let at = Math.max(from, end - HASHED); at < end; at++)
+    hash = (Math.imul(hash, 31) + (bytes[at] ?? 0)) | 0;
   return (hash ^ (hash >>> 16)) & (SLOTS - 1);
 }
 

@@ -12,7 +12,7 @@ import type { LentReads } from './types.js';
 export type ReadListener = (bytes: Buffer, length: number) => void;
 
 /** Most bytes that one read brings. */
-export const READ_BYTES = 64 * 1024;
+const READ_BYTES = 64 * 1024;
 
 /** `on` where Node lets us; `off`: every read has a buffer of its own; `poison`: what was lent is overwritten, for tests. */
 const MODES = ['on', 'off', 'poison'] as const;
@@ -21,7 +21,8 @@ const POISON = 0xdb;
 
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
 
-const given = process.env[VARIABLE] ?? 'on';
+// An empty variable counts as unset, as everywhere.
+const given = process.env[VARIABLE] || 'on';
 const mode = MODES.find(one => one === given);
 
 /**
@@ -30,8 +31,15 @@ const mode = MODES.find(one => one === given);
  * @throws LinkError ERR_LINK_SETTING when that variable is something else
  */
 export function readsInForce(): 'lent' | 'own' {
-  if (mode === undefined)
-    throw new LinkError('ERR_LINK_SETTING', `${VARIABLE} is ${JSON.stringify(given)}, not one of ${MODES.join(', ')}`);
+  if (mode === undefined) {
+    throw new LinkError(
+      'ERR_LINK_SETTING',
+      `${VARIABLE} is ${JSON.stringify(given)}, not one of ${MODES.join(', ')}`,
+      {
+        hint: `unset ${VARIABLE}, or set it to off where reads into a shared buffer are suspected of a fault`,
+      },
+    );
+  }
   return mode !== 'off' && canLendReads() ? 'lent' : 'own';
 }
 

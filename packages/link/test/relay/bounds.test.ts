@@ -357,38 +357,41 @@ t.test('downstreams that do not read have a bound together', async t => {
   patience.stop();
 });
 
-t.test('a frame that is gathered lies in slabs, whatever pieces it came in, and goes out as it was', async t => {
-  for (const [total, piece] of [
-    [20_000, 1],
-    [200_000, 16_384],
-    [SLAB_BYTES, SLAB_BYTES],
-    [SLAB_BYTES + 1, 777],
-    [4096, 4096],
-    [30, 7],
-  ] as const) {
-    const slabs = new Slabs();
-    const frame = Buffer.from(Array.from({ length: total }, (_, i) => i % 251));
-    const gathered = new Gathered(null, total, slabs);
-    const lent = Buffer.alloc(piece);
-    for (let at = 0; at < total; at += piece) {
-      const length = frame.copy(lent, 0, at, at + piece);
-      gathered.add(lent, 0, length);
-      // What it came in is somebody else's again at once.
-      lent.fill(0xee);
+t.test(
+  'a frame that is gathered lies in slabs, whatever pieces it came in, and goes out as it was',
+  async t => {
+    for (const [total, piece] of [
+      [20_000, 1],
+      [200_000, 16_384],
+      [SLAB_BYTES, SLAB_BYTES],
+      [SLAB_BYTES + 1, 777],
+      [4096, 4096],
+      [30, 7],
+    ] as const) {
+      const slabs = new Slabs();
+      const frame = Buffer.from(Array.from({ length: total }, (_, i) => i % 251));
+      const gathered = new Gathered(null, total, slabs);
+      const lent = Buffer.alloc(piece);
+      for (let at = 0; at < total; at += piece) {
+        const length = frame.copy(lent, 0, at, at + piece);
+        gathered.add(lent, 0, length);
+        // What it came in is somebody else's again at once.
+        lent.fill(0xee);
+      }
+      t.equal(gathered.head.subarray(0, 10).compare(frame.subarray(0, 10)), 0);
+      const [near, far] = streamPair();
+      gathered.send(new Outlet(near));
+      const seen = await new Far(far).byteCount(total);
+      t.equal(seen.compare(frame), 0, `${total} bytes by ${piece}`);
     }
-    t.equal(gathered.head.subarray(0, 10).compare(frame.subarray(0, 10)), 0);
-    const [near, far] = streamPair();
-    gathered.send(new Outlet(near));
-    const seen = await new Far(far).byteCount(total);
-    t.equal(seen.compare(frame), 0, `${total} bytes by ${piece}`);
-  }
-  const slabs = new Slabs();
-  const first = slabs.take();
-  slabs.give(first);
-  const dropped = new Gathered(null, 100_000, slabs);
-  dropped.drop();
-  t.equal(slabs.take(), first, 'what is not sent gives its memory back');
-});
+    const slabs = new Slabs();
+    const first = slabs.take();
+    slabs.give(first);
+    const dropped = new Gathered(null, 100_000, slabs);
+    dropped.drop();
+    t.equal(slabs.take(), first, 'what is not sent gives its memory back');
+  },
+);
 
 t.test('an agent that takes connections only to end them is not tried in a busy loop', async t => {
   const upstreams = new Upstreams();
