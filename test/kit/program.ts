@@ -59,7 +59,12 @@ export class Program {
     // The test runner's loaders travel in NODE_OPTIONS; a user has none.
     const words = ['-u', 'NODE_OPTIONS', ...(o.within ?? []), ...as, process.execPath, binOf(name), ...argv];
     this.child = spawn('env', words, {
-      env: { PATH: process.env['PATH'], LANG: 'C.UTF-8', ...o.env },
+      env: {
+        PATH: process.env['PATH'],
+        PEERPOD_LENT_READS: process.env['PEERPOD_LENT_READS'],
+        LANG: 'C.UTF-8',
+        ...o.env,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: o.group === true,
     });

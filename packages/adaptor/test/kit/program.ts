@@ -23,7 +23,7 @@ export class Program {
   constructor(argv: readonly string[], env: NodeJS.ProcessEnv = {}) {
     // The test runner puts itself into NODE_OPTIONS of every descendant, a local pod VM's five included: not here.
     this.child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, BIN, ...argv], {
-      env: { PATH: process.env['PATH'], ...env },
+      env: { PATH: process.env['PATH'], PEERPOD_LENT_READS: process.env['PEERPOD_LENT_READS'], ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.child.stdout?.setEncoding('utf8').on('data', (text: string) => (this.#stdout += text));

@@ -40,7 +40,12 @@ export async function launchAdaptor(dir: string): Promise<{ child: ChildProcess;
     '-status-address=127.0.0.1:0',
   ];
   const child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, program, 'local', ...flags], {
-    env: { PATH: process.env['PATH'], [MARK]: dir, [READY_FD]: '3' },
+    env: {
+      PATH: process.env['PATH'],
+      PEERPOD_LENT_READS: process.env['PEERPOD_LENT_READS'],
+      [MARK]: dir,
+      [READY_FD]: '3',
+    },
     stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
   });
   const lines: string[] = [];

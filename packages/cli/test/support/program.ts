@@ -28,7 +28,12 @@ export class Peerpod {
     // tap makes every child load its process tracker through NODE_OPTIONS, and a pod VM is half a dozen processes. The
     // pid stays that of the child, since env becomes what it starts.
     this.child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, launcher, ...argv], {
-      env: { PATH: process.env['PATH'], LANG: 'C.UTF-8', ...options.env },
+      env: {
+        PATH: process.env['PATH'],
+        PEERPOD_LENT_READS: process.env['PEERPOD_LENT_READS'],
+        LANG: 'C.UTF-8',
+        ...options.env,
+      },
       cwd: options.cwd,
       stdio: ['pipe', 'pipe', 'pipe'],
     });

@@ -29,7 +29,7 @@ export class Program {
     const { PATH } = process.env;
     // Without the loaders that tap would put into NODE_OPTIONS of a Node it starts: the program as it is.
     this.child = spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, program, ...argv], {
-      env: { PATH, ...env },
+      env: { PATH, PEERPOD_LENT_READS: process.env['PEERPOD_LENT_READS'], ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.child.stdout?.setEncoding('utf8').on('data', (chunk: string) => (this.stdout += chunk));

@@ -21,7 +21,7 @@ export interface StartedVm {
 }
 
 /** Nothing else of the adaptor's environment reaches a pod VM: it may hold cloud credentials. */
-const PASSED_ON = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'TZ', 'PEERPOD_DEMO'];
+const PASSED_ON = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'TZ', 'PEERPOD_DEMO', 'PEERPOD_LENT_READS'];
 
 /** @throws ProviderError ERR_PROVIDER_CREATE when no process could be made */
 export function startVm(paths: VmPaths, program: string): StartedVm {
