@@ -11,8 +11,8 @@ import type { LentReads } from './types.js';
 /** Takes what was read: `length` bytes at the start of `bytes`, lent until it returns. */
 export type ReadListener = (bytes: Buffer, length: number) => void;
 
-/** Most bytes that one read brings. */
-const READ_BYTES = 64 * 1024;
+/** Most bytes that one read brings: a Unix socket hands out a message of 64 KiB and its head at once, and of larger ones more. */
+const READ_BYTES = 256 * 1024;
 
 /** `on` where Node lets us; `off`: every read has a buffer of its own; `poison`: what was lent is overwritten, for tests. */
 const MODES = ['on', 'off', 'poison'] as const;

@@ -2,7 +2,7 @@
 // Memory for bytes that have to wait: pieces of one size that are used again and again. New memory for each would lie outside
 // of V8's heap and call for its collector, which costs more than a copy into what is there already. Nothing is read here.
 
-/** Size of one slab, in bytes: the most that one read brings. */
+/** Size of one slab, in bytes. */
 export const SLAB_BYTES = 64 * 1024;
 /** Slabs that are kept for later: four messages of 1 MiB. */
 const KEPT_SLABS = 64;
