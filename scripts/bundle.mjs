@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// One file per program, so that a pod VM image needs the file and Node alone: bundle/<program>.mjs with a source map.
+// One file per program, so that a pod VM image needs the file and Node alone: bundle/<program>.cjs with a source map.
+// CommonJS, because Node's loader of ES modules takes longer to start than all of a forwarder's own code.
 // Not minified, because an uncaught error prints its source line into the log.
 import { build } from 'esbuild';
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { noteSources } from './bundle-sources.mjs';
 import { commitName, must, root } from './steps.mjs';
 
@@ -20,43 +21,35 @@ const programs = {
 };
 
 must(process.execPath, [join(root, 'scripts', 'build.mjs')]);
-/**
- * Of yargs the programs use its parser alone. The rest of yargs/helpers loads a terminal layout whose Intl.Segmenter
- * takes 11 ms at start, so a bundle gets the parser in its place.
- */
-const yargsParserAlone = {
-  name: 'yargs-parser-alone',
-  setup(bundler) {
-    bundler.onLoad({ filter: /[/\\]yargs[/\\]helpers[/\\]helpers\.mjs$/ }, ({ path }) => ({
-      contents: "export { default as Parser } from 'yargs-parser';",
-      resolveDir: dirname(path),
-    }));
-  },
-};
-
 const outcome = await build({
   absWorkingDir: root,
   entryPoints: Object.entries(programs).map(([out, entry]) => ({ out, in: entry })),
   outdir: 'bundle',
-  outExtension: { '.js': '.mjs' },
+  outExtension: { '.js': '.cjs' },
   bundle: true,
   platform: 'node',
   target: 'node20.20',
-  format: 'esm',
+  format: 'cjs',
   sourcemap: true,
   sourcesContent: false,
   metafile: true,
-  plugins: [yargsParserAlone],
-  define: { PEERPOD_COMMIT: JSON.stringify(commitName()) },
+  define: {
+    PEERPOD_COMMIT: JSON.stringify(commitName()),
+    'import.meta.url': 'urlOfThisFile',
+    'import.meta.resolve': 'resolveNothing',
+  },
   logLevel: 'warning',
   banner: {
-    // pino, node-forge and protobufjs are CommonJS and call require for Node's own modules.
-    js: "#!/usr/bin/env node\nimport { createRequire as createRequireOfBundle } from 'node:module'; const require = createRequireOfBundle(import.meta.url);",
+    js: [
+      '#!/usr/bin/env node',
+      "const urlOfThisFile = require('node:url').pathToFileURL(__filename).href;",
+      "const resolveNothing = () => { throw new Error('no packages are installed beside a bundle'); };",
+    ].join('\n'),
   },
 });
 
 const foreign = Object.keys(
-  outcome.metafile.outputs['bundle/agent-protocol-forwarder.mjs']?.inputs ?? {},
+  outcome.metafile.outputs['bundle/agent-protocol-forwarder.cjs']?.inputs ?? {},
 ).filter(file => ['adaptor', 'providers', 'dev-agent'].some(name => file.startsWith(`packages/${name}/`)));
 if (foreign.length > 0) {
   process.stderr.write(
@@ -66,6 +59,6 @@ if (foreign.length > 0) {
 }
 noteSources(root, join(root, 'bundle'));
 for (const out of Object.keys(programs)) {
-  const bytes = readFileSync(join(root, 'bundle', `${out}.mjs`)).length;
-  process.stdout.write(`bundle/${out}.mjs ${(bytes / 1024).toFixed(0)} KiB\n`);
+  const bytes = readFileSync(join(root, 'bundle', `${out}.cjs`)).length;
+  process.stdout.write(`bundle/${out}.cjs ${(bytes / 1024).toFixed(0)} KiB\n`);
 }

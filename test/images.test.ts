@@ -18,7 +18,7 @@ t.test('programs that were made from other sources are told from those that were
     packages: {
       a: { 'package.json': '{}', src: { deep: { 'a.ts': '1' } }, test: { 'a.test.ts': '1' }, dist: {} },
     },
-    bundle: { 'a.mjs': '1' },
+    bundle: { 'a.cjs': '1' },
   });
   const bundle = join(places, 'bundle');
   t.match(staleness(places, bundle), /does not say what it was made from.*npm run bundle/);

@@ -39,10 +39,10 @@ export function layOver(tree, options, programs) {
   copyGuestFiles(tree, options);
   const bin = join(tree, 'usr/local/bin');
   for (const name of ['agent-protocol-forwarder', 'process-user-data']) {
-    install(join(programs, `${name}.mjs`), join(bin, name));
+    install(join(programs, `${name}.cjs`), join(bin, name));
   }
   const agent = options.agent === null ? 'peerpod-dev-agent' : 'kata-agent';
-  install(options.agent ?? join(programs, 'peerpod-dev-agent.mjs'), join(bin, agent));
+  install(options.agent ?? join(programs, 'peerpod-dev-agent.cjs'), join(bin, agent));
   install(options.node, join(tree, 'usr/bin/node'));
   checkRuns(tree, options);
   for (const name of ['peerpod-dev-agent', 'kata-agent'].filter(name => name !== agent)) {

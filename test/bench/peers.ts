@@ -252,7 +252,7 @@ export const ours: Peer = {
   acceptsMany: true,
   startBack: (programs, place) =>
     programs.start(process.execPath, [
-      ourProgram('../../bundle/agent-protocol-forwarder.mjs'),
+      ourProgram('../../bundle/agent-protocol-forwarder.cjs'),
       '-config',
       config(
         place,

@@ -166,11 +166,11 @@ t.test('local: a program of the pod VM that is gone is named', async t => {
     'peerpod-dev-agent',
   ])
     writeFileSync(join(programs, `${path}.mjs`), '');
-  t.equal(findPrograms(programs).agent, join(programs, 'peerpod-dev-agent.mjs'));
+  t.equal(findPrograms(programs).agent, join(programs, 'peerpod-dev-agent.cjs'));
   const argv = ['-data-dir', place.dataDir, '-local-programs-dir', programs];
   const provider = await makeProvider(local, argv, place);
   await t.resolves(provider.check(signal));
-  rmSync(join(programs, 'peerpod-dev-agent.mjs'));
+  rmSync(join(programs, 'peerpod-dev-agent.cjs'));
   await t.rejects(provider.check(signal), {
     code: 'ERR_PROVIDER_UNAVAILABLE',
     message: /peerpod-dev-agent\.mjs, a program of a pod VM, is gone/,

@@ -7,7 +7,7 @@ import { CliError } from '../errors.js';
 /** The file to run for cloud-api-adaptor. */
 export function adaptorProgram(): string {
   return (
-    bundled('cloud-api-adaptor.mjs') ??
+    bundled('cloud-api-adaptor.cjs') ??
     programIn(
       '@peerpod-tls/adaptor/bin',
       'cloud-api-adaptor is not beside peerpod, so there is nothing to show',
@@ -18,7 +18,7 @@ export function adaptorProgram(): string {
 /** The file to run as the demo's reaper. */
 export function reaperProgram(): string {
   return (
-    bundled('peerpod-demo-reaper.mjs') ??
+    bundled('peerpod-demo-reaper.cjs') ??
     programIn(
       '@peerpod-tls/cli/demo-reaper',
       'peerpod-demo-reaper is not beside peerpod, so nobody would clean up',

@@ -112,4 +112,4 @@ function ending(code: number | null, signal: NodeJS.Signals | null): string {
 
 const plan = parseBoot(readFileSync(process.argv[2] ?? '', 'utf8'));
 const vm = new LocalVm(plan);
-await vm.boot();
+void vm.boot();
