@@ -165,7 +165,7 @@ t.test('local: a program of the pod VM that is gone is named', async t => {
     'agent-protocol-forwarder',
     'peerpod-dev-agent',
   ])
-    writeFileSync(join(programs, `${path}.mjs`), '');
+    writeFileSync(join(programs, `${path}.cjs`), '');
   t.equal(findPrograms(programs).agent, join(programs, 'peerpod-dev-agent.cjs'));
   const argv = ['-data-dir', place.dataDir, '-local-programs-dir', programs];
   const provider = await makeProvider(local, argv, place);
@@ -173,7 +173,7 @@ t.test('local: a program of the pod VM that is gone is named', async t => {
   rmSync(join(programs, 'peerpod-dev-agent.cjs'));
   await t.rejects(provider.check(signal), {
     code: 'ERR_PROVIDER_UNAVAILABLE',
-    message: /peerpod-dev-agent\.mjs, a program of a pod VM, is gone/,
+    message: /peerpod-dev-agent\.cjs, a program of a pod VM, is gone/,
     hint: /-local-programs-dir/,
   });
 });

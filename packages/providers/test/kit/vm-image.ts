@@ -88,7 +88,7 @@ function keyOf(options: readonly string[]): string {
   add(path.join(root, 'podvm-files'));
   add(process.execPath);
   for (const name of readdirSync(programs()).sort())
-    if (name.endsWith('.mjs')) add(path.join(programs(), name));
+    if (name.endsWith('.cjs')) add(path.join(programs(), name));
   return hash.digest('hex').slice(0, 16);
 
   function add(at: string): void {
