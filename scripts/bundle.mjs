@@ -30,6 +30,8 @@ const outcome = await build({
   platform: 'node',
   target: 'node20.20',
   format: 'cjs',
+  // What is loaded late comes by require too: the first import() would load all of Node's loader for ES modules.
+  supported: { 'dynamic-import': false },
   sourcemap: true,
   sourcesContent: false,
   metafile: true,
@@ -42,6 +44,8 @@ const outcome = await build({
   banner: {
     js: [
       '#!/usr/bin/env node',
+      // esbuild's own comes too late to count, behind the constants below.
+      "'use strict';",
       "const urlOfThisFile = require('node:url').pathToFileURL(__filename).href;",
       "const resolveNothing = () => { throw new Error('no packages are installed beside a bundle'); };",
     ].join('\n'),

@@ -34,6 +34,9 @@ t.test('each image looks at that, and says what it is', async t => {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   for (const dockerfile of dockerfiles) {
     t.match(dockerfile, 'if test -d bundle; then node scripts/bundle-sources.mjs;');
+    const programs = [...dockerfile.matchAll(/\bbundle\/([^\s"]+)/g)].map(([, name]) => name);
+    t.not(programs.length, 0);
+    for (const name of programs) t.match(name, /\.cjs$/, 'what npm run bundle makes');
     for (const label of ['title', 'description', 'revision', 'licenses']) {
       t.match(dockerfile, new RegExp(`org\\.opencontainers\\.image\\.${label}="[^"]+"`));
     }

@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starts cloud-api-adaptor, if this Node.js may run it. Everything else is in main.ts.
-import { nodeRefusal } from '@peerpod-tls/daemon/node-version';
+import { startProgram } from '@peerpod-tls/daemon/start';
 
-void (async () => {
-  const refusal = nodeRefusal();
-  if (refusal === null) {
+void startProgram(
+  'cloud-api-adaptor',
+  async () => {
     const { main } = await import('./main.js');
-    const code = await main({
+    return main({
       argv: process.argv.slice(2),
       env: process.env,
       stdout: process.stdout,
       stderr: process.stderr,
     });
-    // Sockets of peers that would not leave must not keep a process that was told to end.
-    process.exit(code);
-  } else {
-    process.stderr.write(`cloud-api-adaptor: ${refusal}\n`);
-    process.exitCode = 1;
-  }
-})();
+  },
+  // Sockets of peers that would not leave must not keep a process that was told to end.
+  code => process.exit(code),
+);

@@ -51,7 +51,7 @@ const makers: Readonly<Record<string, (place: ReturnType<typeof placeFor>) => Pr
       'agent-protocol-forwarder',
       'peerpod-dev-agent',
     ])
-      writeFileSync(join(programs, `${name}.mjs`), 'setInterval(() => {}, 1000);\n');
+      writeFileSync(join(programs, `${name}.cjs`), 'setInterval(() => {}, 1000);\n');
     const argv = ['-data-dir', place.dataDir, '-local-programs-dir', programs, '-boot-timeout=1s'];
     return makeProvider(local, argv, { ...place, port: 15_163 });
   },

@@ -18,7 +18,7 @@ while [ "$p" -gt 1 ]; do
   # The VM is led by vm.js, or by its bundle; above it is the worker.
   case $name in cloud-api-adaptor*) break ;; esac
   echo "  $p  $name"
-  case $name in vm.js | *-vm.mjs) break ;; esac
+  case $name in vm.js | *-vm.cjs) break ;; esac
   while read -r key value; do [ "$key" = PPid: ] && p=$value; done < /proc/$p/status
 done
 echo "on addresses of pod VMs listen"

@@ -106,7 +106,7 @@ remove_machine() {
 # The path of a program: of the single file in PEERPOD_PROGRAMS, or of the package in this checkout.
 program() {
   if [ -n "${PEERPOD_PROGRAMS:-}" ]; then
-    echo "$PEERPOD_PROGRAMS/$2.mjs"
+    echo "$PEERPOD_PROGRAMS/$2.cjs"
   else
     echo "$here/../../../$1/bin/$2.js"
   fi

@@ -53,7 +53,7 @@ function find(key: keyof typeof programs, directory: string | undefined): string
 }
 
 function besides(directory: string, file: string): string[] {
-  return ['.cjs', '.mjs', '.js', ''].map(ending => join(directory, file + ending));
+  return ['.cjs', '.js', ''].map(ending => join(directory, file + ending));
 }
 
 function installed(entry: string): string | null {
