@@ -10,6 +10,7 @@ import {
   readUint32,
   skipValue,
   varintLength,
+  viewOf,
   writeVarint,
 } from './wire.js';
 
@@ -54,8 +55,9 @@ export function peekRequestTarget(
 ): PeekResult {
   const prefix = canonicalPrefix(bytes, from, to);
   if (prefix > 0) {
-    const known = seen[slotOf(bytes, from, prefix)];
-    if (known !== undefined && isAt(bytes, from, known.prefix, prefix)) {
+    const view = viewOf(bytes);
+    const known = seen[slotOf(view, from, prefix)];
+    if (known !== undefined && isAt(bytes, view, from, known, prefix)) {
       if (!complete || isPlainRest(bytes, from + prefix, to)) return known.result;
     }
   }
@@ -75,6 +77,8 @@ function canonicalPrefix(bytes: Uint8Array, from: number, to: number): number {
 
 /** Whether the fields from `from` on are whole and none of them is a service or a method again. */
 function isPlainRest(bytes: Uint8Array, from: number, to: number): boolean {
+  // Most requests have a short payload and nothing else.
+  if (to - from < 130 && bytes[from] === PAYLOAD && from + 2 + (bytes[from + 1] ?? 0) === to) return true;
   for (let at = from; at < to;) {
     const tag = readTag(bytes, at, to);
     if (tag < 0 || tag === SERVICE || tag === METHOD) return false;
@@ -84,25 +88,29 @@ function isPlainRest(bytes: Uint8Array, from: number, to: number): boolean {
   return true;
 }
 
+interface SeenHead {
+  readonly bytes: Uint8Array;
+  /** The same in words of four bytes, as far as they go: they are compared faster. */
+  readonly words: readonly number[];
+  readonly result: PeekResult;
+}
+
 /** Heads seen, by hash. One slot each and no chains, so hostile names cost a decode and displace a neighbour. */
 const SLOTS = 256;
-const seen: ({ prefix: Uint8Array; result: PeekResult } | undefined)[] = Array.from({ length: SLOTS });
+const seen: (SeenHead | undefined)[] = Array.from({ length: SLOTS });
 
 /** From the length and the end of the method's name, in which the methods of a service differ. */
-function slotOf(bytes: Uint8Array, from: number, length: number): number {
-  let hash = length;
-  const end = from + length;
-  for (let at = Math.max(from, end - HASHED); at < end; at++)
-    hash = (Math.imul(hash, 31) + (bytes[at] ?? 0)) | 0;
+function slotOf(view: DataView, from: number, length: number): number {
+  const hash = Math.imul(view.getInt32(from + length - 4), 0x9e37_79b1) + length;
   return (hash ^ (hash >>> 16)) & (SLOTS - 1);
 }
 
-/** How many bytes of a head its slot depends on. */
-const HASHED = 8;
-
-function isAt(bytes: Uint8Array, from: number, prefix: Uint8Array, length: number): boolean {
-  if (prefix.length !== length) return false;
-  for (let i = 0; i < length; i++) if (bytes[from + i] !== prefix[i]) return false;
+function isAt(bytes: Uint8Array, view: DataView, from: number, head: SeenHead, length: number): boolean {
+  if (head.bytes.length !== length) return false;
+  const { words } = head;
+  let at = 0;
+  for (let i = 0; i < words.length; i++, at += 4) if (view.getInt32(from + at) !== words[i]) return false;
+  for (; at < length; at++) if (bytes[from + at] !== head.bytes[at]) return false;
   return true;
 }
 
@@ -146,7 +154,10 @@ function remember(head: Uint8Array, prefix: number, service: Uint8Array, method:
     4 + service.length + method.length === prefix
   ) {
     if (method.byteOffset === head.byteOffset + 4 + service.length) {
-      seen[slotOf(head, 0, prefix)] = { prefix: Uint8Array.prototype.slice.call(head, 0, prefix), result };
+      const bytes = Uint8Array.prototype.slice.call(head, 0, prefix);
+      const view = new DataView(bytes.buffer, bytes.byteOffset, prefix);
+      const words = Array.from({ length: prefix >> 2 }, (_, i) => view.getInt32(4 * i));
+      seen[slotOf(view, 0, prefix)] = { bytes, words, result };
     }
   }
   return result;

@@ -28,5 +28,5 @@ export type { PeekResult, RequestTarget } from './peek.js';
 export { encodeResponse, statusEnvelope } from './response-envelope.js';
 export type { ResponseEnvelope, ResponseStatus } from './response-envelope.js';
 export { StatusCode } from './status.js';
-export { encodeBytesField, encodeVarint, FieldCursor, WireType } from './wire.js';
+export { encodeBytesField, encodeVarint, FieldCursor, viewOf, WireType } from './wire.js';
 export type { CursorOptions } from './wire.js';

@@ -8,6 +8,21 @@ export const MORE = -1;
 /** No continuation of these bytes is valid. */
 export const BAD = -2;
 
+let viewed: Uint8Array = new Uint8Array(0);
+let lastView = new DataView(viewed.buffer);
+
+/**
+ * A view of these bytes, for reading numbers. The last one is remembered: who reads frames reads nearly all of them from
+ * one buffer.
+ */
+export function viewOf(bytes: Uint8Array): DataView {
+  if (bytes !== viewed) {
+    viewed = bytes;
+    lastView = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+  return lastView;
+}
+
 /** Groups may nest; this deep and no deeper. */
 const MAX_GROUP_DEPTH = 100;
 

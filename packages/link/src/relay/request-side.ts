@@ -118,9 +118,8 @@ export class RequestSide implements FrameSide {
     if (outlet.full || outlet.crowded) flow.hold(Hold.answers);
   }
 
-  decide(bytes: Buffer, offset: number, available: number): number {
-    const length = bytes.readUInt32BE(offset);
-    const id = bytes.readUInt32BE(offset + 4);
+  decide(bytes: Buffer, view: DataView, offset: number, length: number, available: number): number {
+    const id = view.getUint32(offset + 4);
     const type = bytes[offset + 8];
     if (!this.#greeted) {
       this.#greeted = true;
@@ -133,8 +132,8 @@ export class RequestSide implements FrameSide {
       }
     }
     if (length > MAX_MESSAGE_LENGTH) return this.#oversize(id, type, length);
-    if (type === FrameType.request) return this.#request(bytes, offset, available, length, id);
-    if (type === FrameType.data) return this.#data(bytes, offset, available, length, id);
+    if (type === FrameType.request) return this.#request(bytes, view, offset, available, length, id);
+    if (type === FrameType.data) return this.#data(bytes, view, offset, available, length, id);
     return this.#strays.add(
       'a frame of an unexpected type from the calling side',
       Math.max(length, HEADER_LENGTH),
@@ -189,8 +188,15 @@ export class RequestSide implements FrameSide {
     }
   }
 
-  #request(bytes: Buffer, offset: number, available: number, length: number, id: number): number {
-    if (id % 2 === 0) return this.#wrongId(id, `stream id ${id} must be odd`);
+  #request(
+    bytes: Buffer,
+    view: DataView,
+    offset: number,
+    available: number,
+    length: number,
+    id: number,
+  ): number {
+    if ((id & 1) === 0) return this.#wrongId(id, `stream id ${id} must be odd`);
     if (id <= this.#lastId) return this.#wrongId(id, `stream id ${id} was used before; ids must rise`);
     const upstream = this.#upstream;
     if (this.#refusal !== null || upstream === null)
@@ -217,6 +223,7 @@ export class RequestSide implements FrameSide {
         streams,
         this.#now,
         bytes,
+        view,
         offset,
         available,
       );
@@ -228,7 +235,7 @@ export class RequestSide implements FrameSide {
     this.#lastId = id;
     const upstreamId = upstream.nextId(id);
     if (upstreamId === 0) return STOP;
-    if (upstreamId !== id) bytes.writeUInt32BE(upstreamId, offset + 4);
+    if (upstreamId !== id) view.setUint32(offset + 4, upstreamId);
     const kept = keep ? Buffer.from(bytes.subarray(offset, offset + total)) : null;
     const call = calls.newCall(this.#downstream, plan, id, upstreamId, this.#now, streams, kept, null);
     upstream.sent(call);
@@ -243,12 +250,19 @@ export class RequestSide implements FrameSide {
     return this.#lastPlan;
   }
 
-  #data(bytes: Buffer, offset: number, available: number, length: number, id: number): number {
+  #data(
+    bytes: Buffer,
+    view: DataView,
+    offset: number,
+    available: number,
+    length: number,
+    id: number,
+  ): number {
     const call = this.#downstream.streams.get(id);
     const upstream = this.#upstream;
     if (call === undefined || upstream === null)
       return this.#wrongId(id, `stream ${id} is not open for data`);
-    if (call.upstreamId !== id) bytes.writeUInt32BE(call.upstreamId, offset + 4);
+    if (call.upstreamId !== id) view.setUint32(offset + 4, call.upstreamId);
     if (((bytes[offset + 9] ?? 0) & FrameFlag.remoteClosed) !== 0) {
       call.streams = false;
       this.#downstream.streams.delete(id);

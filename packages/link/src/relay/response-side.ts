@@ -75,9 +75,8 @@ export class ResponseSide implements FrameSide {
     return true;
   }
 
-  decide(bytes: Buffer, offset: number, available: number): number {
-    const length = bytes.readUInt32BE(offset);
-    const id = bytes.readUInt32BE(offset + 4);
+  decide(bytes: Buffer, view: DataView, offset: number, length: number, available: number): number {
+    const id = view.getUint32(offset + 4);
     const type = bytes[offset + 8];
     const call = this.#o.calls.byUpstream(id);
     if (length > MAX_MESSAGE_LENGTH) {
@@ -95,7 +94,7 @@ export class ResponseSide implements FrameSide {
     if (call.owner === null && this.#o.calls.adoption?.findOwner(call) !== true)
       return this.#forNobody(call, type, total, bytes[offset + 9] ?? 0);
     if (available < STATUS_HEAD && available < total) return STATUS_HEAD;
-    if (call.downstreamId !== id) bytes.writeUInt32BE(call.downstreamId, offset + 4);
+    if (call.downstreamId !== id) view.setUint32(offset + 4, call.downstreamId);
     const to = call.owner;
     if (type === FrameType.response) this.#end(call, bytes, offset + HEADER_LENGTH, offset + available);
     else if (((bytes[offset + 9] ?? 0) & FrameFlag.remoteClosed) !== 0) this.#closed(call);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Cuts a stream of chunks into ttrpc frames without collecting them: whole runs of frames that may pass are handed on
 // in the chunk they came in, which is lent and read by offsets. What a frame means is the side's business; no sockets here.
-import { HEADER_LENGTH } from '@peerpod-tls/ttrpc/relay';
+import { HEADER_LENGTH, viewOf } from '@peerpod-tls/ttrpc/relay';
 import { SLAB_BYTES, slabs } from './slabs.js';
 
 /** The frame, as much of it as is here, may pass now and the rest as it comes. */
@@ -20,11 +20,11 @@ export interface FrameSide {
   /** A chunk has come: the first `length` of these bytes. False: the side has put it by, and it is not to be scanned now. */
   begin(bytes: Buffer, length: number): boolean;
   /**
-   * Decides on the frame whose header begins at `offset`; `available` bytes of it are there, at least the header and
-   * never more than the frame. Returns one of the constants, or how many bytes (more than `available`, at most the
+   * Decides on the frame of `length` bytes besides its header, which begins at `offset`; `available` bytes of it are
+   * there, at least the header and never more than the frame. `view` is of the same bytes. Returns one of the constants, or how many bytes (more than `available`, at most the
    * frame) must be there before it is asked again. Only the last of these answers for a frame may have an effect.
    */
-  decide(bytes: Buffer, offset: number, available: number): number;
+  decide(bytes: Buffer, view: DataView, offset: number, length: number, available: number): number;
   /** What is handed on from now on begins with the frame that was answered PASS_APART. */
   apart(): void;
   /** A whole frame that was answered TAKE. */
@@ -81,6 +81,7 @@ export class FrameScanner {
   }
 
   #scan(chunk: Buffer, end: number): void {
+    const view = viewOf(chunk);
     let offset = 0;
     let runStart = 0;
     if (this.#held > 0) offset = this.#feedHold(chunk, end);
@@ -103,14 +104,16 @@ export class FrameScanner {
         this.#startHold(chunk, offset, end, HEADER_LENGTH);
         return;
       }
-      const total = HEADER_LENGTH + chunk.readUInt32BE(offset);
+      const length = view.getUint32(offset);
+      const total = HEADER_LENGTH + length;
       const n = available < total ? available : total;
-      const verdict = this.#side.decide(chunk, offset, n);
+      const verdict = this.#side.decide(chunk, view, offset, length, n);
       if (verdict === PASS) {
+        offset += n;
+        if (n === total) continue;
         this.#left = total - n;
         this.#passing = true;
         this.#apart = false;
-        offset += n;
       } else if (verdict > 0) {
         this.#flush(chunk, runStart, offset, true);
         this.#startHold(chunk, offset, end, verdict);
@@ -169,9 +172,11 @@ export class FrameScanner {
       offset += n;
       const hold = this.#hold;
       if (this.#held < this.#wanted || hold === null) return offset;
-      const total = HEADER_LENGTH + hold.readUInt32BE(0);
+      const view = viewOf(hold);
+      const length = view.getUint32(0);
+      const total = HEADER_LENGTH + length;
       const held = this.#held;
-      const verdict = this.#side.decide(hold, 0, Math.min(held, total));
+      const verdict = this.#side.decide(hold, view, 0, length, Math.min(held, total));
       if (verdict > 0) {
         this.#wanted = verdict;
         continue;

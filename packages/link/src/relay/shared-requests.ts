@@ -36,11 +36,12 @@ export class SharedRequests {
     streams: boolean,
     now: number,
     bytes: Buffer,
+    view: DataView,
     offset: number,
     available: number,
   ): number {
-    const total = HEADER_LENGTH + bytes.readUInt32BE(offset);
-    const id = bytes.readUInt32BE(offset + 4);
+    const total = HEADER_LENGTH + view.getUint32(offset);
+    const id = view.getUint32(offset + 4);
     const complete = available === total;
     const keyed = plan.traits.blocks && plan.traits.replay && !streams && total <= LARGEST_KEYED;
     if (keyed && !complete) return total;
@@ -69,7 +70,7 @@ export class SharedRequests {
     }
     const upstreamId = upstream.nextId(id);
     if (upstreamId === 0) return STOP;
-    bytes.writeUInt32BE(upstreamId, offset + 4);
+    view.setUint32(offset + 4, upstreamId);
     const call = upstream.calls.newCall(this.#downstream, plan, id, upstreamId, now, streams, null, key);
     if (adopted?.t === 'swapped') {
       // It already began, at the connection that asked for it.

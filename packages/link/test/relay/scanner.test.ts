@@ -22,8 +22,8 @@ class Recorder implements FrameSide {
     return true;
   }
 
-  decide(bytes: Buffer, offset: number, available: number): number {
-    const total = HEADER_LENGTH + bytes.readUInt32BE(offset);
+  decide(bytes: Buffer, _view: DataView, offset: number, length: number, available: number): number {
+    const total = HEADER_LENGTH + length;
     switch (bytes[offset + 9]) {
       case Fate.skip:
         return SKIP;
