@@ -77,8 +77,13 @@ function canonicalPrefix(bytes: Uint8Array, from: number, to: number): number {
 
 /** Whether the fields from `from` on are whole and none of them is a service or a method again. */
 function isPlainRest(bytes: Uint8Array, from: number, to: number): boolean {
-  // Most requests have a short payload and nothing else.
-  if (to - from < 130 && bytes[from] === PAYLOAD && from + 2 + (bytes[from + 1] ?? 0) === to) return true;
+  // Most requests have a payload and nothing else, and most payloads a length of one byte or two.
+  if (bytes[from] === PAYLOAD && to - from > 3) {
+    const low = bytes[from + 1] ?? 0;
+    const high = bytes[from + 2] ?? 0;
+    const after = low < 128 ? from + 2 + low : from + 3 + (low & 127) + (high << 7);
+    if ((low < 128 || high < 128) && after === to) return true;
+  }
   for (let at = from; at < to;) {
     const tag = readTag(bytes, at, to);
     if (tag < 0 || tag === SERVICE || tag === METHOD) return false;

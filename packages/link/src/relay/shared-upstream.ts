@@ -112,6 +112,7 @@ export class SharedUpstream {
     const { signal } = this.#abort;
     this.#agentEnd.near = false;
     let broken: string | null = null;
+    let onAbort = (): void => {};
     const upstream: Upstream = await new Promise(resolve => {
       const made: Upstream = new Upstream(opened, {
         calls: new CallTable(new Adoption()),
@@ -126,8 +127,10 @@ export class SharedUpstream {
       });
       this.#upstream = made;
       this.#onConnected();
-      signal.addEventListener('abort', () => resolve(made), { once: true });
+      onAbort = () => resolve(made);
+      signal.addEventListener('abort', onAbort, { once: true });
     });
+    signal.removeEventListener('abort', onAbort);
     this.#upstream = null;
     this.#connected = this.#nextConnection();
     const error = broken ?? messageOf(upstream.failure() ?? 'it hung up');

@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import { getEventListeners } from 'node:events';
 import t from 'tap';
 import { encodeFrame, FrameFlag, HEADER_LENGTH, MAX_MESSAGE_LENGTH } from '@peerpod-tls/ttrpc';
 import { Adoption } from '../../src/relay/adoption.js';
@@ -402,6 +403,17 @@ t.test('an agent that takes connections only to end them is not tried in a busy 
   })();
   await ended;
   t.ok(upstreams.attempts >= 3 && upstreams.attempts < 12, `${upstreams.attempts} tries in 0.4 s`);
+  await shared.close();
+});
+
+t.test('connections to the agent that came and went leave nothing behind', async t => {
+  const upstreams = new Upstreams();
+  let listeners = 0;
+  upstreams.gate = async (_attempt, signal) => void (listeners = getEventListeners(signal, 'abort').length);
+  const shared = new SharedUpstream({ open: upstreams.open, name: 'the agent', log: silentLog });
+  for (let n = 1; n < 5; n++) (await upstreams.nth(n)).stream.destroy();
+  await upstreams.nth(5);
+  t.equal(listeners, 0);
   await shared.close();
 });
 
