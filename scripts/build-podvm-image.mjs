@@ -19,6 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { staleness } from './bundle-sources.mjs';
+import { IMAGE_LINE, nodeBinary, releaseOf } from './node-releases.mjs';
 import { baseArchive } from './podvm/base.mjs';
 import { checkCertificates } from './podvm/certificates.mjs';
 import { makeDisk } from './podvm/disk.mjs';
@@ -41,7 +42,15 @@ function say(text) {
   process.stdout.write(`${text}\n`);
 }
 
-async function build(options) {
+/** The Node for the image where the person named none. */
+function imageNode() {
+  const node = nodeBinary(IMAGE_LINE);
+  if (node !== null) return node;
+  throw new BuildError(`Node ${releaseOf(IMAGE_LINE)} cannot be had from npm: name one with --node FILE`);
+}
+
+async function build(given) {
+  const options = { ...given, node: given.node ?? imageNode() };
   const epoch = sourceDate();
   const programs = options.programs ?? join(root, 'bundle');
   if (options.programs === null)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs one suite under tap, names every failed assertion, and ends with a line `N passed, N failed, N skipped`. Suites: `fast` (the default) and
-// `system` need Node alone; the heavier ones skip with a reason where what they need is absent. Further arguments go to tap.
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+// `system` need Node alone; the heavier ones skip with a reason where what they need is absent. Folders take the suite's tests
+// below them alone; further arguments go to tap.
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { failures } from './failures.mjs';
 import { must, root, run, tool } from './steps.mjs';
@@ -32,10 +33,16 @@ function belongs(file) {
   if (!file.endsWith('.test.ts') || folders.includes('fixtures') || folders.includes('bench')) return false;
   return (suites.slice(1).find(name => folders.includes(name)) ?? 'fast') === suite;
 }
+const given = args.filter(arg => statSync(join(root, arg), { throwIfNoEntry: false })?.isDirectory());
+const folders = given.map(folder => `${relative(root, join(root, folder))}/`);
+for (const folder of given) args.splice(args.indexOf(folder), 1);
 const sources = ['packages', 'test'].flatMap(folder => typescriptFiles(join(root, folder)));
-const files = args.some(arg => arg.endsWith('.test.ts'))
-  ? []
-  : sources.map(path => relative(root, path)).filter(belongs);
+const files =
+  folders.length === 0 && args.some(arg => arg.endsWith('.test.ts'))
+    ? []
+    : sources
+        .map(path => relative(root, path))
+        .filter(file => belongs(file) && (folders.length === 0 || folders.some(one => file.startsWith(one))));
 await translateAll(sources);
 
 // tap makes the class that it hands to tests of the plugins in .taprc, inside its own package: once after an install, and
@@ -59,7 +66,8 @@ const code = run(
   tool('tap'),
   [...jobs, `--reporter=${reporter}`, `--output-file=${output}`, ...args, ...files],
   {
-    env: { ...process.env, PEERPOD_SUITE: suite },
+    // What reads lend is overwritten once it was read, so that a test fails where it is kept.
+    env: { PEERPOD_LENT_READS: 'poison', ...process.env, PEERPOD_SUITE: suite },
   },
 );
 

@@ -13,7 +13,7 @@ Builds a pod VM image: disk.img (or disk.qcow2), vmlinuz, initrd.img and manifes
   --output DIR        where they go (default bundle/podvm)
   --flavour NAME      who reads the user-data in the guest: process-user-data (default) or cloud-init
   --agent FILE        a kata-agent binary for this architecture; left out, the development agent, which isolates nothing
-  --node FILE         the Node to put in (default: the one that runs this)
+  --node FILE         the Node to put in (default: Node 24, the one that runs this or npm's)
   --files DIR         the guest's tree (default podvm-files)
   --certificates DIR  tls.crt, tls.key and ca.crt for manual TLS, instead of those in the tree's etc/certificates
   --overlay DIR       a tree laid over the image last, for a pause bundle, guest components and the like; may be repeated
@@ -52,7 +52,7 @@ export function readOptions(argv) {
         output: { ...text, default: join(root, 'bundle', 'podvm') },
         flavour: { ...text, default: 'process-user-data' },
         agent: text,
-        node: { ...text, default: process.execPath },
+        node: text,
         files: { ...text, default: join(root, 'podvm-files') },
         certificates: text,
         overlay: { ...text, multiple: true, default: [] },
@@ -93,7 +93,7 @@ export function readOptions(argv) {
     output: resolve(values.output),
     flavour: values.flavour,
     agent: values.agent === undefined ? null : resolve(values.agent),
-    node: resolve(values.node),
+    node: values.node === undefined ? null : resolve(values.node),
     files: resolve(values.files),
     certificates: values.certificates === undefined ? null : resolve(values.certificates),
     overlays: values.overlay.map(directory => resolve(directory)),

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Images for tests without a registry: a base of this machine's own Node.js and a few programs with the libraries they
-// ask for, and the project's three images on top of it, built from its own Dockerfiles.
+// Images for tests without a registry of images: a base of the Node.js that images have and a few of this machine's
+// programs with the libraries they ask for, and the project's three images on top of it, built from its own Dockerfiles.
 import { cpSync, existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { staleness } from '../../scripts/bundle-sources.mjs';
+import { IMAGE_LINE, nodeBinary } from '../../scripts/node-releases.mjs';
 import { ran, type TestEngine } from './docker-engine.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -38,8 +39,10 @@ export async function makeBase(engine: TestEngine): Promise<void> {
     }
     const files = PROGRAMS.map(name => `/usr/bin/${name}`).filter(file => existsSync(file));
     for (const file of files) copy(file, path.join(root, 'usr/bin', path.basename(file)));
-    copy(process.execPath, path.join(root, 'usr/bin/node'));
-    const needed = (await must('ldd', [process.execPath, ...files])).matchAll(/(\/\S+\.so\S*)/g);
+    // Where npm cannot be asked, this machine's own is as good to test with.
+    const node = nodeBinary(IMAGE_LINE) ?? process.execPath;
+    copy(node, path.join(root, 'usr/bin/node'));
+    const needed = (await must('ldd', [node, ...files])).matchAll(/(\/\S+\.so\S*)/g);
     for (const [, library] of needed) {
       if (library === undefined) continue;
       // Where the loader looks: /lib is a link to /usr/lib here and there.

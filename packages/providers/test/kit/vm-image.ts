@@ -19,6 +19,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { IMAGE_LINE, nodeBinary } from '../../../../scripts/node-releases.mjs';
 
 const root = fileURLToPath(new URL('../../../..', import.meta.url));
 
@@ -33,7 +34,17 @@ const KEPT = 3;
 
 /** Builds an image with these options of the build script, and gives its disk. */
 export function buildImage(directory: string, ...options: readonly string[]): string {
-  const args = ['--output', directory, '--cache', cache, '--programs', programs(), ...options];
+  const args = [
+    '--output',
+    directory,
+    '--cache',
+    cache,
+    '--programs',
+    programs(),
+    '--node',
+    imageNode(),
+    ...options,
+  ];
   runScript('build-podvm-image.mjs', args);
   return path.join(directory, DISK);
 }
@@ -80,13 +91,19 @@ function make(store: string, home: string, options: readonly string[]): void {
   }
 }
 
+/** Where npm cannot be asked, this machine's own Node is as good to test with. */
+function imageNode(): string {
+  return nodeBinary(IMAGE_LINE) ?? process.execPath;
+}
+
 /** Everything that the build reads, but for Debian's packages: those have a stamp. */
 function keyOf(options: readonly string[]): string {
   const hash = createHash('sha256').update(JSON.stringify([process.arch, options, epoch()]));
   const scripts = path.join(root, 'scripts');
-  for (const name of ['build-podvm-image.mjs', 'steps.mjs', 'podvm']) add(path.join(scripts, name));
+  for (const name of ['build-podvm-image.mjs', 'node-releases.mjs', 'steps.mjs', 'podvm'])
+    add(path.join(scripts, name));
   add(path.join(root, 'podvm-files'));
-  add(process.execPath);
+  add(imageNode());
   for (const name of readdirSync(programs()).sort())
     if (name.endsWith('.cjs')) add(path.join(programs(), name));
   return hash.digest('hex').slice(0, 16);
