@@ -12,7 +12,7 @@ import {
 import { TtrpcServer } from '@peerpod-tls/ttrpc';
 import type { Logger } from 'pino';
 import type { SandboxDeps, SandboxSettings } from './sandboxes/deps.js';
-import { InProcessDataPlane, type DataPlane } from '@peerpod-tls/proxy';
+import { openDataPlane, type DataPlane } from '@peerpod-tls/proxy';
 import { hypervisorServices } from './hypervisor/services.js';
 import { openIdentity, type Identity, type OpenIdentity } from '@peerpod-tls/trust';
 import { Metrics } from './metrics.js';
@@ -86,8 +86,7 @@ export class Adaptor implements Service {
     const metrics = new Metrics({
       sandboxes: () => this.#table?.values() ?? [],
       expiries: () => this.#identity?.expiries() ?? [],
-      connections: async () =>
-        ((await this.#dataPlane?.views()) ?? []).reduce((sum, { connections }) => sum + connections, 0),
+      threads: async () => (await this.#dataPlane?.threads()) ?? [],
       withoutShim: () => this.#shims?.gone ?? 0,
       providerReady: () => this.#watch.ready,
       callFigures: async () => (await this.#dataPlane?.figures()) ?? '',
@@ -220,7 +219,8 @@ export class Adaptor implements Service {
 
   #depsOf(table: SandboxTable, identity: Identity, metrics: Metrics): SandboxDeps {
     const { options, provider, timing } = this.#parts;
-    const dataPlane = new InProcessDataPlane({
+    const dataPlane = openDataPlane({
+      threads: options.dataPathThreads,
       security: material => (material === identity.mode ? identity.security : null),
       onEvent: event => metrics.proxyEvent(event),
       log: this.#log,

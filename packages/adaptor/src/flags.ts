@@ -168,6 +168,16 @@ export const commonFlags = {
     describe: 'asks the provider to check its configuration before anything is served',
     group: VM,
   },
+  'data-path-threads': {
+    type: 'integer',
+    env: 'DATA_PATH_THREADS',
+    min: 1,
+    max: 64,
+    placeholder: 'NUMBER',
+    describe:
+      'threads that carry the calls of pods, each sandbox on one of them; 1 starts none (left out: half of the cores, at least 1 and at most 8)',
+    group: RUN,
+  },
   'drain-timeout': {
     type: 'duration',
     default: '30s',

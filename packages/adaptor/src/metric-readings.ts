@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Figures that are read when somebody asks for the metrics, rather than counted as things happen.
-import { Gauge, type Registry } from '@peerpod-tls/daemon/metrics';
+import { Counter, Gauge, type Registry } from '@peerpod-tls/daemon/metrics';
 import { readsInForce } from '@peerpod-tls/link';
+import type { ThreadView } from '@peerpod-tls/proxy';
 import type { Expiry } from '@peerpod-tls/trust';
 import { SANDBOX_STATES, type Sandbox } from './sandboxes/sandbox.js';
 
@@ -9,7 +10,8 @@ import { SANDBOX_STATES, type Sandbox } from './sandboxes/sandbox.js';
 export interface MetricSources {
   sandboxes(): Iterable<Sandbox>;
   expiries(): readonly Expiry[];
-  connections(): Promise<number>;
+  /** Threads that carry data; none before there is a data plane. */
+  threads(): Promise<readonly ThreadView[]>;
   /** Running sandboxes whose shim is gone. */
   withoutShim(): number;
   /** Whether the provider said that it could make an instance. */
@@ -36,10 +38,12 @@ export function registerReadings(registry: Registry, sources: MetricSources): vo
       help: 'Connections of shims that are being relayed to a pod VM.',
       registers: [],
       async collect() {
-        this.set(await sources.connections());
+        const threads = await sources.threads();
+        this.set(threads.reduce((sum, { connections }) => sum + connections, 0));
       },
     }),
   );
+  registerThreads(registry, sources);
   registry.registerMetric(
     new Gauge({
       name: 'peerpod_sandboxes_without_shim',
@@ -92,6 +96,39 @@ export function registerReadings(registry: Registry, sources: MetricSources): vo
           if (leaf !== null && state.t === 'running') note('leaf', Date.parse(leaf.notAfter));
         }
         for (const [kind, seconds] of first) this.set({ kind }, seconds);
+      },
+    }),
+  );
+}
+
+function registerThreads(registry: Registry, { threads }: MetricSources): void {
+  const gauges = [
+    ['peerpod_data_path_sandboxes', 'Sandboxes on a thread of the data path.', 'sandboxes'],
+    ['peerpod_data_path_links', 'Connections of shims on a thread of the data path.', 'connections'],
+  ] as const;
+  for (const [name, help, field] of gauges) {
+    registry.registerMetric(
+      new Gauge({
+        name,
+        help: `${help} Thread 0 is the one that does everything else, too.`,
+        labelNames: ['thread'],
+        registers: [],
+        async collect() {
+          this.reset();
+          for (const view of await threads()) this.set({ thread: view.thread }, view[field]);
+        },
+      }),
+    );
+  }
+  registry.registerMetric(
+    new Counter({
+      name: 'peerpod_data_path_busy_seconds_total',
+      help: "How long a thread's event loop was at work; near 1 a second, its sandboxes wait for each other.",
+      labelNames: ['thread'],
+      registers: [],
+      async collect() {
+        this.reset();
+        for (const view of await threads()) this.inc({ thread: view.thread }, view.busySeconds);
       },
     }),
   );

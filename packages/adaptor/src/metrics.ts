@@ -32,6 +32,7 @@ export class Metrics {
   readonly #refusals: Counts;
   readonly #handshakeSeconds: Histogram;
   readonly #protocolErrors: Counter;
+  readonly #threadsLost: Counter;
   readonly #issued: Counter;
   readonly #startSeconds: Times;
   readonly #phaseSeconds: Times;
@@ -96,6 +97,11 @@ export class Metrics {
     this.#protocolErrors = new Counter({
       name: 'peerpod_protocol_errors_total',
       help: 'Frames that the protocol does not allow.',
+      registers,
+    });
+    this.#threadsLost = new Counter({
+      name: 'peerpod_data_path_threads_lost_total',
+      help: 'Threads of the data path that ended by themselves, with the connections they had.',
       registers,
     });
     this.#issued = new Counter({
@@ -183,6 +189,9 @@ export class Metrics {
         return;
       case 'protocol-error':
         this.#protocolErrors.inc();
+        return;
+      case 'thread-lost':
+        this.#threadsLost.inc();
         return;
     }
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Flags and environment, read once and checked before the first socket opens. Everything below gets values from here.
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import {
   parseFlags,
@@ -37,6 +38,8 @@ export interface AdaptorOptions {
   /** How long those without a VM are kept, in milliseconds. */
   readonly createdMs: number;
   readonly verifyProvider: boolean;
+  /** Threads that carry the calls of pods; 1: the one that does everything else. */
+  readonly dataPathThreads: number;
   readonly drainMs: number;
   readonly logLevel: string;
   readonly logFormat: string;
@@ -156,6 +159,7 @@ function checkCommon(values: CommonValues, origin: Origins, env: NodeJS.ProcessE
     createdLimit: values['created-limit'],
     createdMs: values['created-timeout'],
     verifyProvider: values['cloud-config-verify'],
+    dataPathThreads: values['data-path-threads'] ?? threadsFor(availableParallelism()),
     drainMs: values['drain-timeout'],
     logLevel: values['log-level'],
     logFormat: values['log-format'],
@@ -169,6 +173,11 @@ function checkCommon(values: CommonValues, origin: Origins, env: NodeJS.ProcessE
           ]),
     ],
   });
+}
+
+/** On two cores a second thread takes from the first; beyond, half of them are left to whatever else the node does. */
+export function threadsFor(cores: number): number {
+  return Math.max(1, Math.min(8, Math.floor(cores / 2)));
 }
 
 const DEFAULT_STATUS_PORT = 8000;

@@ -362,6 +362,30 @@ t.test('twenty sandboxes at once each get their own VM, certificate and socket',
   t.strictSame(records(rig), []);
 });
 
+t.test('with -data-path-threads each sandbox has its thread, and the status server says which', async t => {
+  const rig = await startRig(t, { flags: ['-data-path-threads=2'] });
+  const ids = ['one', 'two'];
+  for (const id of ids) {
+    await create(rig, id);
+    await rig.hypervisor.StartVM({ id });
+    const shim = await dialAgent(path.join(rig.options.podsDir, id, 'agent.ttrpc'));
+    t.match(await shim.health.Check({}), { status: 1 });
+    shim.client.close();
+  }
+  const get = async (what: string): Promise<string> =>
+    (await fetch(`http://${rig.adaptor.statusAddress}${what}`)).text();
+  const { sandboxes } = JSON.parse(await get('/sandboxes'));
+  t.match(sandboxes, [
+    { id: 'one', shim: { thread: 1, state: 'unknown' } },
+    { id: 'two', shim: { thread: 2, state: 'unknown' } },
+  ]);
+  const metrics = await get('/metrics');
+  t.match(metrics, /peerpod_calls_total\{method="Check",code="ok"\} 2\n/);
+  t.match(metrics, /peerpod_data_path_sandboxes\{thread="1"\} 1\n.*\{thread="2"\} 1\n/);
+  for (const id of ids) await rig.hypervisor.StopVM({ id });
+  t.equal(rig.provider.vms.size, 0);
+});
+
 t.test('StopVM and StartVM in one breath leave nothing, whichever comes first', async t => {
   const rig = await startRig(t);
   for (let at = 0; at < 10; at += 1) {

@@ -7,7 +7,10 @@ import { Metrics } from '../src/metrics.js';
 const idle = {
   sandboxes: () => [],
   expiries: () => [],
-  connections: async () => 3,
+  threads: async () => [
+    { thread: 1, sandboxes: 2, connections: 1, busySeconds: 1.5 },
+    { thread: 2, sandboxes: 1, connections: 2, busySeconds: 0.5 },
+  ],
   providerReady: () => true,
   withoutShim: () => 0,
   callFigures: async () => 'calls_of_the_data_plane 1\n',
@@ -19,10 +22,15 @@ t.test(
     const metrics = new Metrics(idle);
     for (let at = 0; at < 100; at += 1) metrics.proxyEvent({ t: 'refused', rule: `rule ${at}` });
     metrics.proxyEvent({ t: 'refused', rule: 'wrong-name' });
+    metrics.proxyEvent({ t: 'thread-lost', thread: 1, sandboxes: 3 });
     const text = await metrics.source.metrics();
     t.match(text, /peerpod_refusals_total\{rule="other"\} 100/);
     t.match(text, /peerpod_refusals_total\{rule="wrong-name"\} 1/);
     t.match(text, /peerpod_links 3/);
+    t.match(text, /peerpod_data_path_sandboxes\{thread="1"\} 2\n.*thread="2"\} 1\n/);
+    t.match(text, /peerpod_data_path_links\{thread="2"\} 2/);
+    t.match(text, /peerpod_data_path_busy_seconds_total\{thread="1"\} 1.5/);
+    t.match(text, /peerpod_data_path_threads_lost_total 1/);
     t.match(text, /peerpod_sandboxes\{state="running"\} 0/);
     t.match(text, /^calls_of_the_data_plane 1$/m);
     for (const line of text.split('\n').filter(line => line !== ''))

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Flags and environment: defaults, precedence, and every refusal with the flag it names.
+import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import t from 'tap';
 import { commonFlags } from '../src/flags.js';
 import { defaultStateDir, stateWarnings } from '../src/state/state-dir.js';
-import { parseOptions, type AdaptorOptions } from '../src/options.js';
+import { parseOptions, threadsFor, type AdaptorOptions } from '../src/options.js';
 import type { ProviderModule } from '../../providers/src/provider.js';
 import { TestProvider } from './kit/provider.js';
 
@@ -89,6 +90,9 @@ t.test('what cannot be meant is refused, naming the flag or the variable', async
     [[], { FORWARDER_PORT: 'x' }, /FORWARDER_PORT/],
     [[], { PROXY_TIMEOUT: '10' }, /PROXY_TIMEOUT/],
     [['-proxy-timeout=0s'], {}, /-proxy-timeout/],
+    [['-data-path-threads=0'], {}, /-data-path-threads/],
+    [['-data-path-threads=1.5'], {}, /-data-path-threads/],
+    [[], { DATA_PATH_THREADS: '65' }, /DATA_PATH_THREADS/],
     [['-socket='], {}, /-socket/],
     [['-pods-dir='], {}, /-pods-dir/],
     [['-tunnel-type=ipip'], {}, /-tunnel-type/],
@@ -109,6 +113,13 @@ t.test('what cannot be meant is refused, naming the flag or the variable', async
   for (const [argv, env, message] of rows)
     t.throws(() => read(argv, env), { message }, [...argv, JSON.stringify(env)].join(' '));
   t.equal(read([], { TLS_SKIP_VERIFY: 'false' }).tls.t, 'automatic');
+});
+
+t.test('threads of the data path are half of the cores, unless somebody says how many', async t => {
+  t.strictSame([1, 2, 3, 4, 7, 16, 128].map(threadsFor), [1, 1, 1, 2, 3, 8, 8]);
+  t.equal(read([]).dataPathThreads, threadsFor(availableParallelism()));
+  t.equal(read(['-data-path-threads=3'], { DATA_PATH_THREADS: '5' }).dataPathThreads, 3);
+  t.equal(read([], { DATA_PATH_THREADS: '5' }).dataPathThreads, 5);
 });
 
 t.test('initdata must be what a guest takes', async t => {

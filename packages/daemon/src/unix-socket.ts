@@ -1,9 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Listening on a Unix socket without taking one away from somebody else. What is said over it is the caller's.
-import { renameSync, statSync, lstatSync, unlinkSync, type BigIntStats, type Stats } from 'node:fs';
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  type BigIntStats,
+  type Stats,
+} from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { basename, dirname, join, resolve } from 'node:path';
-import { makeDirectory, messageOf } from '@peerpod-tls/base';
+import { isMainThread } from 'node:worker_threads';
+import { codeOf, makeDirectory, messageOf } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
 import { DaemonError } from './errors.js';
 
@@ -52,7 +64,7 @@ export async function listenUnixSocket(options: UnixListenOptions): Promise<Unix
     socket.on('error', err => options.log.debug({ err, socket: path }, 'socket peer hung up'));
     options.onConnection(socket);
   });
-  await listen(server, path);
+  await (isMainThread ? listen(server, path) : listenAside(server, path));
   const own = lstatSync(path, { bigint: true });
   server.on('error', err => options.log.error({ err, socket: path }, 'socket failed'));
 
@@ -208,12 +220,46 @@ function listen(server: Server, path: string): Promise<void> {
 }
 
 /**
+ * The mask belongs to the process, and a thread may not set it. There the socket is made in a directory that nobody else
+ * can enter, gets its mode, and then its name by link(2), which like bind(2) never replaces. A socket in a directory of
+ * six letters needs no more of the 107 bytes than `agent.ttrpc` does.
+ */
+async function listenAside(server: Server, path: string): Promise<void> {
+  const failed = (cause: unknown): DaemonError =>
+    codeOf(cause) === 'EEXIST'
+      ? inUse(path, 'replaced')
+      : new DaemonError('ERR_SOCKET_LISTEN', `cannot listen on ${path}: ${messageOf(cause)}`, { cause });
+  let aside: string | null = null;
+  try {
+    aside = mkdtempSync(join(dirname(path), '.'));
+    const made = join(aside, 's');
+    await new Promise<void>((done, fail) => {
+      server.once('error', fail).listen(made, done);
+    });
+    server.removeAllListeners('error');
+    chmodSync(made, 0o600);
+    linkSync(made, path);
+  } catch (cause) {
+    server.close();
+    throw failed(cause);
+  } finally {
+    if (aside !== null) rmSync(aside, { recursive: true, force: true });
+  }
+}
+
+/**
  * Closing a pipe server unlinks its path, whoever's file is there by now. When it is not ours any more, it is moved
  * aside for that one call.
  */
 function closeOwn(server: Server, path: string, own: BigIntStats): void {
   const now = lstatOrNull(path);
   if (now === null || sameFile(now, own)) {
+    // What was bound elsewhere is unlinked elsewhere.
+    if (now !== null && !isMainThread) unlinkSync(path);
+    server.close();
+    return;
+  }
+  if (!isMainThread) {
     server.close();
     return;
   }

@@ -36,6 +36,18 @@ class Distribution {
     this.#sum += value;
   }
 
+  /** Every count, and the sum last. */
+  figures(): number[] {
+    return [...this.#counts, this.#sum];
+  }
+
+  /** Takes as many numbers off the front as `figures` gave, and adds them. */
+  absorb(figures: Iterator<number>): void {
+    for (let at = 0; at < this.#counts.length; at += 1)
+      this.#counts[at] = (this.#counts[at] ?? 0) + nextOf(figures);
+    this.#sum += nextOf(figures);
+  }
+
   /** The series of one histogram; `labels` as in `method="x"`. */
   lines(name: string, labels: string): string[] {
     let total = 0;
@@ -94,12 +106,34 @@ export class CallStats {
     this.#directions[direction].add(count);
   }
 
+  /** Every number in it, in an order that is the same in each process of this version. */
+  figures(): number[] {
+    return [
+      ...this.#methods().flatMap(({ codes, seconds }) => [...codes, ...seconds.figures()]),
+      ...Object.values(this.#directions).flatMap(({ total, sizes }) => [total, ...sizes.figures()]),
+    ];
+  }
+
+  /** Adds what `figures` of another one said, so that several make one text. */
+  absorb(numbers: readonly number[]): void {
+    const figures = numbers.values();
+    for (const { codes, seconds } of this.#methods()) {
+      for (let at = 0; at < codes.length; at += 1) codes[at] = (codes[at] ?? 0) + nextOf(figures);
+      seconds.absorb(figures);
+    }
+    for (const direction of Object.values(this.#directions)) {
+      direction.total += nextOf(figures);
+      direction.sizes.absorb(figures);
+    }
+  }
+
+  #methods(): readonly MethodStats[] {
+    return [...[...this.#known.values()].flatMap(methods => [...methods.values()]), this.#other];
+  }
+
   /** In Prometheus' text format 0.0.4; methods nobody called are left out. */
   text(): string {
-    const called: MethodStats[] = [];
-    for (const methods of [...this.#known.values(), new Map([[OTHER, this.#other]])]) {
-      for (const stats of methods.values()) if (stats.codes.some(count => count > 0)) called.push(stats);
-    }
+    const called = this.#methods().filter(({ codes }) => codes.some(count => count > 0));
     const directions = Object.entries(this.#directions);
     return [
       ...head('peerpod_calls_total', 'counter', 'Calls of shims that ended, by method and status.'),
@@ -127,6 +161,12 @@ export class CallStats {
       '',
     ].join('\n');
   }
+}
+
+function nextOf(figures: Iterator<number>): number {
+  const { value } = figures.next();
+  if (typeof value !== 'number') throw new Error('internal error: figures of another version');
+  return value;
 }
 
 function statsOf(methods: readonly string[]): ReadonlyMap<string, MethodStats> {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The data plane as its driver sees it. Everything that goes in or comes out is plain data (an abort travels as a
-// message of its own), so that an implementation may live in another process. The one of today is in-process.ts.
-import type { AgentAnswer, ProxySpec, ProxyView } from './spec.js';
+// message of its own), so that an implementation may live in another process. In the thread that drives it that is
+// in-process.ts, over several threads threads/threaded.ts.
+import type { AgentAnswer, ProxySpec, ProxyView, ThreadView } from './spec.js';
 
 export interface DataPlane {
   /**
@@ -20,6 +21,8 @@ export interface DataPlane {
   drain(signal: AbortSignal): Promise<void>;
   /** The sockets that are open. */
   views(): Promise<readonly ProxyView[]>;
+  /** The threads that carry data at this moment. */
+  threads(): Promise<readonly ThreadView[]>;
   /** Figures of the calls that passed, in Prometheus' text format. */
   figures(): Promise<string>;
 }

@@ -2,7 +2,7 @@
 // The error of the data plane, with its closed list of codes. What a link met is link's own error.
 import { CodedError } from '@peerpod-tls/base';
 
-type ProxyErrorCode = 'ERR_PROXY_TLS_MODE';
+type ProxyErrorCode = 'ERR_PROXY_TLS_MODE' | 'ERR_PROXY_THREAD_LOST';
 
 class ProxyError extends CodedError<ProxyErrorCode> {}
 
@@ -14,4 +14,11 @@ export function materialNotHeld(sandbox: string): ProxyError {
     { hint: 'start the adaptor with the TLS options it had, or stop the sandbox' },
   );
   return Object.assign(error, { permanent: true });
+}
+
+export function threadLost(thread: number, cause: unknown): ProxyError {
+  return new ProxyError('ERR_PROXY_THREAD_LOST', `data path thread ${thread} ended unexpectedly`, {
+    hint: 'it is replaced; the line before this one in the log says what it met',
+    cause,
+  });
 }

@@ -8,11 +8,13 @@ import type { DataPlane } from './data-plane.js';
 import { materialNotHeld } from './errors.js';
 import { refusalRule } from './refusal-rule.js';
 import { SandboxProxy } from './sandbox-proxy.js';
-import type { AgentAnswer, ProxyEvent, ProxySpec, ProxyView } from './spec.js';
+import type { AgentAnswer, ProxyEvent, ProxySpec, ProxyView, ThreadView } from './spec.js';
 
 export interface InProcessOptions {
   /** What a spec's material stands for; null when this process does not hold it. Asked for each dial. */
-  readonly security: (material: string) => LinkSecurity | null;
+  readonly security: (material: string) => LinkSecurity | null | Promise<LinkSecurity | null>;
+  /** Number of the thread this is in, for views. Default 0, the one that drives. */
+  readonly thread?: number;
   readonly onEvent: (event: ProxyEvent) => void;
   readonly log: Logger;
 }
@@ -40,7 +42,7 @@ export class InProcessDataPlane implements DataPlane {
     spec: ProxySpec,
     o: { readonly deadlineMs: number; readonly signal: AbortSignal },
   ): Promise<AgentAnswer> {
-    const security = this.#o.security(spec.tls.material);
+    const security = await this.#o.security(spec.tls.material);
     if (security === null) throw materialNotHeld(spec.sandbox);
     // Disposed of at the end: the signal of a start may outlive it by the life of its caller.
     using signal = anySignal(o.signal);
@@ -53,6 +55,8 @@ export class InProcessDataPlane implements DataPlane {
         signal,
         deadlineMs: o.deadlineMs,
         log: this.#logOf(spec),
+        // What is held elsewhere is asked for again, so that the next try dials with what is in force by then.
+        onAttempt: () => void Promise.resolve(this.#o.security(spec.tls.material)).catch(() => {}),
       });
       const { remote, tls } = healthy.peer;
       if (tls !== null) this.#o.onEvent({ t: 'handshake', ms: tls.handshakeMs });
@@ -81,6 +85,7 @@ export class InProcessDataPlane implements DataPlane {
     const proxy = await SandboxProxy.open({
       spec,
       security: () => this.#o.security(spec.tls.material),
+      thread: this.#o.thread ?? 0,
       observer: this.#observer,
       onEvent: this.#o.onEvent,
       log: this.#logOf(spec),
@@ -108,8 +113,25 @@ export class InProcessDataPlane implements DataPlane {
     return [...this.#proxies.values()].map(proxy => proxy.view());
   }
 
+  async threads(): Promise<readonly ThreadView[]> {
+    const views = await this.views();
+    return [
+      {
+        thread: this.#o.thread ?? 0,
+        sandboxes: views.length,
+        connections: views.reduce((sum, { connections }) => sum + connections, 0),
+        busySeconds: performance.eventLoopUtilization().active / 1000,
+      },
+    ];
+  }
+
   async figures(): Promise<string> {
     return this.#calls.text();
+  }
+
+  /** What `figures` is the text of. */
+  callFigures(): readonly number[] {
+    return this.#calls.figures();
   }
 
   #logOf(spec: ProxySpec): Logger {

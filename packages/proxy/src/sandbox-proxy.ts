@@ -29,7 +29,9 @@ const EXPECTED: ReadonlySet<CloseReason['why']> = new Set([
 export interface SandboxProxyOptions {
   readonly spec: ProxySpec;
   /** Null: the VM was made in another TLS mode than the adaptor is in, so nobody may be dialled in its place. */
-  readonly security: () => LinkSecurity | null;
+  readonly security: () => LinkSecurity | null | Promise<LinkSecurity | null>;
+  /** Goes into the view. */
+  readonly thread: number;
   readonly observer: RelayObserver;
   readonly onEvent: (event: ProxyEvent) => void;
   readonly log: Logger;
@@ -62,6 +64,7 @@ export class SandboxProxy {
   view(): ProxyView {
     return {
       sandbox: this.#o.spec.sandbox,
+      thread: this.#o.thread,
       connections: this.#relays.size,
       openedAt: this.#openedAt,
       lastClosedAt: this.#lastClosedAt,
@@ -113,7 +116,7 @@ export class SandboxProxy {
 
   async #dial(signal: AbortSignal): ReturnType<typeof dialLink> {
     const { spec, onEvent, log } = this.#o;
-    const security = this.#o.security();
+    const security = await this.#o.security();
     if (security === null) throw materialNotHeld(spec.sandbox);
     try {
       const peer = await dialLink({

@@ -56,12 +56,25 @@ export interface AgentAnswer {
 /** How a sandbox's socket is used. */
 export interface ProxyView {
   readonly sandbox: string;
+  /** The data path thread it is on, from 1; 0 is the thread that drives the data plane. */
+  readonly thread: number;
   /** Connections of shims at this moment. */
   readonly connections: number;
   /** Since when the socket has been open, ISO 8601. */
   readonly openedAt: string;
   /** When the last connection closed, ISO 8601; null when none has. */
   readonly lastClosedAt: string | null;
+}
+
+/** One thread that carries data. */
+export interface ThreadView {
+  /** From 1; 0 is the thread that drives the data plane. */
+  readonly thread: number;
+  readonly sandboxes: number;
+  /** Connections of shims at this moment. */
+  readonly connections: number;
+  /** How long its event loop has been at work since the thread began, in seconds. */
+  readonly busySeconds: number;
 }
 
 /** What happens in a data plane, as it happens: for counters. */
@@ -76,4 +89,6 @@ export type ProxyEvent =
       readonly unavailable: number;
     }
   | { readonly t: 'not-redialled'; readonly cause: LossCause }
-  | { readonly t: 'protocol-error' };
+  | { readonly t: 'protocol-error' }
+  /** A thread ended by itself; the connections of so many sandboxes went with it. */
+  | { readonly t: 'thread-lost'; readonly thread: number; readonly sandboxes: number };

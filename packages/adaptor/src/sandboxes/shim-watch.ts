@@ -61,9 +61,9 @@ export class ShimWatch {
   /** Null for a sandbox whose socket is not open. */
   viewOf(view: ProxyView | undefined): ShimView | null {
     if (view === undefined) return null;
-    const { sandbox, connections, openedAt, lastClosedAt } = view;
-    const state = connections > 0 ? 'connected' : this.#gone.has(sandbox) ? 'gone' : 'unknown';
-    return { state, connections, openedAt, lastClosedAt };
+    const { sandbox, ...use } = view;
+    const state = use.connections > 0 ? 'connected' : this.#gone.has(sandbox) ? 'gone' : 'unknown';
+    return { state, ...use };
   }
 
   /** On a node without kata nothing can be told: whoever drives such a sandbox may come back at any time. */
