@@ -72,11 +72,13 @@ export class ThreadSlot {
     { deadlineMs, signal }: { readonly deadlineMs: number; readonly signal: AbortSignal },
   ): Promise<AgentAnswer> {
     const end = performance.now() + deadlineMs;
+    let left = deadlineMs;
     this.#awaiting += 1;
     try {
       return await this.#again(async thread => {
-        const left = Math.max(1, end - performance.now());
-        const answer = await thread.run({ t: 'await-agent', spec, deadlineMs: left }, signal);
+        const answer = await thread
+          .run({ t: 'await-agent', spec, deadlineMs: left }, signal)
+          .finally(() => (left = Math.max(1, Math.round(end - performance.now()))));
         if (answer.t !== 'agent') throw new Error(`internal error: ${answer.t} for an agent`);
         return answer.agent;
       }, signal);

@@ -261,6 +261,7 @@ t.test('a dial that is given up ends in its thread, and what it met keeps its co
   const given = plane.awaitAgent(spec('a', 1), { deadlineMs: 60_000, signal: giveUp.signal });
   setTimeout(() => giveUp.abort(), 300);
   await t.rejects(given, { code: 'ERR_LINK_CLOSED', message: /given up/ });
+  await t.rejects(plane.awaitAgent(spec('a', 1), { deadlineMs: 50, signal }), { message: /within 50 ms/ });
   const other = { ...spec('a', 1), tls: { material: 'manual', serverName: NAME } };
   await t.rejects(plane.awaitAgent(other, { deadlineMs: 5000, signal }), {
     code: 'ERR_PROXY_TLS_MODE',
