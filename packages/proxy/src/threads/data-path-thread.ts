@@ -95,6 +95,7 @@ export class DataPathThread {
   }
 
   #tell(message: ToThread): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- between threads there is no origin
     this.#worker.postMessage(message);
   }
 

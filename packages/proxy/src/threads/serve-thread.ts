@@ -71,6 +71,7 @@ class ThreadServer {
   }
 
   #tell(message: FromThread): void {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- between threads there is no origin
     this.#port.postMessage(message);
   }
 
