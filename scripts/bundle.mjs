@@ -43,7 +43,8 @@ const outcome = await build({
   logLevel: 'warning',
   banner: {
     js: [
-      '#!/usr/bin/env node',
+      // An idle link costs 7 to 9 KiB less with a small young generation, and calls cost the same: reads make no garbage.
+      '#!/usr/bin/env -S node --max-semi-space-size=4',
       // esbuild's own comes too late to count, behind the constants below.
       "'use strict';",
       "const urlOfThisFile = require('node:url').pathToFileURL(__filename).href;",
