@@ -4,14 +4,14 @@
 import { createLogger } from '../../packages/daemon/dist/index.js';
 import { checkMaterial, parseTlsProfile, readPem } from '../../packages/certs/dist/index.js';
 import { Metrics } from '../../packages/adaptor/dist/metrics.js';
-import { DIRECT_VOLUMES, InProcessDataPlane, REDIAL_BUDGET_MS } from '../../packages/proxy/dist/index.js';
+import { DIRECT_VOLUMES, openDataPlane, REDIAL_BUDGET_MS } from '../../packages/proxy/dist/index.js';
 import { readFileSync } from 'node:fs';
 
 const place = JSON.parse(readFileSync(process.argv[3], 'utf8'));
 const metrics = new Metrics({
   sandboxes: () => [],
   expiries: () => [],
-  connections: async () => 0,
+  threads: async () => [],
   withoutShim: () => 0,
   providerReady: () => true,
   callFigures: async () => '',
@@ -23,7 +23,8 @@ const material = checkMaterial({
   anchors: readPem(place.ca, '-ca-cert-file'),
 });
 const profile = parseTlsProfile({}, { minVersion: '-tls-min-version', cipherSuites: '-tls-cipher-suites' });
-const dataPlane = new InProcessDataPlane({
+const dataPlane = openDataPlane({
+  threads: place.threads ?? 1,
   security: () => ({ t: 'tls', material: () => material, profile }),
   onEvent: event => metrics.proxyEvent(event),
   log: createLogger({ name: 'bench-front', level: 'warn' }),

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public names of @peerpod-tls/proxy.
 export type { DataPlane } from './data-plane.js';
-export { InProcessDataPlane } from './in-process.js';
 export { openDataPlane } from './open.js';
 export { REFUSAL_RULES } from './refusal-rule.js';
 export {
