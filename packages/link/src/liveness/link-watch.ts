@@ -11,7 +11,7 @@ import type { Logger } from 'pino';
 import { LinkError } from '../errors.js';
 import { socketBelow } from '../tls/node-internals.js';
 import { isStalled, partedBy, partingAfter, silenceAfter, type Parting, type Silence } from './silence.js';
-import { lookUp, tableKey, TABLES, type Family, type TableKey, type TcpEntry } from './tcp-table.js';
+import { endsOf, lookUp, tableKey, TABLES, type Ends, type Family, type TcpEntry } from './tcp-table.js';
 
 export interface WatchTiming {
   /**
@@ -42,8 +42,8 @@ export type Loss = { readonly t: 'stalled'; readonly ms: number } | { readonly t
 
 interface Watched {
   readonly socket: Socket;
-  /** Asked for while it stands: a socket that was reset has no addresses any more. */
-  readonly place: TableKey;
+  /** Asked for while it stands: a socket that was reset has none any more. */
+  readonly ends: Ends;
   readonly onLoss: (loss: Loss) => void;
   /** As of the last round. */
   bytesRead: number;
@@ -78,10 +78,10 @@ export class LinkWatch {
 
   /** Calls `onLoss` once, should the other end, or the network to it, be gone without a word. */
   add(socket: Socket, log: Logger, onLoss: (loss: Loss) => void): void {
-    const place = this.#hidden || socket.destroyed ? null : tableKey(socket);
-    if (place === null) return;
+    const ends = this.#hidden || socket.destroyed ? null : endsOf(socket);
+    if (ends === null) return;
     const { bytesRead } = socket;
-    const link: Watched = { socket, place, onLoss, bytesRead, settled: -1, silence: null, parting: null };
+    const link: Watched = { socket, ends, onLoss, bytesRead, settled: -1, silence: null, parting: null };
     this.#links.add(link);
     socket.once('close', () => this.#forget(link));
     this.#timer ??= setInterval(() => this.#round(log), this.#timing.tickMs).unref();
@@ -138,7 +138,8 @@ export class LinkWatch {
     for (const link of suspects) {
       // What waits in this process is not in the kernel's count.
       const written = link.socket.writableLength === 0 ? link.socket.bytesWritten : -1;
-      byKey[link.place.family].set(link.place.key, { link, written });
+      const place = tableKey(link.ends);
+      if (place !== null) byKey[place.family].set(place.key, { link, written });
     }
     for (const family of ['IPv4', 'IPv6'] as const) {
       const links = byKey[family];

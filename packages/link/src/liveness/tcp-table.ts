@@ -2,7 +2,7 @@
 // What Linux tells of the TCP sockets of this network namespace (/proc/self/net/tcp and tcp6): how much the other end
 // has not acknowledged, and how often the kernel has tried in vain. Reads and parses; decides nothing.
 import { open } from 'node:fs/promises';
-import { isIPv4, isIPv6, type Socket } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
 import { endianness } from 'node:os';
 
 /** One socket that stands or is being closed. */
@@ -44,12 +44,29 @@ const PARTED = new Set(['08', '09', '0B']);
 const REST =
   /^ ([\dA-F]{2}) ([\dA-F]{8}):[\dA-F]{8} [\dA-F]{2}:[\dA-F]{8,16} ([\dA-F]{8}) +\d+ +(\d{1,10}) /u;
 
-/**
- * How the table names this socket; null for one that is not connected over TCP. An IPv4 peer of a listener on `::` is
- * an IPv6 socket with a mapped address, and is looked for there.
- */
-export function tableKey(socket: Socket): TableKey | null {
+/** Where a connection is, as Node tells it of a socket. */
+export interface Ends {
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+  readonly remoteFamily?: string | undefined;
+}
+
+/** The ends of a socket while it has them; null for one that is not connected over TCP. */
+export function endsOf(socket: Ends): Ends | null {
   const { localAddress, localPort, remoteAddress, remotePort, remoteFamily } = socket;
+  return remoteFamily === undefined
+    ? null
+    : { localAddress, localPort, remoteAddress, remotePort, remoteFamily };
+}
+
+/**
+ * How the table names a connection; null for one that is not over TCP. An IPv4 peer of a listener on `::` is an IPv6
+ * socket with a mapped address, and is looked for there.
+ */
+export function tableKey(ends: Ends): TableKey | null {
+  const { localAddress, localPort, remoteAddress, remotePort, remoteFamily } = ends;
   if (remoteFamily !== 'IPv4' && remoteFamily !== 'IPv6') return null;
   const local = endText(localAddress, localPort);
   const remote = endText(remoteAddress, remotePort);
