@@ -4,6 +4,7 @@
 import { unlinkSync } from 'node:fs';
 import { abortable, Backoff, codeOf, sleep } from '@peerpod-tls/base';
 import { CallStats } from '../call-stats.js';
+import { threadLost } from '../errors.js';
 import type { AgentAnswer, ProxySpec, ThreadView } from '../spec.js';
 import { DataPathThread, type DataPathThreadOptions } from './data-path-thread.js';
 import type { ThreadLook } from './messages.js';
@@ -29,7 +30,8 @@ export class ThreadSlot {
   #startedAt = 0;
   /** Resolves when the thread that replaces a lost one has the sockets; null while none is lost. */
   #replacing: Promise<void> | null = null;
-  #stopReplacing = new AbortController();
+  /** Aborted, and replaced by another one, with each drain. */
+  #draining = new AbortController();
   #awaiting = 0;
   #look: ThreadLook = NOTHING;
   #before: readonly number[] = [];
@@ -117,9 +119,9 @@ export class ThreadSlot {
   async drain(signal: AbortSignal): Promise<void> {
     const homes = [...this.#homes.values()];
     this.#homes.clear();
-    this.#stopReplacing.abort();
+    this.#draining.abort();
     await this.#replacing;
-    this.#stopReplacing = new AbortController();
+    this.#draining = new AbortController();
     const thread = this.#thread;
     if (thread !== null) {
       await thread.run({ t: 'drain' }, signal).catch((error: unknown) => {
@@ -145,9 +147,11 @@ export class ThreadSlot {
   }
 
   async #again<T>(task: (thread: DataPathThread) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const drained = this.#draining.signal;
     for (let tries = 1; ; tries += 1) {
       if (this.#replacing !== null)
         await (signal === undefined ? this.#replacing : abortable(this.#replacing, signal));
+      if (drained.aborted) throw threadLost(this.#o.thread, new Error('the data path was drained'));
       try {
         return await task(this.#started());
       } catch (error) {
@@ -176,7 +180,7 @@ export class ThreadSlot {
     onEvent({ t: 'thread-lost', thread, sandboxes });
     if (performance.now() - this.#startedAt > LIVED_MS) this.#backoff.reset();
     // One that ends while it opens the sockets of the last is the affair of the round that started it.
-    this.#replacing ??= this.#replace(this.#stopReplacing.signal).finally(() => (this.#replacing = null));
+    this.#replacing ??= this.#replace(this.#draining.signal).finally(() => (this.#replacing = null));
   }
 
   /** Figures must not go down, which would read as a program that began anew. */
@@ -191,20 +195,26 @@ export class ThreadSlot {
     while (!stop.aborted) {
       await sleep(this.#backoff.next(), stop).catch(() => {});
       if (stop.aborted || this.#homes.size === 0) return;
-      const thread = this.#started();
-      const homes = [...this.#homes.values()].filter(({ open }) => open);
-      await Promise.all(homes.map(home => this.#reopen(thread, home)));
-      if (thread !== this.#thread) continue;
-      this.#o.log.warn({ thread: this.#o.thread, sandboxes: homes.length }, 'data path thread replaced');
-      return;
+      const { thread, log } = this.#o;
+      try {
+        const started = this.#started();
+        const homes = [...this.#homes.values()].filter(({ open }) => open);
+        await Promise.all(homes.map(home => this.#reopen(started, home)));
+        if (started !== this.#thread) continue;
+        log.warn({ thread, sandboxes: homes.length }, 'data path thread replaced');
+        return;
+      } catch (err) {
+        log.error({ err, thread }, 'data path thread not started');
+      }
     }
   }
 
-  async #reopen(thread: DataPathThread, { spec }: Home): Promise<void> {
+  async #reopen(thread: DataPathThread, home: Home): Promise<void> {
+    const { spec } = home;
     try {
       await thread.run({ t: 'open', spec });
       // Closed meanwhile.
-      if (!this.#homes.has(spec.sandbox)) await thread.run({ t: 'close', sandbox: spec.sandbox });
+      if (this.#homes.get(spec.sandbox) !== home) await thread.run({ t: 'close', sandbox: spec.sandbox });
     } catch (err) {
       if (isLost(err)) return;
       const { sandbox, pod } = spec;

@@ -142,10 +142,15 @@ t.test('one thread is the one that asks, and no other is started', async t => {
   t.equal(workers.length, before);
 });
 
+/** A thread takes half a second to start from sources: three tests share two of them. */
+const shared = await rig(t, 2);
+const sharedAgent = await agent(t);
+const ofShared = (sandbox: string): ProxySpec => shared.spec(sandbox, sharedAgent.port);
+
 t.test('sandboxes are spread evenly, and the figures of their threads are one sum', async t => {
-  const { plane, events, log, spec } = await rig(t, 2);
-  const { port, peers } = await agent(t);
-  const specs = Array.from({ length: 50 }, (_, at) => spec(`s${at}`, port));
+  const { plane, events, log } = shared;
+  const { peers } = sharedAgent;
+  const specs = Array.from({ length: 50 }, (_, at) => ofShared(`s${at}`));
   const [first] = specs;
   if (first === undefined) throw new Error('no spec');
   t.match(await plane.awaitAgent(first, { deadlineMs: 20_000, signal }), {
@@ -187,10 +192,11 @@ t.test('sandboxes are spread evenly, and the figures of their threads are one su
 });
 
 t.test('material that was replaced is what the next dial shows, wherever it is dialled from', async t => {
-  const { plane, spec, use } = await rig(t, 2);
-  const { port, peers } = await agent(t);
-  const specs = [spec('a', port), spec('b', port)];
-  for (const one of specs) await plane.open(one);
+  const { use } = shared;
+  const specs = [ofShared('s1'), ofShared('s2')];
+  const on = (await shared.plane.views()).filter(({ sandbox }) => ['s1', 's2'].includes(sandbox));
+  t.strictSame(on.map(({ thread }) => thread).toSorted(), [1, 2]);
+  const before = sharedAgent.peers.length;
   const callOnAll = async (): Promise<void> => {
     for (const { socket } of specs) {
       const shim = await dialAgent(socket);
@@ -201,6 +207,7 @@ t.test('material that was replaced is what the next dial shows, wherever it is d
   await callOnAll();
   use(await clientMaterial('second'));
   await callOnAll();
+  const peers = sharedAgent.peers.slice(before);
   t.strictSame(peers, ['CN=first', 'CN=first', 'CN=second', 'CN=second']);
 });
 
@@ -256,7 +263,7 @@ t.test('a thread without memory ends alone, and whoever needs it is told after s
 });
 
 t.test('a dial that is given up ends in its thread, and what it met keeps its code', async t => {
-  const { plane, spec } = await rig(t, 2);
+  const { plane, spec } = shared;
   const giveUp = new AbortController();
   const given = plane.awaitAgent(spec('a', 1), { deadlineMs: 60_000, signal: giveUp.signal });
   setTimeout(() => giveUp.abort(), 300);
@@ -268,6 +275,15 @@ t.test('a dial that is given up ends in its thread, and what it met keeps its co
     hint: /TLS options it had/,
     permanent: true,
   });
+});
+
+t.test('after a drain no thread is started again for what was under way', async t => {
+  const { plane, spec } = await rig(t, 1, { maxOldGenerationSizeMb: 4 });
+  const before = workers.length;
+  const opening = t.rejects(plane.open(spec('a', 1)), { code: 'ERR_PROXY_THREAD_LOST' });
+  await plane.drain(AbortSignal.abort());
+  await opening;
+  t.equal(workers.length, before + 1);
 });
 
 t.test('a drain lets open calls end on every thread, and is over at once when told to', async t => {
