@@ -10,9 +10,11 @@ t.test('the package exports these names and no others', async t => {
     'checkHealth',
     'dialLink',
     'dialUntilHealthy',
+    'lentConnection',
     'listenLink',
     'lossCause',
     'proveMaterial',
+    'readsInForce',
     'startRelay',
     'verifyAsALinkWould',
   ]);

@@ -232,7 +232,7 @@ t.test('a VM boots whatever its programs log, and learns nothing of the environm
       const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
       // The test runner puts itself into whatever is started.
       const names = environment.flatMap(line => /^(?!NODE_OPTIONS|_TAPJS)([^=]+)=/.exec(line)?.[1] ?? []);
-      const passed = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'TZ', 'PEERPOD_DEMO'];
+      const passed = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TMPDIR', 'TZ', 'PEERPOD_DEMO', 'PEERPOD_LENT_READS'];
       const own = [
         'PEERPOD_LOCAL_VM',
         'PEERPOD_READY_FD',
