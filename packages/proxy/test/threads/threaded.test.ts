@@ -290,7 +290,7 @@ t.test('a drain lets open calls end on every thread, and is over at once when to
   const { plane, spec } = await rig(t, 2);
   const { port, hold } = await agent(t);
   const specs = [spec('a', port), spec('b', port)];
-  for (const one of specs) await plane.open(one);
+  await Promise.all(specs.map(one => plane.open(one)));
   const shims = await Promise.all(specs.map(one => dialAgent(one.socket)));
   for (const shim of shims) await shim.health.Check({});
   hold(true);
