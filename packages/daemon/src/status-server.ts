@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The small HTTP server that says how the process is: probes, metrics, and read-only JSON its owner adds. It takes no
 // input beyond the path, so everything about a request that could be large, slow or many has a limit.
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { isIP, type AddressInfo, type Socket } from 'node:net';
 import { abortable, deadline } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
@@ -62,6 +62,8 @@ export async function startStatusServer(options: StatusOptions): Promise<StatusS
   const setting = options.setting ?? '-status-address';
   const { host, port } = parseHostPort(options.address, setting);
   const requestMs = options.requestMs ?? 5000;
+  // Most programs of ours serve no status, and should not load HTTP at each start.
+  const { createServer } = await import('node:http');
   const server = createServer({
     maxHeaderSize: 8192,
     headersTimeout: requestMs,

@@ -33,6 +33,16 @@ t.test('a main function that waits for what never comes is no success', async t 
   t.equal(ran(`startProgram('p', () => new Promise(() => {}))`).status, 13);
 });
 
+t.test('what every program loads does not load HTTP, which takes 2 ms of a start', async t => {
+  const index = new URL('../dist/index.js', import.meta.url).href;
+  const { status, stdout } = ran(
+    `await import(${JSON.stringify(index)}); console.log(process.moduleLoadList.join(' '))`,
+  );
+  t.equal(status, 0);
+  t.match(stdout, /NativeModule net\b/, 'the list tells');
+  t.notMatch(stdout, /NativeModule http\b/);
+});
+
 t.test('a Node.js that is refused is told so in a line, and nothing is loaded', async t => {
   const { status, stdout, stderr } = ran(
     `Object.defineProperty(process, 'version', { value: 'v18.20.8' });
