@@ -175,7 +175,7 @@ export const commonFlags = {
     max: 64,
     placeholder: 'NUMBER',
     describe:
-      'threads that carry the calls of pods, each sandbox on one of them; 1 starts none (left out: half of the cores, at least 1 and at most 8)',
+      'threads that carry the calls of pods, each sandbox on one of them; 1 starts none (left out: half of the cores, at least 1 and at most 4)',
     group: RUN,
   },
   'drain-timeout': {

@@ -175,9 +175,12 @@ function checkCommon(values: CommonValues, origin: Origins, env: NodeJS.ProcessE
   });
 }
 
-/** On two cores a second thread takes from the first; beyond, half of them are left to whatever else the node does. */
+/**
+ * On two cores a second thread takes from the first; beyond, half of them are left to whatever else the node does. More
+ * than four have to be asked for: each takes 25 MiB.
+ */
 export function threadsFor(cores: number): number {
-  return Math.max(1, Math.min(8, Math.floor(cores / 2)));
+  return Math.max(1, Math.min(4, Math.floor(cores / 2)));
 }
 
 const DEFAULT_STATUS_PORT = 8000;

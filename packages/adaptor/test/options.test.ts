@@ -116,7 +116,7 @@ t.test('what cannot be meant is refused, naming the flag or the variable', async
 });
 
 t.test('threads of the data path are half of the cores, unless somebody says how many', async t => {
-  t.strictSame([1, 2, 3, 4, 7, 16, 128].map(threadsFor), [1, 1, 1, 2, 3, 8, 8]);
+  t.strictSame([1, 2, 3, 4, 7, 16, 128].map(threadsFor), [1, 1, 1, 2, 3, 4, 4]);
   t.equal(read([]).dataPathThreads, threadsFor(availableParallelism()));
   t.equal(read(['-data-path-threads=3'], { DATA_PATH_THREADS: '5' }).dataPathThreads, 3);
   t.equal(read([], { DATA_PATH_THREADS: '5' }).dataPathThreads, 5);

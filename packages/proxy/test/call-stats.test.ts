@@ -36,3 +36,19 @@ t.test("a caller's words never become a label", async t => {
   for (const line of text.split('\n').filter(line => line !== ''))
     t.match(line, /^(# (HELP|TYPE) \w+ .|\w+(\{[^{}]*\})? \S+$)/);
 });
+
+t.test('the figures of several are one sum, and those of another version are none', async t => {
+  const one = new CallStats();
+  one.counter('grpc.Health', 'Check')(0, 2);
+  one.counter('evil', 'x')(200, 40);
+  one.bytes('request', 100);
+  const sum = new CallStats();
+  sum.absorb(one.figures());
+  t.equal(sum.text(), one.text());
+  sum.absorb(one.figures());
+  t.match(sum.text(), /peerpod_calls_total\{method="Check",code="ok"\} 2\n/);
+  t.match(sum.text(), /peerpod_call_duration_seconds_sum\{method="other"\} 0.08\n/);
+  t.match(sum.text(), /peerpod_bytes_total\{direction="request"\} 200\n/);
+  t.match(sum.text(), /peerpod_transfer_bytes_bucket\{le="256",direction="request"\} 2\n/);
+  t.throws(() => sum.absorb(one.figures().slice(1)), /internal error/);
+});

@@ -263,12 +263,18 @@ t.test('a thread without memory ends alone, and whoever needs it is told after s
 });
 
 t.test('a dial that is given up ends in its thread, and what it met keeps its code', async t => {
-  const { plane, spec } = shared;
+  const { plane, events, spec } = shared;
   const giveUp = new AbortController();
   const given = plane.awaitAgent(spec('a', 1), { deadlineMs: 60_000, signal: giveUp.signal });
   setTimeout(() => giveUp.abort(), 300);
   await t.rejects(given, { code: 'ERR_LINK_CLOSED', message: /given up/ });
   await t.rejects(plane.awaitAgent(spec('a', 1), { deadlineMs: 50, signal }), { message: /within 50 ms/ });
+  const misnamed = { ...ofShared('x'), tls: { material: 'automatic', serverName: 'podvm-other' } };
+  await t.rejects(plane.awaitAgent(misnamed, { deadlineMs: 5000, signal }), {
+    code: 'ERR_LINK_WRONG_NAME',
+    permanent: true,
+  });
+  t.match(events.at(-1), { t: 'refused', rule: 'wrong-name' }, 'a refusal is told of');
   const other = { ...spec('a', 1), tls: { material: 'manual', serverName: NAME } };
   await t.rejects(plane.awaitAgent(other, { deadlineMs: 5000, signal }), {
     code: 'ERR_PROXY_TLS_MODE',
