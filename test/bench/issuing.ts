@@ -4,25 +4,16 @@ import { writeSecretFile } from '@peerpod-tls/base';
 import { Authority } from '@peerpod-tls/certs';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Ground, Options } from './ground.js';
-import { figure } from './measure.js';
-import type { Peer } from './peers.js';
-import { answerOf, type Programs } from './processes.js';
-import { row, type Row } from './report.js';
+import type { Measure } from './ground.js';
+import { Samples } from './measure.js';
+import { row } from './report.js';
 
-const count = 500;
-
-export async function issuingFigures(
-  _programs: Programs,
-  ground: Ground,
-  _peers: readonly Peer[],
-  options: Options,
-): Promise<Row[]> {
+/** Runs in the bench's own process and so under its own Node release; our name is that of the first side. */
+export const issuingFigures: Measure = async ({ programs, ground, sides, rounds, seconds }) => {
+  const count = Math.max(20, Math.round(500 * Math.min(1, seconds)));
   const authority = await Authority.create();
-  const samples = new Map<string, number[]>();
-  const add = (name: string, value: number): unknown =>
-    samples.set(name, [...(samples.get(name) ?? []), value]);
-  for (let round = 0; round < options.rounds; round += 1) {
+  const samples = new Samples();
+  for (let round = 0; round < rounds; round += 1) {
     const folder = join(ground.folder, `issued-${round}`);
     mkdirSync(folder, { mode: 0o700 });
     const begun = performance.now();
@@ -30,11 +21,15 @@ export async function issuingFigures(
       const issued = await authority.issue('server', { names: [`podvm-bench-${made}`] });
       await writeSecretFile(join(folder, `${made}.pem`), issued.certPem + issued.keyPem);
     }
-    add('ours', count / ((performance.now() - begun) / 1000));
+    samples.add(sides[0]?.name ?? 'ours', count / ((performance.now() - begun) / 1000));
     if (ground.goProgram !== null) {
-      const answer = await answerOf(ground.goProgram, ['issue', `-folder=${folder}`, `-count=${count}`]);
-      add('Go x509', count / (answer['seconds'] ?? Number.NaN));
+      const answer = await programs.answerOf(ground.goProgram, [
+        'issue',
+        `-folder=${folder}`,
+        `-count=${count}`,
+      ]);
+      samples.add('Go x509', count / (answer['seconds'] ?? Number.NaN));
     }
   }
-  return [row('certificates: key, signature, file', 'certificates/s', true, samples, figure)];
-}
+  return [row('certificates: key, signature, file', 'certificates/s', true, samples)];
+};

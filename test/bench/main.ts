@@ -1,112 +1,153 @@
 // SPDX-License-Identifier: Apache-2.0
-// `npm run bench`: this project and the peers found on this machine, in one run, same topology, same load. Prints a
-// table and writes bench.json. A bench is no test: it decides nothing and takes minutes.
-import { spawnSync } from 'node:child_process';
+// `npm run bench`: this project and the peers found on this machine, in one run, same topology, same suite, same load.
+// Prints tables and writes bench.json. A bench is no test: it decides nothing and takes minutes.
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { buildCommit, commitOf, type Checkout } from './against.js';
+import { MEASUREMENTS, readCommandLine, usage, type Asked, type Measurement } from './command-line.js';
+import { delayFigures } from './delay.js';
+import { barsOf, svgOf } from './drawing.js';
+import { loadInWords, makeGround, type Bench, type Measure } from './ground.js';
+import { chartsOf } from './growth.js';
 import { handshakeFigures } from './handshakes.js';
 import { issuingFigures } from './issuing.js';
-import { memoryFigures } from './memory.js';
-import { ours, peersHere } from './peers.js';
-import { makeGround } from './ground.js';
+import { linksFigures } from './links.js';
+import { ownRoot, type NodeRelease } from './ours.js';
 import { Programs } from './processes.js';
+import { recordsFigures } from './records.js';
 import { table, type Row } from './report.js';
+import { sandboxFigures } from './sandboxes.js';
+import { columnsOf, expectedSeconds, releasesOf, sidesOf } from './sides.js';
 import { startFigures } from './start.js';
-import { throughputFigures } from './throughput.js';
+import { lookAtSuites } from './suites.js';
+import { growthFigures, throughputFigures } from './throughput.js';
 
-const measurements = {
+const measures: Readonly<Record<Measurement, Measure>> = {
   throughput: throughputFigures,
+  growth: growthFigures,
+  delay: delayFigures,
   handshakes: handshakeFigures,
-  memory: memoryFigures,
+  links: linksFigures,
+  sandboxes: sandboxFigures,
+  records: recordsFigures,
   start: startFigures,
   issuing: issuingFigures,
 };
 
-const usage = `Measures this project beside the TLS proxies found on this machine, and prints a table.
-
-  npm run bench [-- --rounds N] [--seconds N] [--only WHAT] [--output FILE]
-
-  --rounds N     interleaved rounds (default 5)
-  --seconds N    length of one load, in seconds (default 1)
-  --only WHAT    one of ${Object.keys(measurements).join(', ')}
-  --output FILE  where the figures go as JSON (default bench.json)
-
-Peers that are not installed (haproxy, stunnel4, nginx, a Go toolchain) are left out.
-`;
-
-/** The command line, or null when help was asked for. Refuses with the usage and exit code 2. */
-function commandLine(): { rounds: number; seconds: number; only: string | undefined; output: string } | null {
-  try {
-    const { values } = parseArgs({
-      options: {
-        rounds: { type: 'string', default: '5' },
-        seconds: { type: 'string', default: '1' },
-        only: { type: 'string' },
-        output: { type: 'string', default: 'bench.json' },
-        help: { type: 'boolean', short: 'h', default: false },
-      },
-    });
-    if (values.help) return null;
-    const numbers = { rounds: Number(values.rounds), seconds: Number(values.seconds) };
-    if (!Number.isInteger(numbers.rounds) || numbers.rounds < 1)
-      throw new TypeError(`--rounds is ${JSON.stringify(values.rounds)}, not a whole number above 0`);
-    if (!(numbers.seconds > 0 && numbers.seconds <= 3600))
-      throw new TypeError(
-        `--seconds is ${JSON.stringify(values.seconds)}, not a number of seconds up to 3600`,
-      );
-    if (values.only !== undefined && !Object.hasOwn(measurements, values.only))
-      throw new TypeError(
-        `--only is ${JSON.stringify(values.only)}, not one of ${Object.keys(measurements).join(', ')}`,
-      );
-    return { ...numbers, only: values.only, output: values.output };
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
-    process.exit(2);
-  }
+function refuse(why: string): never {
+  process.stderr.write(`bench: ${why}\n\nrun it with --help for what can be asked\n`);
+  process.exit(2);
 }
-
-const values = commandLine();
-if (values === null) {
-  process.stdout.write(usage);
-  process.exit(0);
-}
-
-// The programs are measured as they are shipped, one file each, made of the sources as they are now.
-const bundled = spawnSync(
-  process.execPath,
-  [fileURLToPath(new URL('../../scripts/bundle.mjs', import.meta.url))],
-  { stdio: ['ignore', 'ignore', 'inherit'] },
-);
-if (bundled.status !== 0) process.exit(1);
 
 const programs = new Programs();
-const ground = await makeGround(programs);
-try {
-  const candidates = [ours, ...peersHere(ground.goProgram)];
-  const options = { rounds: values.rounds, seconds: values.seconds };
-  const rows: Row[] = [];
-  for (const [name, measure] of Object.entries(measurements)) {
-    if (values.only !== undefined && values.only !== name) continue;
-    process.stderr.write(`measuring ${name}\n`);
-    rows.push(...(await measure(programs, ground, candidates, options)));
+/** What is undone at the end, last first; also when the run is cut short. */
+const undo: (() => void)[] = [];
+async function cleanUp(): Promise<void> {
+  await programs.stop();
+  for (const step of undo.splice(0).toReversed()) step();
+}
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+  ['SIGHUP', 1],
+] as const) {
+  process.on(signal, () => {
+    process.stderr.write(`bench: ${signal}, ending everything\n`);
+    void cleanUp().finally(() => process.exit(128 + number));
+  });
+}
+
+async function measureAll(asked: Asked, nodes: readonly NodeRelease[], commit: string | null): Promise<void> {
+  const say = (text: string): unknown => process.stderr.write(`bench: ${text}\n`);
+  const notes: string[] = [];
+  // The programs are measured as they are shipped, one file each, made of the sources as they are now.
+  await programs.run(process.execPath, ['scripts/bundle.mjs'], ownRoot);
+  let before: Checkout | null = null;
+  if (commit !== null) {
+    say(`building ${commit} in a worktree of its own`);
+    before = await buildCommit(programs, commit, remove => undo.push(remove));
   }
-  process.stdout.write(table(rows));
+  const ground = await makeGround(programs);
+  undo.push(() => ground.remove());
+  const { sides, missing } = sidesOf(nodes, before, ground);
+  if (missing.length > 0) notes.push(`left out, not installed here: ${missing.join(', ')}`);
+  const bench: Bench = {
+    programs,
+    ground,
+    sides,
+    nodes,
+    rounds: asked.rounds,
+    seconds: asked.seconds,
+    note: text => {
+      notes.push(text);
+      say(text);
+    },
+  };
+  const minutes = Math.ceil(expectedSeconds(asked, sides) / 60);
+  say(`${sides.length} sides (${sides.map(side => side.name).join(', ')}); this takes about ${minutes} min`);
+  const suites = await lookAtSuites(bench);
+  const rows: Row[] = [];
+  const took: Record<string, number> = {};
+  for (const name of asked.only) {
+    say(`measuring ${name}: ${MEASUREMENTS[name]}`);
+    const begun = performance.now();
+    rows.push(...(await measures[name](bench)));
+    took[name] = Math.round((performance.now() - begun) / 100) / 10;
+  }
   const machine = {
     cpu: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
-    node: process.version,
-    openssl: process.versions.openssl,
-    load: ground.goProgram === null ? 'our own ttrpc client' : 'containerd/ttrpc client (Go)',
+    node: nodes.map(node => node.version),
+    before: before?.commit ?? null,
+    load: loadInWords(ground),
+    suites: Object.fromEntries(suites.map(({ name, suite, tickets }) => [name, { suite, tickets }])),
+    notes,
   };
-  writeFileSync(
-    values.output,
-    `${JSON.stringify({ date: new Date().toISOString(), machine, options, rows }, null, 2)}\n`,
-  );
-  process.stdout.write(`\nwritten to ${values.output}\n`);
-} finally {
-  await programs.stop();
-  ground.remove();
+  for (const node of nodes) {
+    if (nodes.length > 1) process.stdout.write(`\nNode ${node.version}\n\n`);
+    process.stdout.write(table(rows, `ours${node.suffix}`, columnsOf(sides, node)));
+  }
+  const charts = chartsOf(rows);
+  for (const chart of charts) process.stdout.write(`\n${barsOf(chart)}`);
+  process.stdout.write('\nSuite between the halves, and session tickets, as seen on the wire:\n');
+  for (const { name, suite, tickets } of suites)
+    process.stdout.write(
+      `  ${name}: ${suite ?? 'none understood'}, ${tickets === 0 ? 'no' : tickets} tickets\n`,
+    );
+  process.stdout.write(`Load and agent: ${machine.load}\n`);
+  for (const note of notes) process.stdout.write(`Note: ${note}\n`);
+  const options = { rounds: asked.rounds, seconds: asked.seconds, only: asked.only };
+  const written = { date: new Date().toISOString(), machine, options, took, rows };
+  writeFileSync(asked.output, `${JSON.stringify(written, null, 2)}\n`);
+  process.stdout.write(`\nwritten to ${asked.output}`);
+  if (charts.length > 0) {
+    const drawing = `${asked.output.replace(/\.json$/, '')}.svg`;
+    writeFileSync(drawing, svgOf(charts));
+    process.stdout.write(` and ${drawing}`);
+  }
+  process.stdout.write('\n');
+}
+
+const line = readCommandLine(process.argv.slice(2), process.execPath);
+if (line.t === 'refused') refuse(line.why);
+if (line.t === 'help') {
+  process.stdout.write(usage);
+} else {
+  let nodes;
+  try {
+    nodes = releasesOf(line.asked.nodes);
+  } catch (error) {
+    refuse(error instanceof Error ? error.message : String(error));
+  }
+  const commit = line.asked.against === null ? null : commitOf(line.asked.against);
+  if (line.asked.against !== null && commit === null)
+    refuse(
+      `--against is ${JSON.stringify(line.asked.against)}, and this repository has no such commit; git log names them`,
+    );
+  try {
+    await measureAll(line.asked, nodes, commit);
+  } finally {
+    await cleanUp();
+  }
 }

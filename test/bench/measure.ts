@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Numbers: what a process costs according to /proc, and how a row of samples is summed up. Starts nothing.
-import { readFileSync } from 'node:fs';
+import { codeOf } from '@peerpod-tls/base';
+import { readdirSync, readFileSync } from 'node:fs';
 
 export interface Figure {
   readonly n: number;
@@ -34,9 +35,61 @@ export function residentBytes(pid: number): number {
   return Number(line?.[1] ?? Number.NaN) * 1024;
 }
 
-/** CPU a process has used so far, user and system, in milliseconds (proc(5), stat fields 14 and 15, at 100 ticks a second). */
-export function cpuMs(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+/** Text of a file in /proc; empty when its process or thread has ended since. */
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ESRCH') return '';
+    throw error;
+  }
+}
+
+const threadsOf = (pid: number): string[] => readdirSync(`/proc/${pid}/task`);
+
+/** A process and all that came of it. proc(5), task/TID/children. */
+export function familyOf(pid: number): number[] {
+  const children = threadsOf(pid).flatMap(thread =>
+    textOf(`/proc/${pid}/task/${thread}/children`).split(' ').filter(Boolean).map(Number),
+  );
+  return [pid, ...children.flatMap(familyOf)];
+}
+
+/**
+ * CPU a process and its children have used so far, in microseconds, from the scheduler's own clock (proc(5), schedstat)
+ * and not from ticks. What a thread used that has ended is not in it, so look while a connection is there whose threads
+ * end with it.
+ */
+export function cpuUs(pid: number): number {
+  let ns = 0;
+  for (const member of familyOf(pid)) {
+    for (const thread of threadsOf(member))
+      ns += Number(textOf(`/proc/${member}/task/${thread}/schedstat`).split(' ')[0]);
+  }
+  return ns / 1000;
+}
+
+/**
+ * CPU a process has used so far with all threads that ended, in microseconds, but counted in ticks of 10 ms (proc(5),
+ * stat fields 14 and 15).
+ */
+export function tickedCpuUs(pid: number): number {
+  const text = textOf(`/proc/${pid}/stat`);
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10;
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+}
+
+/** Samples by the name of whose they are. */
+export class Samples {
+  readonly #by = new Map<string, number[]>();
+
+  add(name: string, value: number): void {
+    const before = this.#by.get(name);
+    if (before === undefined) this.#by.set(name, [value]);
+    else before.push(value);
+  }
+
+  get all(): ReadonlyMap<string, readonly number[]> {
+    return this.#by;
+  }
 }

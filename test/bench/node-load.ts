@@ -15,13 +15,18 @@ const { values } = parseArgs({
   args: process.argv.slice(2).map(arg => arg.replace(/^-(?!-)/, '--')),
 });
 const client = new TtrpcClient(connect(values.socket));
-const payload = new Uint8Array(Number(values.size));
+const payloads = values.size.split(',').map(size => new Uint8Array(Number(size)));
+let calls = 0;
+let bytes = 0;
 const samples: number[] = [];
 const begin = performance.now() + Number(values.warmup) * 1000;
 const end = begin + Number(values.seconds) * 1000;
 
 async function worker(): Promise<void> {
   while (performance.now() < end) {
+    const payload = payloads[calls % payloads.length] ?? new Uint8Array();
+    calls += 1;
+    bytes += payload.length;
     const begun = performance.now();
     const answer = await client.call('grpc.AgentService', 'ExecProcess', payload);
     if (answer.length !== payload.length)
@@ -32,7 +37,8 @@ async function worker(): Promise<void> {
 await Promise.all(Array.from({ length: Number(values.concurrency) }, worker));
 samples.sort((a, b) => a - b);
 const at = (part: number): number => samples[Math.floor(part * (samples.length - 1))] ?? Number.NaN;
+const rps = samples.length / Number(values.seconds);
 process.stdout.write(
-  `${JSON.stringify({ rps: samples.length / Number(values.seconds), p50us: at(0.5), p99us: at(0.99), calls: samples.length })}\n`,
+  `${JSON.stringify({ rps, p50us: at(0.5), p90us: at(0.9), p99us: at(0.99), maxus: at(1), calls, bytes })}\n`,
 );
 client.close();

@@ -6,6 +6,7 @@ import { checkMaterial, parseTlsProfile, readPem } from '../../packages/certs/di
 import { Metrics } from '../../packages/adaptor/dist/metrics.js';
 import { DIRECT_VOLUMES, openDataPlane, REDIAL_BUDGET_MS } from '../../packages/proxy/dist/index.js';
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 
 const place = JSON.parse(readFileSync(process.argv[3], 'utf8'));
 const metrics = new Metrics({
@@ -29,13 +30,15 @@ const dataPlane = openDataPlane({
   onEvent: event => metrics.proxyEvent(event),
   log: createLogger({ name: 'bench-front', level: 'warn' }),
 });
-await dataPlane.open({
-  sandbox: 'bench',
-  pod: 'bench/bench',
-  socket: place.shimSocket,
-  addresses: ['127.0.0.1'],
-  port: place.port,
-  tls: { material: 'bench', serverName: place.serverName },
-  rewrites: { directVolumes: DIRECT_VOLUMES },
-  limits: { redialBudgetMs: REDIAL_BUDGET_MS },
-});
+// The shim socket last: whoever finds it finds the others open too.
+for (const socket of [...(place.moreSockets ?? []), place.shimSocket])
+  await dataPlane.open({
+    sandbox: basename(socket, '.sock'),
+    pod: 'bench/bench',
+    socket,
+    addresses: ['127.0.0.1'],
+    port: place.port,
+    tls: { material: 'bench', serverName: place.serverName },
+    rewrites: { directVolumes: DIRECT_VOLUMES },
+    limits: { redialBudgetMs: REDIAL_BUDGET_MS },
+  });

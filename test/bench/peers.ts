@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The programs we are held against, each as two halves in the same topology: a Unix socket for the shim, mutual TLS 1.3
-// with P-256 certificates between, the agent's Unix socket behind. One thread each, no session resumption.
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+// The programs of others that we are held against, each as two halves in the same topology: a Unix socket for the shim,
+// mutual TLS 1.3 with P-256 certificates and AES-128-GCM between, the agent's Unix socket behind. One thread each, no
+// session resumption and no tickets. Whether that is so is looked at in suites.ts, not here.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { Launch, NodeRelease } from './ours.js';
 import { installed, type Program, type Programs } from './processes.js';
+
+/** The suite of everybody. Go has no choice of it under TLS 1.3, and takes it by itself where there is AES hardware. */
+export const SUITE = 'TLS_AES_128_GCM_SHA256';
 
 /** Files and addresses one pair works with. */
 export interface Place {
@@ -16,45 +20,64 @@ export interface Place {
   readonly ca: string;
   readonly server: { readonly cert: string; readonly key: string; readonly both: string };
   readonly client: { readonly cert: string; readonly key: string; readonly both: string };
+  /** Where the front half listens beside its shim socket, each for a sandbox of its own. */
+  readonly moreSockets?: readonly string[];
 }
 
 export interface Peer {
+  /** What its figures are called; the first of all sides is ours. */
   readonly name: string;
-  readonly label: string;
+  /** The Node release it runs under, null for what is no Node program. */
+  readonly node: string | null;
   /** Whether its back half ends TLS for anybody who connects, so that handshakes and idle links can be measured. */
   readonly acceptsMany: boolean;
+  /** Whether each connection has a thread, whose CPU goes with it when it ends. */
+  readonly threads?: true;
+  /** Whether its front half listens at `moreSockets` too. */
+  readonly manySockets: boolean;
+  /** The same side with flags and environment of its Node changed; nothing for what is no Node program. */
+  launchedWith?(launch: Launch): Peer;
+  /** Of which checkout and Node release it is, for what is this project. */
+  readonly project?: { readonly root: string; readonly node: NodeRelease };
   startBack(programs: Programs, place: Place): Program;
   startFront(programs: Programs, place: Place): Program;
 }
 
-const here = fileURLToPath(new URL('.', import.meta.url));
-const ourProgram = (file: string): string => join(here, file);
-
-function config(place: Place, name: string, text: string): string {
-  const path = join(place.folder, name);
+/** Writes a program's file into a place's folder. */
+export function config(place: Place, name: string, text: string): string {
+  const path = join(place.folder, `${basename(place.shimSocket, '.sock')}-${name}`);
   writeFileSync(path, text, { mode: 0o600 });
   return path;
 }
 
-const node = (programs: Programs, file: string, place: Place, half: 'front' | 'back'): Program =>
-  programs.start(process.execPath, [
-    ourProgram(file),
-    half,
-    config(place, `${file}-${half}.json`, JSON.stringify(place)),
-  ]);
+/**
+ * What HAProxy and stunnel have no setting for, said to OpenSSL itself: "no tickets" alone makes them stateful under
+ * TLS 1.3, as many as before.
+ */
+const noTickets = (place: Place): NodeJS.ProcessEnv => ({
+  OPENSSL_CONF: config(
+    place,
+    'openssl.cnf',
+    `openssl_conf = all
+[all]
+ssl_conf = modules
+[modules]
+system_default = defaults
+[defaults]
+NumTickets = 0
+`,
+  ),
+});
 
-/** The byte pump: what the least possible Node program costs. */
-const nodePump: Peer = {
-  name: 'node-pump',
-  label: 'bare Node pump',
-  acceptsMany: true,
-  startBack: (programs, place) => node(programs, 'pump.mjs', place, 'back'),
-  startFront: (programs, place) => node(programs, 'pump.mjs', place, 'front'),
-};
+/** HAProxy does not start unless it may open two files for each connection. proc(5), limits. */
+const openFiles = Number(
+  /^Max open files +\d+ +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 1024,
+);
+const maxConnections = Math.min(8192, Math.floor(openFiles / 2) - 100);
 
 const haproxyDefaults = `global
   nbthread 1
-  maxconn 4096
+  maxconn ${maxConnections}
 defaults
   mode tcp
   timeout connect 5s
@@ -64,23 +87,28 @@ defaults
 
 const haproxy: Peer = {
   name: 'haproxy',
-  label: 'HAProxy',
+  node: null,
   acceptsMany: true,
+  manySockets: true,
   startBack: (programs, place) =>
-    programs.start('haproxy', [
-      '-db',
-      '-f',
-      config(
-        place,
-        'haproxy-back.cfg',
-        `${haproxyDefaults}frontend link
-  bind 127.0.0.1:${place.port} ssl crt ${place.server.both} ca-file ${place.ca} verify required ssl-min-ver TLSv1.3 no-tls-tickets
+    programs.start(
+      'haproxy',
+      [
+        '-db',
+        '-f',
+        config(
+          place,
+          'haproxy-back.cfg',
+          `${haproxyDefaults}frontend link
+  bind 127.0.0.1:${place.port} ssl crt ${place.server.both} ca-file ${place.ca} verify required ciphersuites ${SUITE} ssl-min-ver TLSv1.3 no-tls-tickets
   default_backend agent
 backend agent
   server agent unix@${place.agentSocket}
 `,
-      ),
-    ]),
+        ),
+      ],
+      { env: noTickets(place) },
+    ),
   startFront: (programs, place) =>
     programs.start('haproxy', [
       '-db',
@@ -89,10 +117,10 @@ backend agent
         place,
         'haproxy-front.cfg',
         `${haproxyDefaults}frontend shim
-  bind unix@${place.shimSocket}
+  bind ${[...(place.moreSockets ?? []), place.shimSocket].map(path => `unix@${path}`).join(',')}
   default_backend link
 backend link
-  server link 127.0.0.1:${place.port} ssl crt ${place.client.both} ca-file ${place.ca} verify required verifyhost ${place.serverName} sni str(${place.serverName}) ssl-min-ver TLSv1.3 no-ssl-reuse
+  server link 127.0.0.1:${place.port} ssl crt ${place.client.both} ca-file ${place.ca} verify required verifyhost ${place.serverName} sni str(${place.serverName}) ciphersuites ${SUITE} ssl-min-ver TLSv1.3 no-ssl-reuse
 `,
       ),
     ]),
@@ -102,19 +130,24 @@ const stunnelCommon = `foreground = yes
 pid =
 debug = err
 sslVersionMin = TLSv1.3
+ciphersuites = ${SUITE}
 sessionResume = no
 `;
 
 const stunnel: Peer = {
   name: 'stunnel',
-  label: 'stunnel',
+  threads: true,
+  node: null,
   acceptsMany: true,
+  manySockets: false,
   startBack: (programs, place) =>
-    programs.start('stunnel4', [
-      config(
-        place,
-        'stunnel-back.conf',
-        `${stunnelCommon}[back]
+    programs.start(
+      'stunnel4',
+      [
+        config(
+          place,
+          'stunnel-back.conf',
+          `${stunnelCommon}[back]
 accept = 127.0.0.1:${place.port}
 connect = ${place.agentSocket}
 cert = ${place.server.cert}
@@ -122,8 +155,10 @@ key = ${place.server.key}
 CAfile = ${place.ca}
 verifyChain = yes
 `,
-      ),
-    ]),
+        ),
+      ],
+      { env: noTickets(place) },
+    ),
   startFront: (programs, place) =>
     programs.start('stunnel4', [
       config(
@@ -144,18 +179,21 @@ sni = ${place.serverName}
     ]),
 };
 
+const nginxModules = ['/usr/lib/nginx/modules', '/usr/lib64/nginx/modules', '/usr/local/nginx/modules'];
+
 const nginxConfig = (
+  module: string,
   place: Place,
   half: string,
   server: string,
-): string => `load_module modules/ngx_stream_module.so;
+): string => `load_module ${module};
 user root;
 daemon off;
 master_process off;
 worker_processes 1;
 error_log stderr crit;
 pid ${place.folder}/nginx-${half}.pid;
-events { worker_connections 8192; }
+events { worker_connections 32768; }
 stream {
   proxy_timeout 1h;
   server {
@@ -164,10 +202,11 @@ ${server}
 }
 `;
 
-const nginx: Peer = {
+const nginxPeer = (module: string): Peer => ({
   name: 'nginx',
-  label: 'nginx stream',
+  node: null,
   acceptsMany: true,
+  manySockets: true,
   startBack: (programs, place) =>
     programs.start('nginx', [
       '-p',
@@ -177,6 +216,7 @@ const nginx: Peer = {
         place,
         'nginx-back.conf',
         nginxConfig(
+          module,
           place,
           'back',
           `    listen 127.0.0.1:${place.port} ssl;
@@ -186,8 +226,10 @@ const nginx: Peer = {
     ssl_verify_client on;
     ssl_protocols TLSv1.3;
     ssl_session_tickets off;
+    ssl_conf_command Ciphersuites ${SUITE};
+    ssl_conf_command NumTickets 0;
     proxy_pass unix:${place.agentSocket};`,
-        ).replace('modules/', '/usr/lib/nginx/modules/'),
+        ),
       ),
     ]),
   startFront: (programs, place) =>
@@ -199,10 +241,10 @@ const nginx: Peer = {
         place,
         'nginx-front.conf',
         nginxConfig(
+          module,
           place,
           'front',
-          `    listen unix:${place.shimSocket};
-    proxy_pass 127.0.0.1:${place.port};
+          `${[...(place.moreSockets ?? []), place.shimSocket].map(path => `    listen unix:${path};\n`).join('')}    proxy_pass 127.0.0.1:${place.port};
     proxy_ssl on;
     proxy_ssl_certificate ${place.client.cert};
     proxy_ssl_certificate_key ${place.client.key};
@@ -211,18 +253,20 @@ const nginx: Peer = {
     proxy_ssl_name ${place.serverName};
     proxy_ssl_server_name on;
     proxy_ssl_protocols TLSv1.3;
-    proxy_ssl_session_reuse off;`,
-        ).replace('modules/', '/usr/lib/nginx/modules/'),
+    proxy_ssl_session_reuse off;
+    proxy_ssl_conf_command Ciphersuites ${SUITE};`,
+        ),
       ),
     ]),
-};
+});
 
 /** A pair that decodes every call and makes it again, the incumbent's design; `program` is the built Go program. */
 function goPair(program: string): Peer {
   return {
     name: 'go-pair',
-    label: 'Go decode-and-call-again',
+    node: null,
     acceptsMany: false,
+    manySockets: false,
     startBack: (programs, place) =>
       programs.start(program, [
         'pair-back',
@@ -245,44 +289,21 @@ function goPair(program: string): Peer {
   };
 }
 
-/** This project: the real forwarder, and the adaptor's proxy in a program of its own. */
-export const ours: Peer = {
-  name: 'ours',
-  label: 'peerpod-tls',
-  acceptsMany: true,
-  startBack: (programs, place) =>
-    programs.start(process.execPath, [
-      ourProgram('../../bundle/agent-protocol-forwarder.cjs'),
-      '-config',
-      config(
-        place,
-        'apf.json',
-        JSON.stringify({ 'pod-network': {}, 'pod-namespace': 'bench', 'pod-name': 'bench' }),
-      ),
-      '-listen',
-      `127.0.0.1:${place.port}`,
-      '-kata-agent-socket',
-      place.agentSocket,
-      '-pod-namespace=',
-      '-cert-file',
-      place.server.cert,
-      '-cert-key',
-      place.server.key,
-      '-ca-cert-file',
-      place.ca,
-      '-max-links',
-      '4096',
-    ]),
-  startFront: (programs, place) => node(programs, 'our-front.mjs', place, 'front'),
-};
-
-/** Every peer this machine has. */
-export function peersHere(goProgram: string | null): Peer[] {
-  return [
-    nodePump,
-    ...(installed('haproxy', '-v') ? [haproxy] : []),
-    ...(installed('stunnel4', '-version') ? [stunnel] : []),
-    ...(installed('nginx', '-v') ? [nginx] : []),
-    ...(goProgram === null ? [] : [goPair(goProgram)]),
-  ];
+/** Every peer this machine has, and in words what it lacks. */
+export function peersHere(goProgram: string | null): { peers: Peer[]; missing: string[] } {
+  const peers: Peer[] = [];
+  const missing: string[] = [];
+  const add = (peer: Peer | null, what: string): void => {
+    if (peer === null) missing.push(what);
+    else peers.push(peer);
+  };
+  add(installed('haproxy', '-v') ? haproxy : null, 'haproxy');
+  add(installed('stunnel4', '-version') ? stunnel : null, 'stunnel4');
+  const module = nginxModules.map(folder => join(folder, 'ngx_stream_module.so')).find(existsSync);
+  add(
+    installed('nginx', '-v') && module !== undefined ? nginxPeer(module) : null,
+    'nginx with its stream module',
+  );
+  add(goProgram === null ? null : goPair(goProgram), 'a Go toolchain (the Go pair, Go x509)');
+  return { peers, missing };
 }

@@ -24,10 +24,19 @@ export function installed(program: string, ...args: string[]): boolean {
 
 export class Programs {
   readonly #running = new Set<ChildProcess>();
+  /** Loads and the like, which end by themselves. */
+  readonly #asked = new Set<ChildProcess>();
 
   /** Starts a program; its stderr is shown only when it ends by itself. */
-  start(program: string, args: readonly string[], options: { readonly input?: 'pipe' } = {}): Program {
-    const child = spawn(program, args, { stdio: [options.input ?? 'ignore', 'ignore', 'pipe'] });
+  start(
+    program: string,
+    args: readonly string[],
+    options: { readonly env?: NodeJS.ProcessEnv } = {},
+  ): Program {
+    const child = spawn(program, args, {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: { ...process.env, ...options.env },
+    });
     let said = '';
     child.stderr?.on('data', (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-2000);
@@ -42,6 +51,52 @@ export class Programs {
     return { pid: child.pid, child };
   }
 
+  /** Runs a program to its end in a folder; what it says goes to stderr. */
+  async run(program: string, args: readonly string[], cwd: string): Promise<void> {
+    const child = spawn(program, args, { cwd, stdio: ['ignore', 'ignore', 'inherit'] });
+    const code = await this.#endOf(child);
+    if (code !== 0) throw new Error(`${program} ${args.join(' ')} in ${cwd} ended with ${code}`);
+  }
+
+  async #endOf(child: ChildProcess): Promise<number | null> {
+    this.#asked.add(child);
+    return new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', resolve);
+    }).finally(() => this.#asked.delete(child));
+  }
+
+  /** Runs a program to its end and returns the numbers of the last line it printed. */
+  async answerOf(program: string, args: readonly string[]): Promise<Record<string, number>> {
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let out = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      out += chunk.toString();
+    });
+    const code = await this.#endOf(child);
+    if (code !== 0) throw new Error(`${program} ${args[0] ?? ''} ended with ${code}`);
+    return numbersIn(out);
+  }
+
+  /** Starts a program that prints one line and stays until it is ended; resolves with the numbers in that line. */
+  async answered(
+    program: string,
+    args: readonly string[],
+  ): Promise<{ program: Program; answer: Record<string, number> }> {
+    const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    this.#running.add(child);
+    const line = await new Promise<string>((resolve, reject) => {
+      let out = '';
+      child.stdout.on('data', (chunk: Buffer) => {
+        out += chunk.toString();
+        if (out.includes('\n')) resolve(out);
+      });
+      child.once('error', reject);
+      child.once('exit', code => reject(new Error(`${program} ${args[0] ?? ''} ended with ${code}`)));
+    });
+    return { program: { pid: child.pid ?? 0, child }, answer: numbersIn(line) };
+  }
+
   async end(program: Program): Promise<void> {
     if (!this.#running.delete(program.child)) return;
     program.child.kill('SIGKILL');
@@ -50,22 +105,13 @@ export class Programs {
   }
 
   async stop(): Promise<void> {
+    for (const child of this.#asked) child.kill('SIGKILL');
     await Promise.all([...this.#running].map(child => this.end({ pid: child.pid ?? 0, child })));
   }
 }
 
-/** Runs a program to its end and returns the last line it printed, parsed. */
-export async function answerOf(program: string, args: readonly string[]): Promise<Record<string, number>> {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  let out = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    out += chunk.toString();
-  });
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject);
-    child.once('close', resolve);
-  });
-  if (code !== 0) throw new Error(`${program} ${args[0] ?? ''} ended with ${code}`);
+/** The last line a program prints that is JSON, and its numbers. */
+function numbersIn(out: string): Record<string, number> {
   const parsed: unknown = JSON.parse(out.trim().split('\n').at(-1) ?? '{}');
   const numbers: Record<string, number> = {};
   for (const [key, value] of Object.entries(parsed ?? {}))

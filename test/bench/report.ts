@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a measurement returns, and the table a person reads. No measuring here.
-import { ratio, type Figure } from './measure.js';
+import { figure, ratio, type Figure, type Samples } from './measure.js';
 
 /** One figure of everybody who took part. Samples with the same index come from the same round. */
 export interface Row {
@@ -8,27 +8,22 @@ export interface Row {
   readonly unit: string;
   /** Whether a larger value is the better one. */
   readonly more: boolean;
-  readonly ours: Figure;
-  readonly peers: readonly { readonly name: string; readonly value: Figure; readonly ratio: Figure }[];
+  readonly sides: readonly {
+    readonly name: string;
+    readonly value: Figure;
+    readonly samples: readonly number[];
+  }[];
 }
 
-/** Builds a row from samples by name; `ours` must be among them. */
-export function row(
-  figureName: string,
-  unit: string,
-  more: boolean,
-  samples: ReadonlyMap<string, readonly number[]>,
-  sum: (s: readonly number[]) => Figure,
-): Row {
-  const own = samples.get('ours') ?? [];
+/** Builds a row from samples by name; whoever has none is left out. */
+export function row(figureName: string, unit: string, more: boolean, samples: Samples): Row {
   return {
     figure: figureName,
     unit,
     more,
-    ours: sum(own),
-    peers: [...samples]
-      .filter(([name]) => name !== 'ours')
-      .map(([name, values]) => ({ name, value: sum(values), ratio: ratio(own, values) })),
+    sides: [...samples.all]
+      .filter(([, values]) => values.some(value => !Number.isNaN(value)))
+      .map(([name, values]) => ({ name, value: figure(values), samples: values })),
   };
 }
 
@@ -39,20 +34,26 @@ const short = (value: number): string =>
       ? value.toFixed(0)
       : value.toPrecision(3);
 
-/** Markdown: medians, and in brackets our value divided by the peer's, round by round. */
-export function table(rows: readonly Row[]): string {
-  const names = [...new Set(rows.flatMap(one => one.peers.map(peer => peer.name)))];
-  const head = ['figure', 'unit', 'better', 'ours', ...names];
-  const lines = rows.map(one => [
-    one.figure,
-    one.unit,
-    one.more ? 'more' : 'less',
-    short(one.ours.median),
-    ...names.map(name => {
-      const peer = one.peers.find(candidate => candidate.name === name);
-      return peer === undefined ? '' : `${short(peer.value.median)} (×${peer.ratio.median.toFixed(2)})`;
-    }),
-  ]);
+/**
+ * Markdown: medians, and in brackets the value of `base` divided by the other's, round by round. `names` says which
+ * sides have a column beside it, and in what order.
+ */
+export function table(rows: readonly Row[], base: string, names: readonly string[]): string {
+  const taking = rows.filter(one => one.sides.some(side => side.name === base));
+  const others = names.filter(
+    name => name !== base && taking.some(one => one.sides.some(side => side.name === name)),
+  );
+  const head = ['figure', 'unit', 'better', base, ...others];
+  const lines = taking.map(one => {
+    const own = one.sides.find(side => side.name === base);
+    const beside = others.map(name => {
+      const peer = one.sides.find(side => side.name === name);
+      if (peer === undefined || own === undefined) return '';
+      return `${short(peer.value.median)} (×${ratio(own.samples, peer.samples).median.toFixed(2)})`;
+    });
+    const better = one.more ? 'more' : 'less';
+    return [one.figure, one.unit, better, short(own?.value.median ?? Number.NaN)].concat(beside);
+  });
   const widths = head.map((title, column) =>
     Math.max(title.length, ...lines.map(line => line[column]?.length ?? 0)),
   );

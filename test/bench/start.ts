@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 // From exec to listening, for each back half.
-import type { Ground, Options } from './ground.js';
-import { figure } from './measure.js';
-import type { Peer } from './peers.js';
-import { listening, type Programs } from './processes.js';
-import { row, type Row } from './report.js';
+import type { Measure } from './ground.js';
+import { cpuUs, Samples } from './measure.js';
+import { inTurn } from './pairs.js';
+import { listening } from './processes.js';
+import { row } from './report.js';
 
-export async function startFigures(
-  programs: Programs,
-  ground: Ground,
-  peers: readonly Peer[],
-  options: Options,
-): Promise<Row[]> {
-  const samples = new Map<string, number[]>();
-  for (let round = 0; round < options.rounds * 2; round += 1) {
-    for (const peer of peers) {
-      const place = await ground.place(`start-${peer.name}-${round}`);
+export const startFigures: Measure = async ({ programs, ground, sides, rounds }) => {
+  const wall = new Samples();
+  const cpu = new Samples();
+  for (let round = 0; round < rounds * 2; round += 1) {
+    for (const side of inTurn(sides, round)) {
+      const place = await ground.place(`start-${side.name.replaceAll(' ', '-')}-${round}`);
       const begun = performance.now();
-      const program = peer.startBack(programs, place);
+      const program = side.startBack(programs, place);
       await listening({ host: '127.0.0.1', port: place.port });
-      samples.set(peer.name, [...(samples.get(peer.name) ?? []), performance.now() - begun]);
+      wall.add(side.name, performance.now() - begun);
+      cpu.add(side.name, cpuUs(program.pid) / 1000);
       await programs.end(program);
     }
   }
-  return [row('from exec to listening', 'ms', false, samples, figure)];
-}
+  return [
+    row('from exec to listening', 'ms', false, wall),
+    row('from exec to listening: CPU', 'ms', false, cpu),
+  ];
+};

@@ -1,71 +1,131 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests per second and latency through each pair, rounds interleaved so that everybody meets the same machine.
-import { figure } from './measure.js';
-import { ttrpcProgram, type Ground, type Options } from './ground.js';
-import type { Peer } from './peers.js';
-import { answerOf, listening, type Programs } from './processes.js';
+// Requests per second, latency and CPU through each pair, rounds interleaved so that everybody meets the same machine;
+// and, as growth, requests per second over the calls under way.
+import type { Bench, Measure } from './ground.js';
+import { Samples } from './measure.js';
+import { endPair, inTurn, LOADS, runLoad, startPair, type Load, type Outcome, type Pair } from './pairs.js';
 import { row, type Row } from './report.js';
 
-const loads = [
-  { name: '1 call at a time, 128 B', concurrency: 1, size: 128 },
-  { name: '16 calls, 128 B', concurrency: 16, size: 128 },
-  { name: '64 calls, 128 B', concurrency: 64, size: 128 },
-  { name: '4 calls, 64 KiB', concurrency: 4, size: 65_536 },
-  { name: '4 calls, 1 MiB', concurrency: 4, size: 1_048_576 },
-] as const;
-
-function flagsOf(load: (typeof loads)[number], socket: string, seconds: number): string[] {
-  return [
-    `-socket=${socket}`,
-    `-concurrency=${load.concurrency}`,
-    `-size=${load.size}`,
-    `-seconds=${seconds}`,
-  ];
+interface Target {
+  readonly name: string;
+  readonly socket: string;
+  readonly pair: Pair | null;
 }
 
-export async function throughputFigures(
-  programs: Programs,
-  ground: Ground,
-  peers: readonly Peer[],
-  options: Options,
-): Promise<Row[]> {
-  const sockets = new Map([['no proxy', ground.agentSocket]]);
-  const started = [];
-  for (const peer of peers) {
-    const place = await ground.place(peer.name);
-    started.push(peer.startBack(programs, place));
-    await listening({ host: '127.0.0.1', port: place.port });
-    started.push(peer.startFront(programs, place));
-    await listening({ path: place.shimSocket });
-    sockets.set(peer.name, place.shimSocket);
+/** Every side's pair, warmed up by each load: a pod's sidecars run for days, so what is compiled just in time is. */
+async function targets(bench: Bench, purpose: string, loads: readonly Load[]): Promise<Target[]> {
+  const all: Target[] = [];
+  for (const side of bench.sides) {
+    const pair = await startPair(bench, side, purpose);
+    all.push({ name: side.name, socket: pair.place.shimSocket, pair });
   }
-  const [program, ...role] = ttrpcProgram(ground, 'load');
-  // A pod's sidecars run for days: what is compiled just in time is compiled before anything is counted.
-  for (const socket of sockets.values()) {
-    for (const load of loads) await answerOf(program, [...role, ...flagsOf(load, socket, 1)]);
-  }
-  const rows: Row[] = [];
-  for (const load of loads) {
-    const samples = {
-      rps: new Map<string, number[]>(),
-      p50us: new Map<string, number[]>(),
-      p99us: new Map<string, number[]>(),
-    };
-    for (let round = 0; round < options.rounds; round += 1) {
-      const order = [...sockets];
-      order.push(...order.splice(0, round % order.length));
-      for (const [name, socket] of order) {
-        const answer = await answerOf(program, [...role, ...flagsOf(load, socket, options.seconds)]);
-        for (const [key, map] of Object.entries(samples))
-          map.set(name, [...(map.get(name) ?? []), answer[key] ?? Number.NaN]);
-      }
-    }
+  all.push({ name: 'no proxy', socket: bench.ground.agentSocket, pair: null });
+  for (const { socket, pair } of all)
+    for (const load of loads) await runLoad(bench, socket, pair, load, Math.min(0.5, bench.seconds));
+  return all;
+}
+
+async function end(bench: Bench, all: readonly Target[]): Promise<void> {
+  for (const { pair } of all) if (pair !== null) await endPair(bench, pair);
+}
+
+/** The rows of a load from everybody's outcomes; CPU per MiB says nothing where calls are small. */
+export function rowsOf(
+  name: string,
+  outcomes: ReadonlyMap<string, readonly Outcome[]>,
+  perMiB: boolean,
+): Row[] {
+  const pick = (of: (outcome: Outcome) => number): Samples => {
+    const samples = new Samples();
+    for (const [side, list] of outcomes) for (const outcome of list) samples.add(side, of(outcome));
+    return samples;
+  };
+  const rows = [
+    row(
+      name,
+      'requests/s',
+      true,
+      pick(o => o.rps),
+    ),
+    row(
+      `${name}: p50`,
+      'µs',
+      false,
+      pick(o => o.p50us),
+    ),
+    row(
+      `${name}: p99`,
+      'µs',
+      false,
+      pick(o => o.p99us),
+    ),
+    row(
+      `${name}: CPU per call, both halves`,
+      'µs',
+      false,
+      pick(o => o.cpuBack + o.cpuFront),
+    ),
+    row(
+      `${name}: CPU per call, forwarder's half`,
+      'µs',
+      false,
+      pick(o => o.cpuBack),
+    ),
+    row(
+      `${name}: CPU per call, adaptor's half`,
+      'µs',
+      false,
+      pick(o => o.cpuFront),
+    ),
+  ];
+  if (perMiB)
     rows.push(
-      row(load.name, 'requests/s', true, samples.rps, figure),
-      row(`${load.name}: p50`, 'µs', false, samples.p50us, figure),
-      row(`${load.name}: p99`, 'µs', false, samples.p99us, figure),
+      row(
+        `${name}: CPU per MiB, both halves`,
+        'µs',
+        false,
+        pick(o => o.cpuPerMiB),
+      ),
     );
-  }
-  for (const one of started) await programs.end(one);
   return rows;
 }
+
+export const throughputFigures: Measure = async bench => {
+  const all = await targets(bench, 'load', LOADS);
+  const rows: Row[] = [];
+  for (const load of LOADS) {
+    const outcomes = new Map<string, Outcome[]>();
+    for (let round = 0; round < bench.rounds; round += 1) {
+      for (const { name, socket, pair } of inTurn(all, round)) {
+        const outcome = await runLoad(bench, socket, pair, load);
+        outcomes.set(name, [...(outcomes.get(name) ?? []), outcome]);
+      }
+    }
+    rows.push(...rowsOf(load.name, outcomes, Math.max(...load.sizes) >= 16_384));
+  }
+  await end(bench, all);
+  return rows;
+};
+
+export const CONCURRENCIES: readonly number[] = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+
+export const growthLabel = (concurrency: number): string => `growth: ${concurrency} calls of 128 B`;
+
+export const growthFigures: Measure = async bench => {
+  const seconds = bench.seconds / 4;
+  const loads = CONCURRENCIES.map((concurrency): Load => ({
+    name: growthLabel(concurrency),
+    concurrency,
+    sizes: [128],
+  }));
+  const all = await targets(bench, 'growth', loads.slice(4, 5));
+  const samples = loads.map(() => new Samples());
+  for (let round = 0; round < Math.min(bench.rounds, 3); round += 1) {
+    for (const [index, load] of loads.entries()) {
+      for (const { name, socket, pair } of inTurn(all, round))
+        samples[index]?.add(name, (await runLoad(bench, socket, pair, load, seconds)).rps);
+    }
+  }
+  await end(bench, all);
+  return loads.map((load, index) => row(load.name, 'requests/s', true, samples[index] ?? new Samples()));
+};

@@ -20,6 +20,8 @@ import (
 	"net"
 	"os"
 	"sort"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,14 +74,20 @@ func load(args []string) {
 	flags := flag.NewFlagSet("load", flag.ExitOnError)
 	socket := flags.String("socket", "", "Unix socket to call")
 	concurrency := flags.Int("concurrency", 1, "calls under way at once")
-	size := flags.Int("size", 128, "bytes in a request and in its answer")
+	sizeList := flags.String("size", "128", "bytes in a request and in its answer; several with commas between, in turn")
 	seconds := flags.Float64("seconds", 2, "how long to count")
 	warmup := flags.Float64("warmup", 0.3, "how long to call before counting, in seconds")
 	check(flags.Parse(args))
 	connection, err := net.Dial("unix", *socket)
 	check(err)
 	client := ttrpc.NewClient(connection)
-	payload := make([]byte, *size)
+	var payloads [][]byte
+	for _, text := range strings.Split(*sizeList, ",") {
+		size, err := strconv.Atoi(text)
+		check(err)
+		payloads = append(payloads, make([]byte, size))
+	}
+	calls, bytes := atomic.Int64{}, atomic.Int64{}
 	counting := atomic.Bool{}
 	done := atomic.Bool{}
 	samples := make([][]time.Duration, *concurrency)
@@ -90,10 +98,12 @@ func load(args []string) {
 			defer group.Done()
 			for !done.Load() {
 				var answer wrapperspb.BytesValue
+				payload := payloads[int(calls.Add(1)-1)%len(payloads)]
+				bytes.Add(int64(len(payload)))
 				begun := time.Now()
 				check(client.Call(context.Background(), service, method, &wrapperspb.BytesValue{Value: payload}, &answer))
-				if len(answer.Value) != *size {
-					check(fmt.Errorf("answer of %d bytes to a call of %d", len(answer.Value), *size))
+				if len(answer.Value) != len(payload) {
+					check(fmt.Errorf("answer of %d bytes to a call of %d", len(answer.Value), len(payload)))
 				}
 				if counting.Load() {
 					samples[worker] = append(samples[worker], time.Since(begun))
@@ -118,7 +128,7 @@ func load(args []string) {
 	if len(all) == 0 {
 		check(fmt.Errorf("no call ended within %v seconds", *seconds))
 	}
-	print(map[string]any{"rps": float64(len(all)) / elapsed, "p50us": at(0.5), "p99us": at(0.99), "calls": len(all)})
+	print(map[string]any{"rps": float64(len(all)) / elapsed, "p50us": at(0.5), "p90us": at(0.9), "p99us": at(0.99), "maxus": at(1), "calls": calls.Load(), "bytes": bytes.Load()})
 }
 
 func print(value any) {
@@ -162,7 +172,7 @@ func pairBack(args []string) {
 	cert, key, ca := flags.String("cert", "", ""), flags.String("key", "", ""), flags.String("ca", "", "")
 	check(flags.Parse(args))
 	pair, pool := material(*cert, *key, *ca)
-	listener, err := tls.Listen("tcp", *listen, &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13})
+	listener, err := tls.Listen("tcp", *listen, &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true})
 	check(err)
 	connection, err := net.Dial("unix", *socket)
 	check(err)

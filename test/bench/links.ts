@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// Many links: resident memory per idle one at 100, 1,000 and 5,000, and what a busy link among them gets and costs. Every
+// link carried a call, so it is a link and not only a connection in a backlog.
+import { StatusCode, TtrpcClient } from '@peerpod-tls/ttrpc';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Bench, Measure } from './ground.js';
+import { residentBytes, Samples } from './measure.js';
+import {
+  endPair,
+  inTurn,
+  residentOf,
+  runLoad,
+  startPair,
+  type Load,
+  type Outcome,
+  type Pair,
+} from './pairs.js';
+import { row, type Row } from './report.js';
+import { rowsOf } from './throughput.js';
+
+const SETTLE_MS = 1500;
+export const LINK_COUNTS: readonly number[] = [100, 1000, 5000];
+/** Opening thousands of links takes its time, so the largest count has one round and the others two. */
+const FEW = 1000;
+const BUSY: Load = { name: '16 calls, 128 B', concurrency: 16, sizes: [128] };
+
+export const linksLabel = (count: number): string =>
+  `memory per idle link and half, ${count.toLocaleString('en')} links`;
+
+/** One shim of our own: a connection and a call that the agent answers, if only with Unimplemented. */
+async function openLink(path: string): Promise<TtrpcClient> {
+  const client = new TtrpcClient(connect(path));
+  await client
+    .call('grpc.Health', 'Check', new Uint8Array(), { timeoutMs: 30_000 })
+    .catch((error: unknown) => {
+      const status =
+        typeof error === 'object' && error !== null && 'status' in error ? error.status : undefined;
+      if (status !== StatusCode.unimplemented) throw error;
+    });
+  return client;
+}
+
+/** Opens links that stay, each with a call made; the answer closes them and says how long all of them took. */
+export async function openLinks(
+  bench: Bench,
+  sockets: readonly string[],
+  count: number,
+): Promise<{ readonly seconds: number; close(): Promise<void> }> {
+  if (bench.ground.cProgram !== null) {
+    const { program, answer } = await bench.programs.answered(bench.ground.cProgram, [
+      'links',
+      `-socket=${sockets.join(',')}`,
+      `-count=${count}`,
+    ]);
+    return { seconds: answer['seconds'] ?? Number.NaN, close: () => bench.programs.end(program) };
+  }
+  const begun = performance.now();
+  const clients: TtrpcClient[] = [];
+  for (let made = 0; made < count; made += 1)
+    clients.push(await openLink(sockets[made % sockets.length] ?? ''));
+  return {
+    seconds: (performance.now() - begun) / 1000,
+    close: async () => {
+      for (const client of clients) client.close();
+    },
+  };
+}
+
+/** What the measurement gathers, by figure. */
+class Gathered {
+  readonly idleBack = new Samples();
+  readonly idle = new Samples();
+  readonly perLink = new Map(LINK_COUNTS.map(count => [count, new Samples()]));
+  readonly busy = new Map(LINK_COUNTS.map(count => [count, new Map<string, Outcome[]>()]));
+}
+
+async function grow(bench: Bench, pair: Pair, counts: readonly number[], into: Gathered): Promise<void> {
+  const open = [await openLinks(bench, [pair.place.shimSocket], 1)];
+  let there = 0;
+  await sleep(SETTLE_MS);
+  const idle = residentOf(pair);
+  into.idleBack.add(pair.name, residentBytes(pair.back.pid) / 2 ** 20);
+  into.idle.add(pair.name, idle / 2 ** 20);
+  for (const count of counts) {
+    open.push(await openLinks(bench, [pair.place.shimSocket], count - there));
+    there = count;
+    await sleep(SETTLE_MS);
+    into.perLink.get(count)?.add(pair.name, (residentOf(pair) - idle) / count / 2 / 1024);
+  }
+  // The busy link last, so that what it leaves behind in memory is not taken for the idle ones'.
+  await runLoad(bench, pair.place.shimSocket, null, BUSY, Math.min(0.5, bench.seconds));
+  const outcome = await runLoad(bench, pair.place.shimSocket, pair, BUSY);
+  const outcomes = into.busy.get(there);
+  outcomes?.set(pair.name, [...(outcomes.get(pair.name) ?? []), outcome]);
+  for (const links of open) await links.close();
+}
+
+export const linksFigures: Measure = async bench => {
+  const into = new Gathered();
+  const sides = bench.sides.filter(candidate => candidate.acceptsMany);
+  const rounds = Math.min(bench.rounds, 2);
+  for (let round = 0; round < rounds; round += 1) {
+    const counts = LINK_COUNTS.filter(count => count <= FEW || round === rounds - 1);
+    for (const side of inTurn(sides, round)) {
+      const parts =
+        counts.at(-1) === FEW || rounds > 1 ? [counts] : [counts.filter(count => count <= FEW), counts];
+      for (const [part, these] of parts.entries()) {
+        const pair = await startPair(bench, side, `links-${round}-${part}`);
+        await grow(bench, pair, these, into).catch((error: unknown) => {
+          bench.note(
+            `${side.name}: ${these.at(-1)} links: ${error instanceof Error ? error.message : String(error)}`,
+          );
+        });
+        await endPair(bench, pair);
+      }
+    }
+  }
+  const rows: Row[] = [
+    row('resident memory, back half idle', 'MiB', false, into.idleBack),
+    row('resident memory, both halves idle', 'MiB', false, into.idle),
+  ];
+  for (const [count, samples] of into.perLink) rows.push(row(linksLabel(count), 'KiB', false, samples));
+  for (const [count, outcomes] of into.busy) {
+    const name = `one busy of ${(count + 1).toLocaleString('en')} links, ${BUSY.name}`;
+    if (outcomes.size > 0) rows.push(...rowsOf(name, outcomes, false));
+  }
+  return rows;
+};

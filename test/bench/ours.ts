@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sides that are Node programs: this project of a checkout (the bundled forwarder, and the adaptor's proxy in a program
+// of its own), and the bare pumps that say what the least possible Node program costs.
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { config, type Peer, type Place } from './peers.js';
+import type { Program, Programs } from './processes.js';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+export const ownRoot = fileURLToPath(new URL('../..', import.meta.url));
+
+/** A Node binary with its release, and what the names of its sides end in. */
+export interface NodeRelease {
+  readonly bin: string;
+  readonly version: string;
+  readonly suffix: string;
+}
+
+const FRONT = 'test/bench/our-front.mjs';
+
+/** How Node sides are started beside what every side is. */
+export interface Launch {
+  readonly flags?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+const placeFile = (place: Place, name: string): string =>
+  config(place, `${name}.json`, JSON.stringify(place));
+
+/** The first of some files that a checkout has; throws when it has none. */
+export function fileOf(root: string, ...candidates: readonly string[]): string {
+  const found = candidates.map(file => join(root, file)).find(existsSync);
+  if (found === undefined) throw new Error(`${root} has none of ${candidates.join(', ')}: is it built?`);
+  return found;
+}
+
+/** A bundled program, by whatever name this checkout gives its bundles. */
+export const bundled = (root: string, program: string): string =>
+  fileOf(root, ...['cjs', 'mjs', 'js'].map(ending => `bundle/${program}.${ending}`));
+
+/** This project as a checkout has it, under one Node release. */
+export function project(name: string, root: string, node: NodeRelease, launch: Launch = {}): Peer {
+  const start = (programs: Programs, args: readonly string[]): Program =>
+    programs.start(node.bin, [...(launch.flags ?? []), ...args], { env: launch.env ?? {} });
+  return {
+    name: name + node.suffix,
+    node: node.version,
+    acceptsMany: true,
+    manySockets: readFileSync(fileOf(root, FRONT), 'utf8').includes('moreSockets'),
+    launchedWith: other => project(name, root, node, other),
+    project: { root, node },
+    startBack: (programs, place) =>
+      start(programs, [
+        bundled(root, 'agent-protocol-forwarder'),
+        '-config',
+        config(
+          place,
+          'apf.json',
+          JSON.stringify({ 'pod-network': {}, 'pod-namespace': 'bench', 'pod-name': 'bench' }),
+        ),
+        '-listen',
+        `127.0.0.1:${place.port}`,
+        '-kata-agent-socket',
+        place.agentSocket,
+        '-pod-namespace=',
+        '-cert-file',
+        place.server.cert,
+        '-cert-key',
+        place.server.key,
+        '-ca-cert-file',
+        place.ca,
+        '-max-links',
+        '8192',
+      ]),
+    startFront: (programs, place) =>
+      start(programs, [fileOf(root, FRONT), 'front', placeFile(place, 'front')]),
+  };
+}
+
+/** The byte pumps: `pipe` as anybody would write it, and the best that Node's public interface allows. */
+export function pump(kind: 'pipe' | 'onread', node: NodeRelease, launch: Launch = {}): Peer {
+  const start =
+    (half: string) =>
+    (programs: Programs, place: Place): Program =>
+      programs.start(
+        node.bin,
+        [...(launch.flags ?? []), join(here, 'pump.mjs'), half, placeFile(place, `pump-${half}`), kind],
+        { env: launch.env ?? {} },
+      );
+  return {
+    name: (kind === 'pipe' ? 'node-pump' : 'node-onread') + node.suffix,
+    node: node.version,
+    acceptsMany: true,
+    manySockets: true,
+    launchedWith: other => pump(kind, node, other),
+    startBack: start('back'),
+    startFront: start('front'),
+  };
+}
