@@ -42,25 +42,28 @@ export const delayFigures: Measure = async bench => {
   for (const load of LOADS) {
     const parts = (['p50', 'p99', 'max'] as const).map(part => ({
       part,
-      back: new Samples(),
-      front: new Samples(),
+      upstream: new Samples(),
+      downstream: new Samples(),
     }));
     // The first round warms up and does not count.
     for (let round = -1; round < Math.min(bench.rounds, 3); round += 1) {
       for (const pair of inTurn(pairs, Math.max(0, round))) {
-        for (const { pid } of [pair.back, pair.front]) await seenBy(file, pid);
+        for (const { pid } of [pair.upstream, pair.downstream]) await seenBy(file, pid);
         await runLoad(bench, pair.place.shimSocket, pair, load);
-        const [back, front] = [await seenBy(file, pair.back.pid), await seenBy(file, pair.front.pid)];
+        const [upstream, downstream] = [
+          await seenBy(file, pair.upstream.pid),
+          await seenBy(file, pair.downstream.pid),
+        ];
         if (round < 0) continue;
         for (const one of parts) {
-          one.back.add(pair.name, back[one.part]);
-          one.front.add(pair.name, front[one.part]);
+          one.upstream.add(pair.name, upstream[one.part]);
+          one.downstream.add(pair.name, downstream[one.part]);
         }
       }
     }
-    for (const { part, back, front } of parts) {
-      rows.push(row(`${load.name}: event-loop delay ${part}, forwarder's half`, 'ms', false, back));
-      rows.push(row(`${load.name}: event-loop delay ${part}, adaptor's half`, 'ms', false, front));
+    for (const { part, upstream, downstream } of parts) {
+      rows.push(row(`${load.name}: event-loop delay ${part}, forwarder's half`, 'ms', false, upstream));
+      rows.push(row(`${load.name}: event-loop delay ${part}, adaptor's half`, 'ms', false, downstream));
     }
   }
   for (const pair of pairs) await endPair(bench, pair);

@@ -48,7 +48,7 @@ function textOf(path: string): string {
 const threadsOf = (pid: number): string[] => readdirSync(`/proc/${pid}/task`);
 
 /** A process and all that came of it. proc(5), task/TID/children. */
-export function familyOf(pid: number): number[] {
+function familyOf(pid: number): number[] {
   const children = threadsOf(pid).flatMap(thread =>
     textOf(`/proc/${pid}/task/${thread}/children`).split(' ').filter(Boolean).map(Number),
   );

@@ -29,7 +29,7 @@ const placeFile = (place: Place, name: string): string =>
   config(place, `${name}.json`, JSON.stringify(place));
 
 /** The first of some files that a checkout has; throws when it has none. */
-export function fileOf(root: string, ...candidates: readonly string[]): string {
+function fileOf(root: string, ...candidates: readonly string[]): string {
   const found = candidates.map(file => join(root, file)).find(existsSync);
   if (found === undefined) throw new Error(`${root} has none of ${candidates.join(', ')}: is it built?`);
   return found;

@@ -8,8 +8,8 @@ import { listening, type Program } from './processes.js';
 export interface Pair {
   readonly name: string;
   readonly place: Place;
-  readonly back: Program;
-  readonly front: Program;
+  readonly upstream: Program;
+  readonly downstream: Program;
 }
 
 /** Starts both halves of a side in a place of their own. */
@@ -20,16 +20,16 @@ export async function startPair(
   change: (place: Place) => Place = place => place,
 ): Promise<Pair> {
   const place = change(await bench.ground.place(`${purpose}-${side.name.replaceAll(' ', '-')}`));
-  const back = side.startBack(bench.programs, place);
+  const upstream = side.startBack(bench.programs, place);
   await listening({ host: '127.0.0.1', port: place.port });
-  const front = side.startFront(bench.programs, place);
+  const downstream = side.startFront(bench.programs, place);
   await listening({ path: place.shimSocket });
-  return { name: side.name, place, back, front };
+  return { name: side.name, place, upstream, downstream };
 }
 
 export async function endPair(bench: Bench, pair: Pair): Promise<void> {
-  await bench.programs.end(pair.front);
-  await bench.programs.end(pair.back);
+  await bench.programs.end(pair.downstream);
+  await bench.programs.end(pair.upstream);
 }
 
 /** Everybody in turn, each round another one first. */
@@ -39,7 +39,7 @@ export function inTurn<T>(all: readonly T[], round: number): T[] {
 }
 
 export const residentOf = (pair: Pair): number =>
-  residentBytes(pair.back.pid) + residentBytes(pair.front.pid);
+  residentBytes(pair.upstream.pid) + residentBytes(pair.downstream.pid);
 
 export interface Load {
   readonly name: string;
@@ -82,7 +82,7 @@ export async function runLoad(
 ): Promise<Outcome> {
   const [program, ...role] = ttrpcProgram(bench.ground, 'load');
   const used = (): [number, number] =>
-    pair === null ? [0, 0] : [cpuUs(pair.back.pid), cpuUs(pair.front.pid)];
+    pair === null ? [0, 0] : [cpuUs(pair.upstream.pid), cpuUs(pair.downstream.pid)];
   const before = used();
   const args = [
     ...role,
@@ -104,14 +104,14 @@ export async function runLoad(
     await bench.programs.end(held.program);
   }
   const number = (key: string): number => answer[key] ?? Number.NaN;
-  const [back, front] =
+  const [upstream, downstream] =
     pair === null ? [Number.NaN, Number.NaN] : [after[0] - before[0], after[1] - before[1]];
   return {
     rps: number('rps'),
     p50us: number('p50us'),
     p99us: number('p99us'),
-    cpuBack: back / number('calls'),
-    cpuFront: front / number('calls'),
-    cpuPerMiB: (back + front) / (number('bytes') / 2 ** 20),
+    cpuBack: upstream / number('calls'),
+    cpuFront: downstream / number('calls'),
+    cpuPerMiB: (upstream + downstream) / (number('bytes') / 2 ** 20),
   };
 }

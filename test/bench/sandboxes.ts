@@ -30,12 +30,12 @@ export const sandboxFigures: Measure = async bench => {
           join(place.folder, `${side.name.replaceAll(' ', '-')}-${round}-${index}.sock`),
         ),
       }));
-      const before = cpuUs(pair.front.pid);
+      const before = cpuUs(pair.downstream.pid);
       const links = await openLinks(bench, pair.place.moreSockets ?? [], COUNT);
       took.add(side.name, links.seconds * 1000);
-      cost.add(side.name, (cpuUs(pair.front.pid) - before) / COUNT);
+      cost.add(side.name, (cpuUs(pair.downstream.pid) - before) / COUNT);
       await sleep(SETTLE_MS);
-      memory.add(side.name, residentBytes(pair.front.pid) / 2 ** 20);
+      memory.add(side.name, residentBytes(pair.downstream.pid) / 2 ** 20);
       const socket = pair.place.moreSockets?.[0] ?? '';
       await runLoad(bench, socket, null, BUSY, Math.min(0.5, bench.seconds));
       const outcome = await runLoad(bench, socket, pair, BUSY);

@@ -58,7 +58,7 @@ const cost: Readonly<Record<Measurement, (asked: Asked, sides: number, own: numb
     (sides + 1) * (1 + Math.min(rounds, 3) * 9 * (seconds * 0.32 + 0.03)),
   delay: ({ rounds, seconds }, _sides, own) => own * (Math.min(rounds, 3) + 1) * 6 * (seconds * 1.25 + 0.05),
   handshakes: ({ rounds, seconds }, sides) => (rounds + 1) * sides * Math.min(1, seconds) * 1.2,
-  links: ({ rounds }, sides) => sides * (Math.min(rounds, 2) * 9 + 14),
+  links: ({ rounds }, sides) => sides * (Math.min(rounds, 2) * 9 + 16),
   sandboxes: ({ rounds, seconds }, sides) => sides * Math.min(rounds, 3) * (2.5 + seconds * 1.2),
   records: ({ rounds }, _sides, own) => rounds * own * 1.5,
   start: ({ rounds }, sides) => rounds * 2 * sides * 0.15,

@@ -92,17 +92,17 @@ async function ticketsOf(place: Place): Promise<number> {
 
 async function look(bench: Bench, side: Peer): Promise<Seen> {
   const place = await bench.ground.place(`suite-${side.name.replaceAll(' ', '-')}`);
-  const back = side.startBack(bench.programs, place);
+  const upstream = side.startBack(bench.programs, place);
   await listening({ host: '127.0.0.1', port: place.port });
   const between = await recorder(place.port);
-  const front = side.startFront(bench.programs, { ...place, port: between.port });
+  const downstream = side.startFront(bench.programs, { ...place, port: between.port });
   await listening({ path: place.shimSocket });
   try {
     await runLoad(bench, place.shimSocket, null, { name: '', concurrency: 1, sizes: [128] }, 0.5);
     return { name: side.name, suite: suiteOf(between.said()), tickets: await ticketsOf(place) };
   } finally {
-    await bench.programs.end(front);
-    await bench.programs.end(back);
+    await bench.programs.end(downstream);
+    await bench.programs.end(upstream);
     between.close();
   }
 }
