@@ -83,7 +83,7 @@ export class LinkWatch {
     const { bytesRead } = socket;
     const link: Watched = { socket, ends, onLoss, bytesRead, settled: -1, silence: null, parting: null };
     this.#links.add(link);
-    socket.once('close', () => this.#forget(link));
+    socket.on('close', () => this.#forget(link));
     this.#timer ??= setInterval(() => this.#round(log), this.#timing.tickMs).unref();
   }
 

@@ -109,7 +109,7 @@ function handshake(
       // The handshake completes whatever the server presents, because Node forgets the certificate it rejects. The
       // verification decides, below, before anybody else sees the socket.
       rejectUnauthorized: false,
-      checkServerIdentity: () => undefined,
+      checkServerIdentity: ofNoConcern,
     });
     const end = (): void => {
       clearTimeout(timer);
@@ -156,6 +156,9 @@ function handshake(
     socket.once('secureConnect', onSecure).once('error', onError).once('end', onEnd).once('close', onEnd);
   });
 }
+
+/** Node keeps it as long as the socket, and with a closure all that is around it here. */
+const ofNoConcern = (): undefined => undefined;
 
 function refused(remote: string, refusal: Refusal): LinkError {
   return new LinkError(

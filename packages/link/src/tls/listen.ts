@@ -32,7 +32,7 @@ export interface ListenOptions {
    * first, so that a crowd of silent ones cannot lock out a peer that speaks.
    */
   readonly maxHandshakes?: number;
-  /** Verified links open at once. Default 4 096; each costs about 40 KB. */
+  /** Verified links open at once. Default 4 096; each costs about 70 KiB, nearly all of it Node's and OpenSSL's. */
   readonly maxPeers?: number;
   /** Of these, from one address. Default all: one adaptor is one address. */
   readonly maxPeersPerAddress?: number;
@@ -185,7 +185,7 @@ class Listener implements LinkListener {
       },
     };
     this.#caps.add(counted);
-    socket.once('close', () => this.#caps.remove(counted));
+    socket.on('close', () => this.#caps.remove(counted));
     socket.on('pause', () => this.#caps.hold(counted)).on('resume', () => this.#caps.release(counted));
     try {
       this.#o.onPeer(peer);

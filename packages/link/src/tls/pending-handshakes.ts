@@ -30,8 +30,10 @@ interface Pending {
   readonly raw: Socket;
   readonly remote: string;
   readonly address: string;
-  readonly timer: NodeJS.Timeout;
+  /** Null once it is settled. */
+  timer: NodeJS.Timeout | null;
   tls: TLSSocket | null;
+  readonly onClose: () => void;
 }
 
 /** How long a refused peer may take to read the end, in milliseconds. */
@@ -50,11 +52,11 @@ export class PendingHandshakes {
   /** Takes a connection over until it is verified or refused. */
   add(raw: Socket, remote: string, address: string): void {
     if (this.#silent.size + this.#speaking.size >= this.#o.max) this.#evictOldest();
-    const timer = setTimeout(() => this.#onTimeout(pending), this.#o.timeoutMs);
-    const pending: Pending = { raw, remote, address, timer, tls: null };
+    const onClose = (): void => this.#onGone(pending);
+    const pending: Pending = { raw, remote, address, timer: null, tls: null, onClose };
+    pending.timer = setTimeout(() => this.#onTimeout(pending), this.#o.timeoutMs);
     this.#silent.add(pending);
-    raw.on('error', () => {});
-    raw.once('close', () => this.#onGone(pending));
+    raw.on('error', ignore).on('close', onClose);
     // Until the first byte a connection costs a socket and a timer, no TLS state.
     raw.once('readable', () => this.#safely(pending, () => this.#onFirstBytes(pending)));
   }
@@ -129,8 +131,8 @@ export class PendingHandshakes {
       // It may have gone, or been given up, in the meantime.
       if (verification.t === 'gone' || !this.#speaking.has(pending)) return;
       if (verification.t === 'refused') return this.#refuseCertificate(pending, verification.refusal);
-      const leaf = requestCert ? socket.getPeerX509Certificate() : undefined;
-      const unwelcome = leaf === undefined ? null : this.#o.admit(leaf);
+      const { leaf } = verification;
+      const unwelcome = leaf === null || !requestCert ? null : this.#o.admit(leaf);
       if (unwelcome !== null) {
         this.#part(pending);
         return this.#o.onRefused({ remote, rule: 'not-named', text: unwelcome, refusal: null });
@@ -197,12 +199,17 @@ export class PendingHandshakes {
     pending.raw.destroy();
   }
 
+  /** Lets go of it: of a link that stands nothing is left here. */
   #settle(pending: Pending): void {
-    clearTimeout(pending.timer);
+    if (pending.timer !== null) clearTimeout(pending.timer);
+    pending.timer = null;
+    pending.raw.off('close', pending.onClose);
     this.#silent.delete(pending);
     this.#speaking.delete(pending);
   }
 }
+
+const ignore = (): void => {};
 
 function noCertificate({ anchors }: TlsMaterial): Refusal {
   const fault = { rule: 'no-certificate', text: 'the client presented no certificate' } as const;

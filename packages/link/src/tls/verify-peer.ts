@@ -24,7 +24,7 @@ import { readCertificates, type SeenCertificate } from './reading.js';
 const EXPIRY_SKEW_MS = 2_000;
 
 const verified = Symbol('verified peer');
-const verifiedSockets = new WeakSet<Socket>();
+const verifiedPeers = new WeakMap<Socket, MintedPeer>();
 
 /** What is known of the other end of a link. Holds no secret; made to be logged. */
 export interface PeerInfo {
@@ -62,7 +62,8 @@ export interface VerifiedPeer {
 }
 
 export type Verification =
-  | { readonly t: 'peer'; readonly peer: VerifiedPeer }
+  /** `leaf` is null where none was asked for and none came. Making one of a socket costs, so it is handed on. */
+  | { readonly t: 'peer'; readonly peer: VerifiedPeer; readonly leaf: X509Certificate | null }
   | { readonly t: 'refused'; readonly refusal: Refusal; readonly leaf: X509Certificate | null }
   /** The socket ended meanwhile, and whoever listens to it knows. */
   | { readonly t: 'gone' };
@@ -107,17 +108,17 @@ export async function verifyTls(i: VerifyInput): Promise<Verification> {
     },
     expiresAt,
   };
-  return { t: 'peer', peer: mint(i.socket, info, i.material, i.log) };
+  return { t: 'peer', peer: new MintedPeer(i.socket, info, i.material, i.log), leaf };
 }
 
 /** A peer on a plain link: the operator asked for no TLS, so there is nothing to verify. */
 export function acceptPlain(socket: Socket, log: Logger): VerifiedPeer {
-  return mint(socket, { ...addressesOf(socket), tls: null, expiresAt: null }, null, log);
+  return new MintedPeer(socket, { ...addressesOf(socket), tls: null, expiresAt: null }, null, log);
 }
 
 /** Whether this stream is a network socket that was never verified: a relay refuses to touch one. */
 export function isUnverifiedNetworkEnd(stream: unknown): boolean {
-  return stream instanceof Socket && stream.remoteFamily !== undefined && !verifiedSockets.has(stream);
+  return stream instanceof Socket && stream.remoteFamily !== undefined && !verifiedPeers.has(stream);
 }
 
 /** The words for a certificate in an error: subject and fingerprint. */
@@ -137,48 +138,84 @@ function addressesOf(socket: Socket): { remote: string; local: string } {
   };
 }
 
-/** `material` is what this end presented, for the words of errors. */
-function mint(socket: Socket, peer: PeerInfo, material: TlsMaterial | null, log: Logger): VerifiedPeer {
-  verifiedSockets.add(socket);
-  let failure: LinkError | null = null;
-  // A socket without an error listener would end the process; this one stays for the life of the socket.
-  const onError = (error: unknown): void => {
-    const ownCertificate = material === null ? undefined : certificateText(material.leaf);
-    failure ??= linkErrorFrom(error, { remote: peer.remote, phase: 'open', ownCertificate });
-  };
-  const expired = (): LinkError =>
-    new LinkError('ERR_LINK_EXPIRED', `a certificate of the link to ${peer.remote} expired`);
-  socket.on('error', onError);
-  // Node reports errors after the handshake of a hand-made server TLSSocket only here, and leaves it open.
-  socket.on('_tlsError', (error: unknown) => {
-    onError(error);
-    socket.destroy();
-  });
-  if (peer.expiresAt !== null) {
-    const cancel = atDate(peer.expiresAt, () => {
-      log.warn(
-        { remote: peer.remote, expiresAt: peer.expiresAt },
-        'link closed because a certificate expired',
-      );
-      onError(expired());
-      socket.destroy();
-    });
-    socket.once('close', cancel);
-    const { expiresAt } = peer;
-    socket.once('end', () => {
-      if (Date.now() >= expiresAt.getTime() - EXPIRY_SKEW_MS) onError(expired());
-    });
+/** The one kind of verified peer. Many stand idle, so its listeners are shared by all: each costs memory per link else. */
+class MintedPeer implements VerifiedPeer {
+  readonly [verified] = true;
+  readonly socket: Socket;
+  readonly peer: PeerInfo;
+  readonly #log: Logger;
+  /** What this end presented, for the words of errors. */
+  readonly #material: TlsMaterial | null;
+  readonly #cancelExpiry: (() => void) | null;
+  #failure: LinkError | null = null;
+
+  constructor(socket: Socket, peer: PeerInfo, material: TlsMaterial | null, log: Logger) {
+    this.socket = socket;
+    this.peer = peer;
+    this.#material = material;
+    this.#log = log;
+    verifiedPeers.set(socket, this);
+    // A socket without an error listener would end the process; this one stays for the life of the socket.
+    socket.on('error', onError);
+    socket.on('_tlsError', onTlsError);
+    this.#cancelExpiry = peer.expiresAt === null ? null : atDate(peer.expiresAt, () => this.#expire());
+    if (this.#cancelExpiry !== null) socket.on('close', onClosed).on('end', onEnd);
+    endWhenGone(socket, peer.remote, log, error => this.fail(error));
   }
-  endWhenGone(socket, peer.remote, log, onError);
-  return {
-    [verified]: true,
-    socket,
-    peer,
-    failure: () => failure,
-    close: () => {
-      if (!socket.destroyed) socket.destroySoon();
-    },
+
+  failure(): LinkError | null {
+    return this.#failure;
+  }
+
+  /** Also called by itself, as a clean-up. */
+  readonly close = (): void => {
+    if (!this.socket.destroyed) this.socket.destroySoon();
   };
+
+  /** The first of several failures is what ended the link. */
+  fail(error: unknown): void {
+    const ownCertificate = this.#material === null ? undefined : certificateText(this.#material.leaf);
+    this.#failure ??= linkErrorFrom(error, { remote: this.peer.remote, phase: 'open', ownCertificate });
+  }
+
+  ended(): void {
+    const { expiresAt } = this.peer;
+    if (expiresAt !== null && Date.now() >= expiresAt.getTime() - EXPIRY_SKEW_MS) this.#failExpired();
+  }
+
+  closed(): void {
+    this.#cancelExpiry?.();
+  }
+
+  #expire(): void {
+    const { remote, expiresAt } = this.peer;
+    this.#log.warn({ remote, expiresAt }, 'link closed because a certificate expired');
+    this.#failExpired();
+    this.socket.destroy();
+  }
+
+  #failExpired(): void {
+    const text = `a certificate of the link to ${this.peer.remote} expired`;
+    this.fail(new LinkError('ERR_LINK_EXPIRED', text));
+  }
+}
+
+function onError(this: Socket, error: unknown): void {
+  verifiedPeers.get(this)?.fail(error);
+}
+
+/** Node reports errors after the handshake of a hand-made server TLSSocket only by this, and leaves it open. */
+function onTlsError(this: Socket, error: unknown): void {
+  verifiedPeers.get(this)?.fail(error);
+  this.destroy();
+}
+
+function onEnd(this: Socket): void {
+  verifiedPeers.get(this)?.ended();
+}
+
+function onClosed(this: Socket): void {
+  verifiedPeers.get(this)?.closed();
 }
 
 /** What is known of a peer that may pass: `seen` is null for one that was not asked for a certificate and sent none. */
