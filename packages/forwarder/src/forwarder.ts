@@ -4,7 +4,7 @@
 // are main.ts's.
 import { abortable, abortReason, deadline } from '@peerpod-tls/base';
 import { listenLink, lossCause, SharedUpstream } from '@peerpod-tls/link';
-import type { CloseReason, VerifiedPeer, LinkListener, LossCause, Relay } from '@peerpod-tls/link';
+import type { CloseReason, VerifiedPeer, LinkListener, LossCause, Relay, Rewrite } from '@peerpod-tls/link';
 import type { Logger } from 'pino';
 
 import { checkAgentSocket } from './abstract-socket.js';
@@ -76,6 +76,8 @@ class RunningForwarder implements Forwarder {
   readonly #agent: SharedUpstream;
   readonly #relays = new Set<Relay>();
   readonly #serving: LiveServing;
+  /** The same for all links. */
+  readonly #rewrites: readonly Rewrite[];
   #listener: LinkListener | null = null;
 
   constructor(options: ForwarderOptions, counters: Counters, serving: LiveServing) {
@@ -99,6 +101,8 @@ class RunningForwarder implements Forwarder {
       log,
     });
     this.#serving = serving;
+    const { podNamespace, guestRoot } = options;
+    this.#rewrites = forwarderRewrites({ podNamespace, guestRoot, log });
   }
 
   get address(): ListenAddress {
@@ -159,7 +163,6 @@ class RunningForwarder implements Forwarder {
 
   #serve(peer: VerifiedPeer): void {
     const started = performance.now();
-    const { podNamespace, guestRoot } = this.#options;
     const log = this.log.child({ remote: peer.peer.remote });
     log.info({ tls: peer.peer.tls, expiresAt: peer.peer.expiresAt }, 'link opened');
     this.#counters.linkOpened();
@@ -167,7 +170,7 @@ class RunningForwarder implements Forwarder {
       downstream: peer,
       client: peer.peer.tls?.fingerprint ?? 'plain',
       within: (connected, signal) => this.#connected(connected, signal),
-      rewrites: forwarderRewrites({ podNamespace, guestRoot, log }),
+      rewrites: this.#rewrites,
       observer: this.#counters.observer,
       log,
     });

@@ -10,6 +10,7 @@ import {
   type LinkSecurity,
   type Relay,
   type RelayObserver,
+  type Rewrite,
 } from '@peerpod-tls/link';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
@@ -41,6 +42,8 @@ export class SandboxProxy {
   readonly #o: SandboxProxyOptions;
   readonly #openedAt = new Date().toISOString();
   readonly #relays = new Set<Relay>();
+  /** The same for all connections. */
+  readonly #rewrites: readonly Rewrite[];
   /** One for all connections: whichever of them told the agent to end, the others lose it too. */
   readonly #agentEnd = { near: false };
   #listener: UnixListener | null = null;
@@ -48,6 +51,7 @@ export class SandboxProxy {
 
   private constructor(o: SandboxProxyOptions) {
     this.#o = o;
+    this.#rewrites = adaptorRewrites(o.spec.rewrites);
   }
 
   static async open(o: SandboxProxyOptions): Promise<SandboxProxy> {
@@ -90,7 +94,7 @@ export class SandboxProxy {
     let links = 0;
     const relay = startRelay({
       downstream,
-      rewrites: adaptorRewrites(spec.rewrites),
+      rewrites: this.#rewrites,
       redial: { budgetMs: spec.limits.redialBudgetMs },
       agentEnd: this.#agentEnd,
       observer,

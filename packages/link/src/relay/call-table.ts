@@ -20,7 +20,7 @@ export class CallTable {
    * alone costs three times as much per call, and its cast-off tables keep dead calls alive for the garbage collector.
    */
   readonly #slots: (Call | null)[] = [];
-  readonly #others = new Map<number, Call>();
+  #others: Map<number, Call> | null = null;
   readonly #spare: Call[] = [];
   #size = 0;
   /** Set when several downstreams send calls; then ids are dealt out one after the other. */
@@ -90,7 +90,7 @@ export class CallTable {
   add(call: Call): void {
     const slot = slotOf(call.upstreamId);
     if ((this.#slots[slot] ?? null) === null) this.#slots[slot] = call;
-    else this.#others.set(call.upstreamId, call);
+    else (this.#others ??= new Map()).set(call.upstreamId, call);
     this.#size++;
     this.adoption?.sent(call);
     if (call.kept !== null) this.#keptBytes += call.kept.length;
@@ -99,13 +99,13 @@ export class CallTable {
   byUpstream(upstreamId: number): Call | undefined {
     const call = this.#slots[slotOf(upstreamId)];
     if (call?.upstreamId === upstreamId) return call;
-    return this.#others.size === 0 ? undefined : this.#others.get(upstreamId);
+    return this.#others === null || this.#others.size === 0 ? undefined : this.#others.get(upstreamId);
   }
 
   remove(call: Call): void {
     const slot = slotOf(call.upstreamId);
     if (this.#slots[slot] === call) this.#slots[slot] = null;
-    else if (!this.#others.delete(call.upstreamId)) return;
+    else if (this.#others?.delete(call.upstreamId) !== true) return;
     this.#size--;
     this.adoption?.over(call);
     if (call.kept !== null) this.#keptBytes -= call.kept.length;
@@ -114,7 +114,7 @@ export class CallTable {
 
   /** All calls that were sent, or those of one downstream, oldest first. A copy: entries may be removed while walking it. */
   sent(owner?: Downstream): Call[] {
-    const all = [...this.#slots.filter(call => call !== null), ...this.#others.values()];
+    const all = [...this.#slots.filter(call => call !== null), ...(this.#others?.values() ?? [])];
     const mine = owner === undefined ? all : all.filter(call => call.owner === owner);
     // Ids rise, so their order is the order of sending.
     return mine.toSorted((a, b) => a.upstreamId - b.upstreamId);

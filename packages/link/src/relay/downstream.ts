@@ -38,10 +38,8 @@ export class Downstream {
   readonly observer: RelayObserver;
   /** Calls that are not answered, sent or not. */
   open = 0;
-  /** Of these, those that are not sent: a rewrite, a slow sender or a missing upstream holds them. */
-  readonly unsent = new Set<Call>();
-  /** Of those that were sent, the ones that take data frames, by its own id. */
-  readonly streams = new Map<number, Call>();
+  #unsent: Set<Call> | null = null;
+  #streams: Map<number, Call> | null = null;
   /** Set while somebody waits for calls to end: told after each run of answers. */
   onAnswered: (() => void) | null = null;
 
@@ -50,6 +48,21 @@ export class Downstream {
     this.outlet = new Outlet(this.stream);
     this.flow = new Flow(this.stream);
     this.observer = observer;
+  }
+
+  /** Calls that are not sent: a rewrite, a slow sender or a missing upstream holds them. */
+  get unsent(): ReadonlySet<Call> {
+    return this.#unsent ?? NONE_UNSENT;
+  }
+
+  /** The open call that takes data frames under this id of the downstream's own. */
+  streaming(id: number): Call | undefined {
+    return this.#streams?.get(id);
+  }
+
+  /** The caller has sent its last data frame on this id. */
+  endStreaming(id: number): void {
+    this.#streams?.delete(id);
   }
 
   /** Answers one of its streams with a status, as soon as a frame may begin. */
@@ -65,22 +78,22 @@ export class Downstream {
   /** A call began. */
   begin(call: Call): void {
     this.open++;
-    if (call.upstreamId === 0) this.unsent.add(call);
-    else if (call.streams) this.streams.set(call.downstreamId, call);
+    if (call.upstreamId === 0) (this.#unsent ??= new Set()).add(call);
+    else if (call.streams) this.#streamOn(call);
     this.observer.callStarted?.(call.plan.service, call.plan.method);
   }
 
   /** A call that was held up has been sent. */
   sent(call: Call): void {
-    this.unsent.delete(call);
-    if (call.streams) this.streams.set(call.downstreamId, call);
+    this.#unsent?.delete(call);
+    if (call.streams) this.#streamOn(call);
   }
 
   /** A call is nobody's business any more, or another downstream's. Whoever calls this tells the observer. */
   forget(call: Call): void {
     if (!call.answered) this.open--;
-    if (call.upstreamId === 0) this.unsent.delete(call);
-    else if (call.streams) this.streams.delete(call.downstreamId);
+    if (call.upstreamId === 0) this.#unsent?.delete(call);
+    else if (call.streams) this.#streams?.delete(call.downstreamId);
   }
 
   /** Ends it kindly, save inside a response: one that cannot be completed must not look like one, so the stream is cut. */
@@ -88,4 +101,11 @@ export class Downstream {
     if (this.outlet.midFrame) this.stream.destroy();
     else endSoon(this.stream);
   }
+
+  #streamOn(call: Call): void {
+    (this.#streams ??= new Map()).set(call.downstreamId, call);
+  }
 }
+
+/** Most downstreams never hold a call up, nor have one that streams: what they would need for it is made when they do. */
+const NONE_UNSENT: ReadonlySet<Call> = new Set();

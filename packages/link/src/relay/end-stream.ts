@@ -41,7 +41,8 @@ const heard = new WeakSet<Duplex>();
 
 /** Calls `act` when the stream is closed, and lets {@link gone} know. Never at once. */
 export function onClose(stream: Duplex, act: () => void): void {
-  stream.once('close', () => {
+  // Not `once`, which makes three objects more and keeps them as long as the stream; it comes once anyhow.
+  stream.on('close', () => {
     heard.add(stream);
     act();
   });

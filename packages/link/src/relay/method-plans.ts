@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a relay does with a method, looked up once per method and relay. No calls and no bytes here.
-import { agentServiceName, traitsOf, type MethodTraits } from '@peerpod-tls/agent-protocol/wire';
+// What a relay does with a method, looked up once per method, for all relays with the same rewrites. No calls and no bytes here.
+import {
+  agentMethods,
+  agentServiceName,
+  traitsOf,
+  type MethodTraits,
+} from '@peerpod-tls/agent-protocol/wire';
 import type { CallEnded, RelayObserver, Rewrite } from './types.js';
 
 export interface MethodPlan {
@@ -18,8 +23,20 @@ export interface MethodPlan {
 
 const uncounted: CallEnded = () => {};
 
-/** Plans kept per relay. A caller that invents method names costs a lookup each, not memory. */
+/** Plans kept of methods that the agent does not have. A caller that invents names costs a lookup each, not memory. */
 export const MAX_PLANS = 256;
+
+/** Relays of one program have the same rewrites: what they keep of methods is kept once, not for each link. */
+const shared = new WeakMap<readonly Rewrite[], WeakMap<RelayObserver, MethodPlans>>();
+
+/** The plans of all relays with this list of rewrites and this observer. */
+export function plansOf(rewrites: readonly Rewrite[], observer: RelayObserver): MethodPlans {
+  let ofRewrites = shared.get(rewrites);
+  if (ofRewrites === undefined) shared.set(rewrites, (ofRewrites = new WeakMap()));
+  let plans = ofRewrites.get(observer);
+  if (plans === undefined) ofRewrites.set(observer, (plans = new MethodPlans(rewrites, observer)));
+  return plans;
+}
 
 export class MethodPlans {
   readonly #plans = new Map<string, Map<string, MethodPlan>>();
@@ -32,7 +49,7 @@ export class MethodPlans {
     this.#observer = observer;
   }
 
-  /** Plans kept now. */
+  /** Plans kept now, besides those of the agent's own methods. */
   get count(): number {
     return this.#count;
   }
@@ -50,8 +67,10 @@ export class MethodPlans {
       begins: agent && (method === 'ExecProcess' || method === 'CreateContainer'),
       ended: this.#observer.counter?.(service, method) ?? uncounted,
     };
-    if (this.#count < MAX_PLANS) {
-      this.#count++;
+    // The agent's own are few and always kept: no caller can crowd them out for the others.
+    const own = agent && agentMethods.includes(method);
+    if (own || this.#count < MAX_PLANS) {
+      if (!own) this.#count++;
       let ofService = this.#plans.get(service);
       if (ofService === undefined) this.#plans.set(service, (ofService = new Map()));
       ofService.set(method, plan);

@@ -112,7 +112,8 @@ export class Outlet {
     if (!this.#gathering) return;
     if (chunkLength === TLS_RECORD_BYTES) {
       if (this.#bytes >= SLAB_BYTES) this.#pump();
-      if (this.#bytes > 0 && this.#flushSoon === null) this.#flushSoon = setImmediate(this.#onImmediate);
+      if (this.#bytes > 0 && this.#flushSoon === null)
+        this.#flushSoon = setImmediate(Outlet.#onImmediate, this);
     } else this.#flush();
   }
 
@@ -137,10 +138,10 @@ export class Outlet {
     this.#flushSoon = null;
   }
 
-  readonly #onImmediate = (): void => {
-    this.#flushSoon = null;
-    this.#flush();
-  };
+  static #onImmediate(outlet: Outlet): void {
+    outlet.#flushSoon = null;
+    outlet.#flush();
+  }
 
   #append(bytes: Buffer, from: number, to: number): void {
     this.#bytes += to - from;

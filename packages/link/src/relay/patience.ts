@@ -13,9 +13,9 @@ const QUEUES_BYTES = 64 * 1024 * 1024;
 export class Patience {
   readonly #flow: Flow;
   /** Downstreams the upstream waits for. */
-  readonly #awaited = new Map<Downstream, NodeJS.Timeout>();
-  /** Downstreams it waited for long enough. */
-  readonly #slow = new Set<Downstream>();
+  #awaited: Map<Downstream, NodeJS.Timeout> | null = null;
+  /** Downstreams it waited for long enough. Both are made when there is one. */
+  #slow: Set<Downstream> | null = null;
   /** How many downstreams there are. */
   crowd = 0;
 
@@ -25,8 +25,8 @@ export class Patience {
 
   /** The queue of this downstream is full. Returns why it has to go, if it has to. */
   hold(downstream: Downstream): string | null {
-    if (this.#slow.has(downstream)) return this.#overdue(downstream);
-    if (this.#awaited.has(downstream)) return null;
+    if (this.#slow?.has(downstream)) return this.#overdue(downstream);
+    if (this.#awaited?.has(downstream)) return null;
     this.#wait(downstream);
     this.#flow.hold(Hold.full);
     return null;
@@ -34,37 +34,37 @@ export class Patience {
 
   /** It reads again, or has gone. */
   forget(downstream: Downstream): void {
-    this.#slow.delete(downstream);
+    this.#slow?.delete(downstream);
     this.#letGo(downstream);
   }
 
   stop(): void {
-    for (const timer of this.#awaited.values()) clearTimeout(timer);
-    this.#awaited.clear();
+    for (const timer of this.#awaited?.values() ?? []) clearTimeout(timer);
+    this.#awaited = null;
   }
 
   #wait(downstream: Downstream): void {
     const timer = setTimeout(() => {
       if (this.crowd < 2) return this.#wait(downstream);
-      this.#slow.add(downstream);
+      (this.#slow ??= new Set()).add(downstream);
       this.#letGo(downstream);
     }, PATIENCE_MS);
-    this.#awaited.set(downstream, timer);
+    (this.#awaited ??= new Map()).set(downstream, timer);
   }
 
   #letGo(downstream: Downstream): void {
-    const timer = this.#awaited.get(downstream);
+    const timer = this.#awaited?.get(downstream);
     if (timer === undefined) return;
     clearTimeout(timer);
-    this.#awaited.delete(downstream);
-    if (this.#awaited.size === 0) this.#flow.release(Hold.full);
+    this.#awaited?.delete(downstream);
+    if (this.#awaited?.size === 0) this.#flow.release(Hold.full);
   }
 
   #overdue(downstream: Downstream): string | null {
     const own = downstream.outlet.queued;
     if (own > QUEUE_BYTES) return `it did not read ${own} bytes of answers while others waited`;
     let all = 0;
-    for (const slow of this.#slow) all += slow.outlet.queued;
+    for (const slow of this.#slow ?? []) all += slow.outlet.queued;
     return all > QUEUES_BYTES ? `it and others did not read ${all} bytes of answers` : null;
   }
 }

@@ -13,7 +13,8 @@ import { closedBecause } from './closed-because.js';
 import { Downstream, type Call } from './downstream.js';
 import { endSoon, gone, onClose } from './end-stream.js';
 import { Hold } from './flow.js';
-import { MethodPlans } from './method-plans.js';
+import { Lifetime } from './lifetime.js';
+import { plansOf } from './method-plans.js';
 import { OpenCalls } from './open-calls.js';
 import { startReading } from './reading.js';
 import { RequestSide } from './request-side.js';
@@ -40,6 +41,8 @@ export type UpstreamSource =
       readonly client: string;
     };
 
+const NO_OBSERVER: RelayObserver = {};
+
 /** Starts relaying; the upstream is opened at once. See {@link RelayOptions}. */
 export function startRelay(o: RelayOptions): Relay {
   const source = { t: 'own', open: o.openUpstream, budgetMs: o.redial?.budgetMs ?? null } as const;
@@ -54,7 +57,9 @@ export class FrameRelay implements Relay {
   readonly #observer: RelayObserver;
   readonly #log: Logger;
   readonly #halfCloseMs: number;
-  readonly #abort = new AbortController();
+  readonly #life = new Lifetime();
+  /** Ends a dial that is under way with the relay. */
+  readonly #dialling = new Lifetime();
   readonly #downstream: Downstream;
   readonly #requestSide: RequestSide;
   readonly #requests: FrameScanner;
@@ -74,25 +79,24 @@ export class FrameRelay implements Relay {
     this.#source = source;
     this.#upstreamName = upstreamName;
     this.#agentEnd = agentEnd;
-    this.#observer = o.observer ?? {};
+    this.#observer = o.observer ?? NO_OBSERVER;
     this.#log = o.log;
     this.#halfCloseMs = o.halfCloseMs ?? 5_000;
-    const { signal } = this.#abort;
     this.#own =
       source.t === 'shared'
         ? null
         : {
             calls: new CallTable(null),
-            opener: new UpstreamOpener(source.open, source.budgetMs, signal, o.log),
+            opener: new UpstreamOpener(source.open, source.budgetMs, o.log),
           };
     const downstream = new Downstream(o.downstream, this.#observer);
     this.#downstream = downstream;
     this.#calls = new OpenCalls(downstream, this.#own?.calls ?? null, upstreamName);
     this.#requestSide = new RequestSide({
       downstream,
-      plans: new MethodPlans(o.rewrites, this.#observer),
+      plans: plansOf(o.rewrites, this.#observer),
       client: source.t === 'shared' ? source.client : '',
-      signal,
+      life: this.#life,
       breakOff: reason => this.#breakOff('downstream-protocol', reason),
     });
     const requests = new FrameScanner(this.#requestSide);
@@ -103,7 +107,7 @@ export class FrameRelay implements Relay {
       downstream.flow.release(Hold.answers);
       this.#upstream?.release(downstream);
     };
-    stream.once('end', () => this.#onDownstreamEnd());
+    stream.on('end', () => this.#onDownstreamEnd());
     const closed = (error?: Error): void =>
       this.close({ why: 'downstream-closed', ...(error === undefined ? {} : { error }) });
     stream.on('error', closed);
@@ -146,7 +150,9 @@ export class FrameRelay implements Relay {
     this.#requestSide.unpark();
     this.#downstream.outlet.flush();
     // Rewrites and dials under way end by this signal; the calls that are open end with the streams.
-    this.#abort.abort(closedBecause(reason.why));
+    const why = closedBecause(reason.why);
+    this.#life.end(why);
+    this.#dialling.end(why);
     const upstream = this.#upstream;
     this.#calls.letGo(upstream);
     this.#setUpstream(null);
@@ -246,6 +252,7 @@ export class FrameRelay implements Relay {
     let upstream: Upstream;
     try {
       upstream = await this.#nextUpstream();
+      this.#dialling.forgetSignal();
     } catch (error) {
       if (this.#ended !== null) return;
       this.#log.warn({ error: messageOf(error), upstreamName: this.#upstreamName }, 'upstream given up');
@@ -274,9 +281,9 @@ export class FrameRelay implements Relay {
   }
 
   async #nextUpstream(): Promise<Upstream> {
-    if (this.#source.t === 'shared') return this.#source.acquire(this.#abort.signal);
+    if (this.#source.t === 'shared') return this.#source.acquire(this.#dialling.signal);
     if (this.#own === null) throw new Error('internal error: a relay without a place to open its upstream');
-    const opened: Duplex | VerifiedPeer = await this.#own.opener.open();
+    const opened: Duplex | VerifiedPeer = await this.#own.opener.open(this.#dialling.signal);
     const upstream: Upstream = new Upstream(opened, {
       calls: this.#own.calls,
       agentEnd: this.#agentEnd,

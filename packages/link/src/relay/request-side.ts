@@ -15,6 +15,7 @@ import {
 import { MAX_CALLS } from './call-table.js';
 import type { Call, Downstream } from './downstream.js';
 import { Hold } from './flow.js';
+import type { Lifetime } from './lifetime.js';
 import type { MethodPlan, MethodPlans } from './method-plans.js';
 import { Park } from './park.js';
 import { readTimeoutMs } from './request-timeout.js';
@@ -39,8 +40,8 @@ export interface RequestSideOptions {
   readonly plans: MethodPlans;
   /** Who the calls are of, where another connection of the same client may take them over. */
   readonly client: string;
-  /** Aborted when the relay closes. */
-  readonly signal: AbortSignal;
+  /** The relay's. */
+  readonly life: Lifetime;
   /** The downstream speaks something else; the relay ends. */
   breakOff(reason: string): void;
 }
@@ -48,7 +49,7 @@ export interface RequestSideOptions {
 export class RequestSide implements FrameSide {
   readonly #downstream: Downstream;
   readonly #plans: MethodPlans;
-  readonly #signal: AbortSignal;
+  readonly #life: Lifetime;
   readonly #breakOff: (reason: string) => void;
   readonly #strays: Strays;
   readonly #shared: SharedRequests;
@@ -72,7 +73,7 @@ export class RequestSide implements FrameSide {
   constructor(o: RequestSideOptions) {
     this.#downstream = o.downstream;
     this.#plans = o.plans;
-    this.#signal = o.signal;
+    this.#life = o.life;
     this.#breakOff = o.breakOff;
     this.#shared = new SharedRequests(o.downstream, o.client);
     this.#strays = new Strays(o.downstream.observer, reason => o.breakOff(reason));
@@ -258,14 +259,14 @@ export class RequestSide implements FrameSide {
     length: number,
     id: number,
   ): number {
-    const call = this.#downstream.streams.get(id);
+    const call = this.#downstream.streaming(id);
     const upstream = this.#upstream;
     if (call === undefined || upstream === null)
       return this.#wrongId(id, `stream ${id} is not open for data`);
     if (call.upstreamId !== id) view.setUint32(offset + 4, call.upstreamId);
     if (((bytes[offset + 9] ?? 0) & FrameFlag.remoteClosed) !== 0) {
       call.streams = false;
-      this.#downstream.streams.delete(id);
+      this.#downstream.endStreaming(id);
       if (call.answered) upstream.calls.remove(call);
     }
     const total = HEADER_LENGTH + length;
@@ -303,7 +304,7 @@ export class RequestSide implements FrameSide {
 
   #contextOf(plan: MethodPlan, frame: Buffer): RewriteContext {
     const timeoutMs = readTimeoutMs(frame.subarray(HEADER_LENGTH));
-    return { service: plan.service, method: plan.method, signal: this.#signal, timeoutMs };
+    return { service: plan.service, method: plan.method, signal: this.#life.signal, timeoutMs };
   }
 
   #rewriting(bytes: number): void {
@@ -313,7 +314,7 @@ export class RequestSide implements FrameSide {
   }
 
   #rewritten(call: Call, rewritten: RewrittenFrame): void {
-    if (this.#signal.aborted) return;
+    if (this.#life.over) return;
     if (rewritten.t === 'frame') {
       this.#ready.push({ call, frame: rewritten.frame });
       return this.sendReady();

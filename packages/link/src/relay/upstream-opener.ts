@@ -10,7 +10,6 @@ import type { Backend } from './types.js';
 export class UpstreamOpener {
   readonly #openUpstream: Backend;
   readonly #budgetMs: number | null;
-  readonly #signal: AbortSignal;
   readonly #log: Logger;
   readonly #backoff = new Backoff({ firstMs: 50, longestMs: 2_000, jitter: 0.25 });
   /** When the time is over, by `performance.now()`; null while no loss is being mended. */
@@ -19,10 +18,9 @@ export class UpstreamOpener {
   #pauseMs = 0;
 
   /** `budgetMs` null: one try, which may take as long as the backend likes. */
-  constructor(openUpstream: Backend, budgetMs: number | null, signal: AbortSignal, log: Logger) {
+  constructor(openUpstream: Backend, budgetMs: number | null, log: Logger) {
     this.#openUpstream = openUpstream;
     this.#budgetMs = budgetMs;
-    this.#signal = signal;
     this.#log = log;
   }
 
@@ -35,33 +33,33 @@ export class UpstreamOpener {
 
   /**
    * A new upstream. Tries until the budget is used up; a permanent error ends it at once.
-   * @throws what the last try threw, or the reason of the relay's signal
+   * @throws what the last try threw, or the reason of the signal
    */
-  async open(): Promise<Duplex | VerifiedPeer> {
-    if (this.#budgetMs === null) return this.#try(this.#signal);
+  async open(signal: AbortSignal): Promise<Duplex | VerifiedPeer> {
+    if (this.#budgetMs === null) return this.#try(signal);
     this.#until ??= performance.now() + this.#budgetMs;
     for (;;) {
-      if (this.#pauseMs > 0) await sleep(this.#pauseMs, this.#signal);
+      if (this.#pauseMs > 0) await sleep(this.#pauseMs, signal);
       this.#pauseMs = this.#backoff.next();
       try {
-        return await this.#tryUntil(this.#until, this.#budgetMs);
+        return await this.#tryUntil(this.#until, this.#budgetMs, signal);
       } catch (error) {
         const spent = performance.now() + this.#pauseMs >= this.#until;
-        if (this.#signal.aborted || isPermanent(error) || spent) throw error;
+        if (signal.aborted || isPermanent(error) || spent) throw error;
         const fields = { error: messageOf(error), pauseMs: Math.round(this.#pauseMs) };
         this.#log.debug(fields, 'upstream not opened, trying again');
       }
     }
   }
 
-  async #tryUntil(until: number, budgetMs: number): Promise<Duplex | VerifiedPeer> {
+  async #tryUntil(until: number, budgetMs: number, signal: AbortSignal): Promise<Duplex | VerifiedPeer> {
     const timeout = new LinkError('ERR_LINK_TIMEOUT', `no new link within ${budgetMs} ms`);
     const leftMs = until - performance.now();
     if (leftMs <= 0) throw timeout;
     const overtime = new AbortController();
     // Not a deadline of base's, which holds no process alive: nothing else may, while a link is being replaced.
     const cancel = startTimer(leftMs, () => overtime.abort(timeout));
-    using both = anySignal(this.#signal, overtime.signal);
+    using both = anySignal(signal, overtime.signal);
     try {
       return await this.#try(both);
     } finally {

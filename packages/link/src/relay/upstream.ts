@@ -76,7 +76,7 @@ export class Upstream {
       this.#error ??= error;
       this.#onLost();
     });
-    stream.once('end', () => this.#onLost());
+    stream.on('end', () => this.#onLost());
     onClose(stream, () => this.#onLost());
     if (stream.destroyed || stream.readableEnded) queueMicrotask(() => this.#onLost());
   }

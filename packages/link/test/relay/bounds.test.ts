@@ -14,7 +14,8 @@ import { Flow } from '../../src/relay/flow.js';
 import { Gathered } from '../../src/relay/gathered.js';
 import { Outlet } from '../../src/relay/outlet.js';
 import { SLAB_BYTES, Slabs } from '../../src/relay/slabs.js';
-import { MAX_PLANS, MethodPlans } from '../../src/relay/method-plans.js';
+import { Lifetime } from '../../src/relay/lifetime.js';
+import { MAX_PLANS, MethodPlans, plansOf } from '../../src/relay/method-plans.js';
 import { Patience, PATIENCE_MS } from '../../src/relay/patience.js';
 import { processIn, processOf } from '../../src/relay/process-of.js';
 import { startRelay } from '../../src/relay/relay.js';
@@ -64,6 +65,29 @@ t.test('what is looked up for methods is kept for so many of them', async t => {
   t.equal(plans.count, MAX_PLANS);
   t.equal(plans.of('s', 'm1'), plans.of('s', 'm1'));
   t.not(plans.of('s', 'm999'), plans.of('s', 'm999'), 'beyond it each is looked up anew');
+  const own = (): unknown => plans.of('grpc.AgentService', 'ExecProcess');
+  t.equal(own(), own(), "the agent's own are kept however many were invented");
+});
+
+t.test('relays with the same rewrites and observer share what is looked up for methods', async t => {
+  const [rewrites, observer] = [[], {}];
+  t.equal(plansOf(rewrites, observer), plansOf(rewrites, observer));
+  t.not(plansOf([], observer), plansOf(rewrites, observer));
+  t.not(plansOf(rewrites, {}), plansOf(rewrites, observer));
+});
+
+t.test('a relay that ends aborts what waits for it, and whoever comes later', async t => {
+  const life = new Lifetime();
+  const early = life.signal;
+  t.equal(life.signal, early, 'one for all');
+  const why = new Error('over');
+  life.end(why);
+  life.end(new Error('again'));
+  t.match([early.aborted, early.reason, life.over], [true, why, true]);
+  const late = new Lifetime();
+  late.forgetSignal();
+  late.end(why);
+  t.match([late.signal.aborted, late.signal.reason], [true, why]);
 });
 
 t.test('requests under slow rewrites hold their sender up beyond a bound, until some are done', async t => {
