@@ -16,6 +16,7 @@ import {
 import { listenLink } from '@peerpod-tls/link';
 import { implement, TtrpcServer } from '@peerpod-tls/ttrpc';
 import { pino } from 'pino';
+import { freePort } from '../../../../test/kit/free-port.js';
 import { captureLog, eventually } from '../../../../test/kit/log.js';
 import { dialAgent } from '../../../../test/kit/shim.js';
 import { openDataPlane } from '../../src/open.js';
@@ -44,7 +45,10 @@ const clientMaterial = async (name: string): Promise<TlsMaterial> =>
   materialOf('client', await authority.issue('client', { subject: { CN: name } }));
 
 /** An agent behind TLS that notes who calls. A call that is held up ends when `release` is called. */
-async function agent(t: Test): Promise<{ port: number; peers: string[]; hold: (on: boolean) => void }> {
+async function agent(
+  t: Test,
+  port = 0,
+): Promise<{ port: number; peers: string[]; hold: (on: boolean) => void }> {
   const peers: string[] = [];
   let held: Promise<void> = Promise.resolve();
   let release = (): void => {};
@@ -61,7 +65,7 @@ async function agent(t: Test): Promise<{ port: number; peers: string[]; hold: (o
   const material = materialOf('server', await authority.issue('server', { names: [NAME] }));
   const listener = await listenLink({
     host: '127.0.0.1',
-    port: 0,
+    port,
     security: { t: 'tls', material: () => material, profile },
     onPeer: peer => {
       peers.push(peer.peer.tls?.subject ?? '');
@@ -209,6 +213,15 @@ t.test('material that was replaced is what the next dial shows, wherever it is d
   await callOnAll();
   const peers = sharedAgent.peers.slice(before);
   t.strictSame(peers, ['CN=first', 'CN=first', 'CN=second', 'CN=second']);
+
+  const port = await freePort();
+  const waiting = shared.plane.awaitAgent(shared.spec('late', port), { deadlineMs: 20_000, signal });
+  await eventually(() => false, 100);
+  use(await clientMaterial('third'));
+  await eventually(() => false, 100);
+  const late = await agent(t, port);
+  await waiting;
+  t.strictSame(late.peers, ['CN=third'], 'also of a dial that has been under way');
 });
 
 t.test('a thread that ends is replaced, its sockets come back, and others notice nothing', async t => {
