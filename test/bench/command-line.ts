@@ -11,6 +11,8 @@ export const MEASUREMENTS = {
   handshakes: 'full mutual handshakes, and the CPU each costs the server',
   links: 'memory per idle link at 100, 1,000 and 5,000 links, and one busy link among them',
   sandboxes: '200 sandboxes of one adaptor at once: opened and called through, memory, one of them busy',
+  threads:
+    "2 and 8 busy sandboxes, and a quiet beside a busy one, with the adaptor's half on one thread and on two",
   records: "the adaptor's start with 1,000 records of running sandboxes",
   start: 'from exec to listening',
   issuing: 'certificates: key, signature and synced file',

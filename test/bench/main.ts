@@ -20,6 +20,7 @@ import { sandboxFigures } from './sandboxes.js';
 import { columnsOf, expectedSeconds, releasesOf, sidesOf } from './sides.js';
 import { startFigures } from './start.js';
 import { lookAtSuites } from './suites.js';
+import { threadFigures } from './threads.js';
 import { growthFigures, throughputFigures } from './throughput.js';
 
 const measures: Readonly<Record<Measurement, Measure>> = {
@@ -29,6 +30,7 @@ const measures: Readonly<Record<Measurement, Measure>> = {
   handshakes: handshakeFigures,
   links: linksFigures,
   sandboxes: sandboxFigures,
+  threads: threadFigures,
   records: recordsFigures,
   start: startFigures,
   issuing: issuingFigures,

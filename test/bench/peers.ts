@@ -22,6 +22,8 @@ export interface Place {
   readonly client: { readonly cert: string; readonly key: string; readonly both: string };
   /** Where the front half listens beside its shim socket, each for a sandbox of its own. */
   readonly moreSockets?: readonly string[];
+  /** Threads of our front half. Left out: 1. */
+  readonly threads?: number;
 }
 
 export interface Peer {

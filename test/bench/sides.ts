@@ -60,6 +60,8 @@ const cost: Readonly<Record<Measurement, (asked: Asked, sides: number, own: numb
   handshakes: ({ rounds, seconds }, sides) => (rounds + 1) * sides * Math.min(1, seconds) * 1.2,
   links: ({ rounds }, sides) => sides * (Math.min(rounds, 2) * 9 + 16),
   sandboxes: ({ rounds, seconds }, sides) => sides * Math.min(rounds, 3) * (2.5 + seconds * 1.2),
+  threads: ({ rounds, seconds }, _sides, own) =>
+    Math.ceil(own / 3) * Math.min(rounds, 5) * 2 * (4 * (seconds * 1.4 + 0.1) + seconds * 2),
   records: ({ rounds }, _sides, own) => rounds * own * 1.5,
   start: ({ rounds }, sides) => rounds * 2 * sides * 0.15,
   issuing: ({ rounds, seconds }) => rounds * Math.min(1, seconds) * 1.2,
