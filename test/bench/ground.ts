@@ -20,7 +20,6 @@ export interface Ground {
   readonly agentSocket: string;
   /** A place of its own for a pair: own port, own shim socket, shared certificates. */
   place(name: string): Promise<Place>;
-  remove(): void;
 }
 
 /** Everything a measurement gets. */
@@ -89,8 +88,13 @@ export function loadInWords(ground: Pick<Ground, 'cProgram' | 'goProgram'>): str
   return `our own ttrpc client and server (${dear})`;
 }
 
-export async function makeGround(programs: Programs): Promise<Ground> {
+/** `onRemove` gets what undoes it, before anything is done. */
+export async function makeGround(
+  programs: Programs,
+  onRemove: (remove: () => void) => void,
+): Promise<Ground> {
   const folder = mkdtempSync(join(tmpdir(), 'pp-bench-'));
+  onRemove(() => rmSync(folder, { recursive: true, force: true }));
   const cProgram = buildC(folder);
   const goProgram = buildGo(folder);
   const serverName = 'podvm-bench-00000000';
@@ -131,6 +135,5 @@ export async function makeGround(programs: Programs): Promise<Ground> {
       serverName,
       ...shared,
     }),
-    remove: () => rmSync(folder, { recursive: true, force: true }),
   };
 }

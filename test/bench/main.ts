@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm run bench`: this project and the peers found on this machine, in one run, same topology, same suite, same load.
 // Prints tables and writes bench.json. A bench is no test: it decides nothing and takes minutes.
+import { messageOf } from '@peerpod-tls/base';
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { buildCommit, commitOf, type Checkout } from './against.js';
@@ -44,6 +45,7 @@ function refuse(why: string): never {
 const programs = new Programs();
 /** What is undone at the end, last first; also when the run is cut short. */
 const undo: (() => void)[] = [];
+let ending = false;
 async function cleanUp(): Promise<void> {
   await programs.stop();
   for (const step of undo.splice(0).toReversed()) step();
@@ -54,6 +56,8 @@ for (const [signal, number] of [
   ['SIGHUP', 1],
 ] as const) {
   process.on(signal, () => {
+    if (ending) return;
+    ending = true;
     process.stderr.write(`bench: ${signal}, ending everything\n`);
     void cleanUp().finally(() => process.exit(128 + number));
   });
@@ -69,8 +73,7 @@ async function measureAll(asked: Asked, nodes: readonly NodeRelease[], commit: s
     say(`building ${commit} in a worktree of its own`);
     before = await buildCommit(programs, commit, remove => undo.push(remove));
   }
-  const ground = await makeGround(programs);
-  undo.push(() => ground.remove());
+  const ground = await makeGround(programs, remove => undo.push(remove));
   const { sides, missing } = sidesOf(nodes, before, ground);
   if (missing.length > 0) notes.push(`left out, not installed here: ${missing.join(', ')}`);
   const bench: Bench = {
@@ -88,12 +91,21 @@ async function measureAll(asked: Asked, nodes: readonly NodeRelease[], commit: s
   const minutes = Math.ceil(expectedSeconds(asked, sides) / 60);
   say(`${sides.length} sides (${sides.map(side => side.name).join(', ')}); this takes about ${minutes} min`);
   const suites = await lookAtSuites(bench);
+  const standing = programs.running;
   const rows: Row[] = [];
   const took: Record<string, number> = {};
   for (const name of asked.only) {
     say(`measuring ${name}: ${MEASUREMENTS[name]}`);
     const begun = performance.now();
-    rows.push(...(await measures[name](bench)));
+    try {
+      rows.push(...(await measures[name](bench)));
+    } catch (error) {
+      // The others are worth having all the same.
+      if (ending) throw error;
+      bench.note(`${name} failed: ${messageOf(error)}`);
+      process.exitCode = 1;
+    }
+    await programs.endOthers(standing);
     took[name] = Math.round((performance.now() - begun) / 100) / 10;
   }
   const machine = {
@@ -140,7 +152,7 @@ if (line.t === 'help') {
   try {
     nodes = releasesOf(line.asked.nodes);
   } catch (error) {
-    refuse(error instanceof Error ? error.message : String(error));
+    refuse(messageOf(error));
   }
   const commit = line.asked.against === null ? null : commitOf(line.asked.against);
   if (line.asked.against !== null && commit === null)
@@ -149,6 +161,11 @@ if (line.t === 'help') {
     );
   try {
     await measureAll(line.asked, nodes, commit);
+  } catch (error) {
+    // After a signal everything is being ended, which is no failure of its own.
+    if (ending) await new Promise(() => {});
+    process.stderr.write(`bench: ${messageOf(error)}\n`);
+    process.exitCode = 1;
   } finally {
     await cleanUp();
   }

@@ -26,6 +26,9 @@ export class Programs {
   readonly #running = new Set<ChildProcess>();
   /** Loads and the like, which end by themselves. */
   readonly #asked = new Set<ChildProcess>();
+  /** Those of them that lead a process group. */
+  readonly #groups = new Set<ChildProcess>();
+  #stopped = false;
 
   /** Starts a program; its stderr is shown only when it ends by itself. */
   start(
@@ -33,6 +36,7 @@ export class Programs {
     args: readonly string[],
     options: { readonly env?: NodeJS.ProcessEnv } = {},
   ): Program {
+    this.#mayStart();
     const child = spawn(program, args, {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: { ...process.env, ...options.env },
@@ -53,8 +57,11 @@ export class Programs {
 
   /** Runs a program to its end in a folder; what it says goes to stderr. */
   async run(program: string, args: readonly string[], cwd: string): Promise<void> {
-    const child = spawn(program, args, { cwd, stdio: ['ignore', 'ignore', 'inherit'] });
-    const code = await this.#endOf(child);
+    this.#mayStart();
+    // In a group of its own, so that what npm starts ends with it.
+    const child = spawn(program, args, { cwd, stdio: ['ignore', 'ignore', 'inherit'], detached: true });
+    this.#groups.add(child);
+    const code = await this.#endOf(child).finally(() => this.#groups.delete(child));
     if (code !== 0) throw new Error(`${program} ${args.join(' ')} in ${cwd} ended with ${code}`);
   }
 
@@ -68,6 +75,7 @@ export class Programs {
 
   /** Runs a program to its end and returns the numbers of the last line it printed. */
   async answerOf(program: string, args: readonly string[]): Promise<Record<string, number>> {
+    this.#mayStart();
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     let out = '';
     child.stdout.on('data', (chunk: Buffer) => {
@@ -83,6 +91,7 @@ export class Programs {
     program: string,
     args: readonly string[],
   ): Promise<{ program: Program; answer: Record<string, number> }> {
+    this.#mayStart();
     const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#running.add(child);
     const line = await new Promise<string>((resolve, reject) => {
@@ -104,9 +113,26 @@ export class Programs {
       await once(program.child, 'exit');
   }
 
+  /** What runs now; `endOthers` ends whatever was started since. */
+  get running(): ReadonlySet<ChildProcess> {
+    return new Set(this.#running);
+  }
+
+  async endOthers(than: ReadonlySet<ChildProcess>): Promise<void> {
+    const others = [...this.#running].filter(child => !than.has(child));
+    await Promise.all(others.map(child => this.end({ pid: child.pid ?? 0, child })));
+  }
+
+  /** Nothing is started behind the back of a run that is being ended. */
+  #mayStart(): void {
+    if (this.#stopped) throw new Error('the bench is ending');
+  }
+
   async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const { pid } of this.#groups) if (pid !== undefined) process.kill(-pid, 'SIGKILL');
     for (const child of this.#asked) child.kill('SIGKILL');
-    await Promise.all([...this.#running].map(child => this.end({ pid: child.pid ?? 0, child })));
+    await this.endOthers(new Set());
   }
 }
 

@@ -57,11 +57,13 @@ export const recordsFigures: Measure = async ({ programs, ground, sides, rounds 
     cpu: new Samples(),
     memory: new Samples(),
   }));
+  let made = 0;
   for (let round = 0; round < rounds; round += 1) {
     for (const { count, wall, cpu, memory } of parts) {
       for (const { name, node, project } of inTurn(sides, round)) {
         if (project === undefined || node === null) continue;
-        const folder = join(ground.folder, `records-${count}-${round}-${name.replaceAll(' ', '-')}`);
+        // Short, since sockets lie in it.
+        const folder = join(ground.folder, `r${(made += 1)}`);
         const [state, pods, socket] = [join(folder, 'state'), join(folder, 'pods'), join(folder, 'h.sock')];
         mkdirSync(pods, { recursive: true, mode: 0o700 });
         writeRecords(state, pods, count);
