@@ -41,7 +41,7 @@ export const threadFigures: Measure = async bench => {
     for (let round = 0; round < Math.min(bench.rounds, 5); round += 1) {
       for (const { threads, pair } of inTurn(pairs, round)) {
         const head = (busy: number, load: Load): string =>
-          `${busy} busy sandboxes, ${load.name}, ${inWords(threads)}`;
+          `${busy} busy sandboxes, ${load.name}, ${threadCount(threads)}`;
         for (const busy of BUSY)
           for (const load of LOADS) {
             const all = await runOnAll(bench, pair, busy, load);
@@ -54,11 +54,11 @@ export const threadFigures: Measure = async bench => {
             );
           }
         const { p50us, p99us } = await quietBesideNoisy(bench, pair);
-        const quiet = `a quiet sandbox (${QUIET.name}) beside a busy one (${NOISY.name}), ${inWords(threads)}`;
+        const quiet = `a quiet sandbox (${QUIET.name}) beside a busy one (${NOISY.name}), ${threadCount(threads)}`;
         note(`${quiet}: p50|µs`, side.name, p50us);
         note(`${quiet}: p99|µs`, side.name, p99us);
         note(
-          `resident memory of the adaptor's half, ${inWords(threads)}|MiB`,
+          `resident memory of the adaptor's half, ${threadCount(threads)}|MiB`,
           side.name,
           residentBytes(pair.downstream.pid) / 2 ** 20,
         );
@@ -72,7 +72,7 @@ export const threadFigures: Measure = async bench => {
   });
 };
 
-const inWords = (threads: number): string => (threads === 1 ? '1 thread' : `${threads} threads`);
+const threadCount = (threads: number): string => (threads === 1 ? '1 thread' : `${threads} threads`);
 
 const sum = (values: readonly number[]): number => values.reduce((all, value) => all + value, 0);
 
