@@ -39,10 +39,19 @@ function fileOf(root: string, ...candidates: readonly string[]): string {
 export const bundled = (root: string, program: string): string =>
   fileOf(root, ...['cjs', 'mjs', 'js'].map(ending => `bundle/${program}.${ending}`));
 
+/** Flags of Node that the first line of a checkout's bundles starts them with; both halves are run with them. */
+function flagsOf(root: string): readonly string[] {
+  const [first = ''] = readFileSync(bundled(root, 'agent-protocol-forwarder'), 'utf8').split('\n', 1);
+  return first
+    .split(' ')
+    .slice(1)
+    .filter(word => word.startsWith('--'));
+}
+
 /** This project as a checkout has it, under one Node release. */
 export function project(name: string, root: string, node: NodeRelease, launch: Launch = {}): Peer {
   const start = (programs: Programs, args: readonly string[]): Program =>
-    programs.start(node.bin, [...(launch.flags ?? []), ...args], { env: launch.env ?? {} });
+    programs.start(node.bin, [...flagsOf(root), ...(launch.flags ?? []), ...args], { env: launch.env ?? {} });
   return {
     name: name + node.suffix,
     node: node.version,
