@@ -56,7 +56,7 @@ ${Object.entries(MEASUREMENTS)
 
 Peers that are not installed (haproxy, stunnel4, nginx with its stream module, a Go toolchain) are left out and named;
 without a C compiler the load is Go's ttrpc client, and without Go our own, both of which cost more than the C one and
-so pull all ratios towards 1. A whole run with --rounds 3 on two Node releases takes about 15 minutes on two cores.
+so pull all ratios towards 1. A whole run with --rounds 3 on two Node releases takes about 20 minutes on two cores.
 `;
 
 function refuse(why: string): CommandLine {

@@ -46,7 +46,7 @@ export const delayFigures: Measure = async bench => {
       downstream: new Samples(),
     }));
     // The first round warms up and does not count.
-    for (let round = -1; round < Math.min(bench.rounds, 3); round += 1) {
+    for (let round = -1; round < Math.min(bench.rounds, 2); round += 1) {
       for (const pair of inTurn(pairs, Math.max(0, round))) {
         for (const { pid } of [pair.upstream, pair.downstream]) await seenBy(file, pid);
         await runLoad(bench, pair.place.shimSocket, pair, load);

@@ -19,7 +19,7 @@ export const sandboxFigures: Measure = async bench => {
   const cost = new Samples();
   const memory = new Samples();
   const busy = new Map<string, Outcome[]>();
-  for (let round = 0; round < Math.min(bench.rounds, 3); round += 1) {
+  for (let round = 0; round < Math.min(bench.rounds, 2); round += 1) {
     for (const side of inTurn(
       bench.sides.filter(candidate => candidate.manySockets),
       round,

@@ -55,11 +55,11 @@ export function columnsOf(sides: readonly Peer[], node: NodeRelease): string[] {
 const cost: Readonly<Record<Measurement, (asked: Asked, sides: number, own: number) => number>> = {
   throughput: ({ rounds, seconds }, sides) => (sides + 1) * (6 * 0.75 + rounds * 6 * (seconds * 1.25 + 0.03)),
   growth: ({ rounds, seconds }, sides) =>
-    (sides + 1) * (1 + Math.min(rounds, 3) * 9 * (seconds * 0.32 + 0.03)),
-  delay: ({ rounds, seconds }, _sides, own) => own * (Math.min(rounds, 3) + 1) * 6 * (seconds * 1.25 + 0.05),
+    (sides + 1) * (0.7 + Math.min(rounds, 2) * 9 * (seconds * 0.25 + 0.03)),
+  delay: ({ rounds, seconds }, _sides, own) => own * (Math.min(rounds, 2) + 1) * 6 * (seconds * 1.25 + 0.05),
   handshakes: ({ rounds, seconds }, sides) => (rounds + 1) * sides * Math.min(1, seconds) * 1.2,
   links: ({ rounds }, sides) => sides * (Math.min(rounds, 2) * 9 + 16),
-  sandboxes: ({ rounds, seconds }, sides) => sides * Math.min(rounds, 3) * (2.5 + seconds * 1.2),
+  sandboxes: ({ rounds, seconds }, sides) => sides * Math.min(rounds, 2) * (2.5 + seconds * 1.7),
   threads: ({ rounds, seconds }, _sides, own) =>
     Math.ceil(own / 3) * Math.min(rounds, 5) * 2 * (4 * (seconds * 1.4 + 0.1) + seconds * 2),
   records: ({ rounds }, _sides, own) => rounds * own * 1.5,

@@ -112,7 +112,7 @@ export const CONCURRENCIES: readonly number[] = [1, 2, 4, 8, 16, 32, 64, 128, 25
 export const growthLabel = (concurrency: number): string => `growth: ${concurrency} calls of 128 B`;
 
 export const growthFigures: Measure = async bench => {
-  const seconds = bench.seconds / 4;
+  const seconds = bench.seconds / 5;
   const loads = CONCURRENCIES.map((concurrency): Load => ({
     name: growthLabel(concurrency),
     concurrency,
@@ -120,7 +120,7 @@ export const growthFigures: Measure = async bench => {
   }));
   const all = await targets(bench, 'growth', loads.slice(4, 5));
   const samples = loads.map(() => new Samples());
-  for (let round = 0; round < Math.min(bench.rounds, 3); round += 1) {
+  for (let round = 0; round < Math.min(bench.rounds, 2); round += 1) {
     for (const [index, load] of loads.entries()) {
       for (const { name, socket, pair } of inTurn(all, round))
         samples[index]?.add(name, (await runLoad(bench, socket, pair, load, seconds)).rps);
