@@ -163,9 +163,8 @@ class MintedPeer implements VerifiedPeer {
     endWhenGone(socket, peer.remote, log, error => this.fail(error));
   }
 
-  failure(): LinkError | null {
-    return this.#failure;
-  }
+  /** Bound, as `close` is: both are handed on by themselves. */
+  readonly failure = (): LinkError | null => this.#failure;
 
   /** Also called by itself, as a clean-up. */
   readonly close = (): void => {
