@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a relay reads: into one buffer of the process, lent to every stream in turn. A new buffer for each read would lie
-// outside of V8's heap and call for full collections. What a listener wants to keep it copies. What the bytes mean is scanner.ts's business.
+// outside of V8's heap and call for full collections. What a listener wants to keep it copies. What the bytes mean is
+// scanner.ts's business.
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { LinkError } from '../errors.js';

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bounds of a relay: what it keeps, what it takes, and how long it waits. Each test fails when its bound is gone.
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
-import { getEventListeners } from 'node:events';
 import t from 'tap';
 import { encodeFrame, FrameFlag, HEADER_LENGTH, MAX_MESSAGE_LENGTH } from '@peerpod-tls/ttrpc';
 import { Adoption } from '../../src/relay/adoption.js';
