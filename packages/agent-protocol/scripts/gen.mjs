@@ -9,7 +9,10 @@ const pbjs = promisify(cli.pbjs.main);
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 mkdirSync('gen', { recursive: true });
 
-const sources = ['hypervisor', 'podvminfo', 'operator', 'health', 'agent'].map(name => `proto/${name}.proto`);
+const file = name => `proto/${name}.proto`;
+// What people and tools may call by name, in JSON; between our own programs there is one more.
+const callable = ['hypervisor', 'podvminfo', 'operator', 'health', 'agent'].map(file);
+const sources = [...callable, file('proxy')];
 // A root of our own: two packages generated into protobufjs's default root overwrite each other's types.
 const shape = ['-t', 'static-module', '-w', 'esm', '-r', 'peerpod_agent', '-p', 'proto', '--force-long'];
 const lean = ['create', 'delimited', 'typeurl', 'service', 'verify', 'convert'].map(part => `--no-${part}`);
@@ -18,7 +21,7 @@ const lean = ['create', 'delimited', 'typeurl', 'service', 'verify', 'convert'].
 await pbjs([...shape, ...lean, '--dts', '-o', 'gen/messages.js', ...sources]);
 await pbjs([...shape, ...lean, '--no-comments', '-o', 'gen/messages.js', ...sources]);
 
-const schema = JSON.parse(await pbjs(['-t', 'json', '-p', 'proto', '--keep-case', ...sources]));
+const schema = JSON.parse(await pbjs(['-t', 'json', '-p', 'proto', '--keep-case', ...callable]));
 writeFileSync('gen/schema.js', `export const schema = ${JSON.stringify(schema, null, 1)}\n`);
 writeFileSync(
   'gen/schema.d.ts',

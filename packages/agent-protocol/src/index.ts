@@ -5,7 +5,7 @@ export { viewCreateContainer, type CreateContainerView } from './rewrites/contai
 export { int64, uint64 } from './messages/int64.js';
 export { jsonToMessage } from './messages/json-request.js';
 export { messageToJson } from './messages/json-response.js';
-export { grpc, types } from '../gen/messages.js';
+export { grpc, peerpod, types } from '../gen/messages.js';
 export {
   agentMethods,
   agentServiceName,
@@ -20,4 +20,5 @@ export {
   hypervisorService,
   operatorService,
   podVmInfoService,
+  proxyService,
 } from './methods/services.js';

@@ -25,6 +25,22 @@ export const operatorService = defineService('peerpod.Operator', {
   Release: unary(peerpod.ReleaseRequest, peerpod.ReleaseResponse),
 });
 
+const { v1: proxy } = peerpod.proxy;
+
+/** How an adaptor drives an agent-protocol-proxy; ours, served on the proxy's control socket. */
+export const proxyService = defineService('peerpod.proxy.v1.Proxy', {
+  Hello: unary(proxy.HelloRequest, proxy.HelloResponse),
+  SetMaterial: unary(proxy.SetMaterialRequest, proxy.SetMaterialResponse),
+  AwaitAgent: unary(proxy.AwaitAgentRequest, proxy.AwaitAgentResponse),
+  Open: unary(proxy.OpenRequest, proxy.OpenResponse),
+  Close: unary(proxy.CloseRequest, proxy.CloseResponse),
+  List: unary(proxy.ListRequest, proxy.ListResponse),
+  Watch: unary(proxy.WatchRequest, proxy.WatchResponse),
+  Statistics: unary(proxy.StatisticsRequest, proxy.StatisticsResponse),
+  Retire: unary(proxy.RetireRequest, proxy.RetireResponse),
+  Stop: unary(proxy.StopRequest, proxy.StopResponse),
+});
+
 /** The agent in the VM. */
 export const agentService = defineService(agentServiceName, {
   CreateContainer: unary(grpc.CreateContainerRequest, google.protobuf.Empty),
