@@ -10,16 +10,25 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 mkdirSync('gen', { recursive: true });
 
 const file = name => `proto/${name}.proto`;
-// What people and tools may call by name, in JSON; between our own programs there is one more.
+// What people and tools may call by name, in JSON.
 const callable = ['hypervisor', 'podvminfo', 'operator', 'health', 'agent'].map(file);
-const sources = [...callable, file('proxy')];
-// A root of our own: two packages generated into protobufjs's default root overwrite each other's types.
-const shape = ['-t', 'static-module', '-w', 'esm', '-r', 'peerpod_agent', '-p', 'proto', '--force-long'];
+/**
+ * Files of messages, each with a root of its own: two packages generated into protobufjs's default root overwrite each
+ * other's types. A proxy loads its own few, and not the agent's many.
+ */
+const sets = {
+  messages: ['podvminfo', 'operator', 'health', 'agent'].map(file),
+  'proxy-messages': ['hypervisor', 'proxy'].map(file),
+};
+const shape = ['-t', 'static-module', '-w', 'esm', '-p', 'proto', '--force-long'];
 const lean = ['create', 'delimited', 'typeurl', 'service', 'verify', 'convert'].map(part => `--no-${part}`);
 
 // Twice: the declarations are read out of the comments, and the comments are three quarters of the code.
-await pbjs([...shape, ...lean, '--dts', '-o', 'gen/messages.js', ...sources]);
-await pbjs([...shape, ...lean, '--no-comments', '-o', 'gen/messages.js', ...sources]);
+for (const [name, sources] of Object.entries(sets)) {
+  const into = ['-r', `peerpod_${name}`, '-o', `gen/${name}.js`, ...sources];
+  await pbjs([...shape, ...lean, '--dts', ...into]);
+  await pbjs([...shape, ...lean, '--no-comments', ...into]);
+}
 
 const schema = JSON.parse(await pbjs(['-t', 'json', '-p', 'proto', '--keep-case', ...callable]));
 writeFileSync('gen/schema.js', `export const schema = ${JSON.stringify(schema, null, 1)}\n`);

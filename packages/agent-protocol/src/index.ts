@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Public names of the package. Relays import './wire' instead, which loads no message classes.
-export { withAnnotations } from './rewrites/container-rewrites.js';
-export { viewCreateContainer, type CreateContainerView } from './rewrites/container-view.js';
 export { int64, uint64 } from './messages/int64.js';
 export { jsonToMessage } from './messages/json-request.js';
 export { messageToJson } from './messages/json-response.js';
-export { grpc, peerpod, types } from '../gen/messages.js';
+export { grpc, types } from '../gen/messages.js';
 export {
   agentMethods,
   agentServiceName,
@@ -14,11 +12,5 @@ export {
   type MethodTraits,
 } from './methods/method-traits.js';
 export { listMethods, type FieldInfo, type MethodInfo } from './methods/methods.js';
-export {
-  agentService,
-  healthService,
-  hypervisorService,
-  operatorService,
-  podVmInfoService,
-  proxyService,
-} from './methods/services.js';
+export { agentService, healthService, operatorService, podVmInfoService } from './methods/services.js';
+export { hypervisorService, proxyService } from './proxy.js';

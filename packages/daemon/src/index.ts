@@ -16,5 +16,7 @@ export {
   type MetricsSource,
   type StatusServer,
 } from './status-server.js';
-export { listenUnixSocket, MAX_SOCKET_PATH, type UnixListener } from './unix-socket.js';
+export { listenAside } from './listen-aside.js';
+export { MAX_SOCKET_PATH } from './socket-path.js';
+export { listenUnixSocket, type UnixListener } from './unix-socket.js';
 export { isHelpRequest, isVersionRequest, VERSION, versionBlock } from './version.js';

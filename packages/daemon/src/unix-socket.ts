@@ -7,20 +7,16 @@ import {
   mkdtempSync,
   renameSync,
   rmSync,
-  statSync,
   unlinkSync,
   type BigIntStats,
-  type Stats,
 } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
-import { codeOf, makeDirectory, messageOf } from '@peerpod-tls/base';
+import { codeOf, messageOf } from '@peerpod-tls/base';
 import type { Logger } from 'pino';
 import { DaemonError } from './errors.js';
-
-/** Bytes of a path that fit in a Linux `sockaddr_un` with its final zero (unix(7)). */
-export const MAX_SOCKET_PATH = 107;
+import { BACKLOG, checkPath, lstatOrNull, notASocket, prepareDirectory, sameFile } from './socket-path.js';
 
 /** How long a socket that is already there may take to accept before it counts as held by somebody busy. */
 const PROBE_MS = 1000;
@@ -64,7 +60,7 @@ export async function listenUnixSocket(options: UnixListenOptions): Promise<Unix
     socket.on('error', err => options.log.debug({ err, socket: path }, 'socket peer hung up'));
     options.onConnection(socket);
   });
-  await (isMainThread ? listen(server, path) : listenAside(server, path));
+  await (isMainThread ? listen(server, path) : listenByLink(server, path));
   const own = lstatSync(path, { bigint: true });
   server.on('error', err => options.log.error({ err, socket: path }, 'socket failed'));
 
@@ -85,72 +81,11 @@ export async function listenUnixSocket(options: UnixListenOptions): Promise<Unix
   return { path, close, [Symbol.asyncDispose]: close };
 }
 
-function checkPath(given: string): string {
-  if (given === '' || given.includes('\0'))
-    throw new DaemonError('ERR_SOCKET_PATH', `${JSON.stringify(given)} is no path for a socket`);
-  const path = resolve(given);
-  const bytes = Buffer.byteLength(path);
-  if (bytes > MAX_SOCKET_PATH) {
-    throw new DaemonError(
-      'ERR_SOCKET_PATH',
-      `the socket path ${path} is ${bytes} bytes long, the kernel takes ${MAX_SOCKET_PATH}`,
-      {
-        hint: 'choose a directory with a shorter path',
-      },
-    );
-  }
-  return path;
-}
-
-function prepareDirectory(path: string): void {
-  const directory = dirname(path);
-  const stat = madeDirectory(directory);
-  const own = process.geteuid?.() ?? stat.uid;
-  if (stat.uid !== own && stat.uid !== 0) {
-    throw new DaemonError(
-      'ERR_SOCKET_DIRECTORY',
-      `the socket directory ${directory} belongs to user ${stat.uid}, who could replace the socket`,
-      {
-        hint: `choose a directory of user ${own} or of root`,
-      },
-    );
-  }
-  const open =
-    (stat.mode & 0o002) !== 0 ||
-    ((stat.mode & 0o020) !== 0 && stat.gid !== (process.getegid?.() ?? stat.gid));
-  if (open && (stat.mode & 0o1000) === 0) {
-    throw new DaemonError(
-      'ERR_SOCKET_DIRECTORY',
-      `other users may write to the socket directory ${directory}`,
-      {
-        hint: `chmod go-w ${directory}`,
-      },
-    );
-  }
-}
-
-function madeDirectory(directory: string): Stats {
-  try {
-    makeDirectory(directory, 0o700);
-    return statSync(directory);
-  } catch (cause) {
-    throw new DaemonError(
-      'ERR_SOCKET_DIRECTORY',
-      `cannot make the directory ${directory} for the socket: ${messageOf(cause)}`,
-      { cause },
-    );
-  }
-}
-
 /** Removes a socket nobody listens on. Whoever starts at the same moment loses at bind(2), which never replaces. */
 async function removeStale(path: string, log: Logger): Promise<void> {
   const found = lstatOrNull(path);
   if (found === null) return;
-  if (!found.isSocket()) {
-    throw new DaemonError('ERR_SOCKET_NOT_A_SOCKET', `${path} is there already and is no socket`, {
-      hint: 'move it away, or give another path for the socket',
-    });
-  }
+  if (!found.isSocket()) throw notASocket(path);
   const answer = await probe(path);
   if (answer === 'ENOENT') return;
   if (answer !== 'ECONNREFUSED') throw inUse(path, answer);
@@ -209,7 +144,7 @@ function listen(server: Server, path: string): Promise<void> {
     // bind(2) runs inside listen(), so the mask covers the moment in which the file appears, and nothing else.
     const mask = process.umask(0o177);
     try {
-      server.listen(path, () => {
+      server.listen({ path, backlog: BACKLOG }, () => {
         server.removeAllListeners('error');
         done();
       });
@@ -224,7 +159,7 @@ function listen(server: Server, path: string): Promise<void> {
  * can enter, gets its mode, and then its name by link(2), which like bind(2) never replaces. A socket in a directory of
  * six letters needs no more of the 107 bytes than `agent.ttrpc` does.
  */
-async function listenAside(server: Server, path: string): Promise<void> {
+async function listenByLink(server: Server, path: string): Promise<void> {
   const failed = (cause: unknown): DaemonError =>
     codeOf(cause) === 'EEXIST'
       ? inUse(path, 'replaced')
@@ -234,7 +169,7 @@ async function listenAside(server: Server, path: string): Promise<void> {
     aside = mkdtempSync(join(dirname(path), '.'));
     const made = join(aside, 's');
     await new Promise<void>((done, fail) => {
-      server.once('error', fail).listen(made, done);
+      server.once('error', fail).listen({ path: made, backlog: BACKLOG }, done);
     });
     server.removeAllListeners('error');
     chmodSync(made, 0o600);
@@ -267,17 +202,4 @@ function closeOwn(server: Server, path: string, own: BigIntStats): void {
   renameSync(path, aside);
   server.close();
   renameSync(aside, path);
-}
-
-/** An inode number alone is not enough: file systems give it out again at once. */
-function sameFile(a: BigIntStats, b: BigIntStats): boolean {
-  return a.ino === b.ino && a.dev === b.dev && a.birthtimeNs === b.birthtimeNs;
-}
-
-function lstatOrNull(path: string): BigIntStats | null {
-  try {
-    return lstatSync(path, { bigint: true, throwIfNoEntry: false }) ?? null;
-  } catch (cause) {
-    throw new DaemonError('ERR_SOCKET_LISTEN', `cannot look at ${path}: ${messageOf(cause)}`, { cause });
-  }
 }

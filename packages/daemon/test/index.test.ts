@@ -15,6 +15,7 @@ t.test('the public names are these', async t => {
     'isHelpRequest',
     'isVersionRequest',
     'joinHostPort',
+    'listenAside',
     'listenUnixSocket',
     'logFormatFlag',
     'logLevelFlag',

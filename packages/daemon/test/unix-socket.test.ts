@@ -20,7 +20,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import t from 'tap';
 import { createLogger } from '../src/log.js';
-import { listenUnixSocket, MAX_SOCKET_PATH } from '../src/unix-socket.js';
+import { MAX_SOCKET_PATH } from '../src/socket-path.js';
+import { listenUnixSocket } from '../src/unix-socket.js';
 
 const log = createLogger({ name: 'test', level: 'silent' });
 
@@ -199,4 +200,17 @@ t.test('a file put in the place of the socket survives closing too', async t => 
   writeFileSync(path, 'precious');
   await listener.close();
   t.ok(lstatSync(path).isFile());
+});
+
+t.test('a thousand may connect before one is accepted', async t => {
+  const path = join(directory(t), 's');
+  let accepted = 0;
+  const listener = await listenUnixSocket({ path, onConnection: () => void (accepted += 1), log });
+  t.teardown(() => listener.close());
+  // connect(2) runs inside of connect(), and nothing is accepted before this loop has ended.
+  const all = Array.from({ length: 1_000 }, () => connect(path));
+  t.teardown(() => all.forEach(socket => socket.destroy()));
+  await Promise.all(all.map(socket => once(socket, 'connect')));
+  while (accepted < all.length) await new Promise(done => setImmediate(done));
+  t.equal(accepted, 1_000);
 });

@@ -23,6 +23,24 @@ export interface ManyAnswers {
 
 export type BoundMethod = SingleAnswer | ManyAnswers;
 
+/**
+ * Answers calls of methods that no service has, in bytes: for a front that hands calls on. `context` names service and
+ * method; what it throws answers as what a handler throws.
+ */
+export type Fallback = (payload: Uint8Array, context: CallContext) => Promise<Uint8Array>;
+
+/** A fallback as the method of whatever was called: a unary one, since nothing says what else it may be. */
+export function bindFallback(fallback: Fallback): SingleAnswer {
+  return {
+    answers: 'one',
+    kind: 'unary',
+    async run(input, context) {
+      if (!(input instanceof Uint8Array)) throw new Error('internal error: a unary call with a stream');
+      return fallback(input, context);
+    },
+  };
+}
+
 /** Service name, then method name. Maps, so that no name a peer sends finds anything but a method. */
 export type Registry = ReadonlyMap<string, ReadonlyMap<string, BoundMethod>>;
 

@@ -13,7 +13,8 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
   /** Aborting it ends the call with status Canceled. ttrpc has no cancel frame: the server goes on regardless. */
   readonly signal?: AbortSignal | undefined;
-  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** A key may have several values. */
+  readonly metadata?: Readonly<Record<string, string | readonly string[]>> | undefined;
 }
 
 const LONGEST_NANO = 2n ** 63n - 1n;
@@ -33,7 +34,9 @@ export function timeoutNanoOf(options: CallOptions): bigint {
 }
 
 export function metadataOf(options: CallOptions): Metadata[] {
-  return Object.entries(options.metadata ?? {}).map(([key, value]) => ({ key, value }));
+  return Object.entries(options.metadata ?? {}).flatMap(([key, values]) =>
+    (typeof values === 'string' ? [values] : values).map(value => ({ key, value })),
+  );
 }
 
 /** Why a call ends before it begins, or null. */

@@ -55,6 +55,7 @@ export type { Log } from './log.js';
 
 export { TtrpcServer } from './server.js';
 export type { TtrpcServerOptions } from './server.js';
+export type { Fallback } from './bound-method.js';
 export type { ServerConnection } from './server-connection.js';
 
 export { TtrpcClient } from './client.js';

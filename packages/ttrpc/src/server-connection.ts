@@ -3,7 +3,7 @@
 // and texts are those of containerd's Go server, so that a client cannot tell the two apart by an error.
 import { messageOf } from '@peerpod-tls/base';
 import type { Duplex } from 'node:stream';
-import type { BoundMethod, ManyAnswers, Registry } from './bound-method.js';
+import type { BoundMethod, ManyAnswers, Registry, SingleAnswer } from './bound-method.js';
 import { decodeRequest } from './envelope.js';
 import type { RequestEnvelope } from './envelope.js';
 import { closedError, StatusError, TtrpcError } from './errors.js';
@@ -29,6 +29,7 @@ export class ServerConnection {
   /** Resolves when the connection has ended, with the error that ended it, if there was one. */
   readonly closed: Promise<Error | undefined>;
   readonly #registry: Registry;
+  readonly #fallback: SingleAnswer | null;
   readonly #limits: ServerLimits;
   readonly #peer: unknown;
   readonly #log: Log | undefined;
@@ -41,9 +42,16 @@ export class ServerConnection {
 
   constructor(
     socket: Duplex,
-    o: { registry: Registry; limits: ServerLimits; peer: unknown; log: Log | undefined },
+    o: {
+      registry: Registry;
+      fallback: SingleAnswer | null;
+      limits: ServerLimits;
+      peer: unknown;
+      log: Log | undefined;
+    },
   ) {
     this.#registry = o.registry;
+    this.#fallback = o.fallback;
     this.#limits = o.limits;
     this.#peer = o.peer;
     this.#log = o.log;
@@ -137,9 +145,10 @@ export class ServerConnection {
   #find(request: RequestEnvelope): BoundMethod | StatusError {
     if (this.#draining) return new StatusError(StatusCode.unavailable, 'ttrpc: server closed');
     const methods = this.#registry.get(request.service);
-    if (methods === undefined) return new StatusError(StatusCode.unimplemented, `service ${request.service}`);
-    const method = methods.get(request.method);
-    if (method === undefined) return new StatusError(StatusCode.unimplemented, `method ${request.method}`);
+    const method = methods?.get(request.method) ?? this.#fallback;
+    if (methods === undefined && method === null)
+      return new StatusError(StatusCode.unimplemented, `service ${request.service}`);
+    if (method === null) return new StatusError(StatusCode.unimplemented, `method ${request.method}`);
     if (this.#running < this.#limits.maxConcurrent) return method;
     const text = `more than ${this.#limits.maxConcurrent} calls at once on one connection`;
     return new StatusError(StatusCode.resourceExhausted, text);

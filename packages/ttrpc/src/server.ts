@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The server: services, and the connections it was given. It does not listen; whoever accepts sockets hands them in.
 import type { Duplex } from 'node:stream';
-import { bindServices } from './bound-method.js';
-import type { Registry } from './bound-method.js';
+import { bindFallback, bindServices } from './bound-method.js';
+import type { Fallback, Registry, SingleAnswer } from './bound-method.js';
 import type { Log } from './log.js';
 import { ServerConnection } from './server-connection.js';
 import type { ServerLimits } from './server-connection.js';
@@ -11,6 +11,8 @@ import type { Implementation } from './service.js';
 export interface TtrpcServerOptions {
   /** Made by `implement`. */
   readonly services: readonly Implementation[];
+  /** Answers what no service has. Default: such calls are answered Unimplemented. */
+  readonly fallback?: Fallback;
   readonly log?: Log | undefined;
   /**
    * Bytes one connection may make the server keep: requests of running calls, stream messages not yet read, answers
@@ -29,6 +31,7 @@ export interface TtrpcServerOptions {
 
 export class TtrpcServer {
   readonly #registry: Registry;
+  readonly #fallback: SingleAnswer | null;
   readonly #limits: ServerLimits;
   readonly #log: Log | undefined;
   readonly #connections = new Set<ServerConnection>();
@@ -37,6 +40,7 @@ export class TtrpcServer {
   /** @throws Error when a service is given twice */
   constructor(o: TtrpcServerOptions) {
     this.#registry = bindServices(o.services);
+    this.#fallback = o.fallback === undefined ? null : bindFallback(o.fallback);
     this.#log = o.log;
     this.#limits = {
       byteBudget: o.byteBudget ?? 64 * 1024 * 1024,
@@ -57,6 +61,7 @@ export class TtrpcServer {
   serve(socket: Duplex, peer?: unknown): ServerConnection {
     const connection = new ServerConnection(socket, {
       registry: this.#registry,
+      fallback: this.#fallback,
       limits: this.#limits,
       peer,
       log: this.#log,

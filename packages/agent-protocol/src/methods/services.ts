@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The services of a peer pod as typed descriptors for ttrpc servers and clients. No logic.
 import { defineService, unary } from '@peerpod-tls/ttrpc';
-import { google, grpc, hypervisor, peerpod, podvminfo, types } from '../../gen/messages.js';
+import { google, grpc, peerpod, podvminfo, types } from '../../gen/messages.js';
 import { agentServiceName, healthServiceName } from './method-traits.js';
-
-/** What a kata shim calls to have a pod VM made, started and stopped; the adaptor serves it. */
-export const hypervisorService = defineService('hypervisor.Hypervisor', {
-  CreateVM: unary(hypervisor.CreateVMRequest, hypervisor.CreateVMResponse),
-  StartVM: unary(hypervisor.StartVMRequest, hypervisor.StartVMResponse),
-  StopVM: unary(hypervisor.StopVMRequest, hypervisor.StopVMResponse),
-  Version: unary(hypervisor.VersionRequest, hypervisor.VersionResponse),
-});
 
 /** Tells which VM carries a pod; served on the same socket as the hypervisor service. */
 export const podVmInfoService = defineService('podvminfo.PodVMInfo', {
@@ -23,22 +15,6 @@ export const operatorService = defineService('peerpod.Operator', {
   DeleteOrphan: unary(peerpod.DeleteOrphanRequest, peerpod.DeleteOrphanResponse),
   Hold: unary(peerpod.HoldRequest, peerpod.HoldResponse),
   Release: unary(peerpod.ReleaseRequest, peerpod.ReleaseResponse),
-});
-
-const { v1: proxy } = peerpod.proxy;
-
-/** How an adaptor drives an agent-protocol-proxy; ours, served on the proxy's control socket. */
-export const proxyService = defineService('peerpod.proxy.v1.Proxy', {
-  Hello: unary(proxy.HelloRequest, proxy.HelloResponse),
-  SetMaterial: unary(proxy.SetMaterialRequest, proxy.SetMaterialResponse),
-  AwaitAgent: unary(proxy.AwaitAgentRequest, proxy.AwaitAgentResponse),
-  Open: unary(proxy.OpenRequest, proxy.OpenResponse),
-  Close: unary(proxy.CloseRequest, proxy.CloseResponse),
-  List: unary(proxy.ListRequest, proxy.ListResponse),
-  Watch: unary(proxy.WatchRequest, proxy.WatchResponse),
-  Statistics: unary(proxy.StatisticsRequest, proxy.StatisticsResponse),
-  Retire: unary(proxy.RetireRequest, proxy.RetireResponse),
-  Stop: unary(proxy.StopRequest, proxy.StopResponse),
 });
 
 /** The agent in the VM. */

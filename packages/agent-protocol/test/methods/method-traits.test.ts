@@ -7,12 +7,8 @@ import {
   traitsOf,
 } from '../../src/methods/method-traits.js';
 import { allMethods } from '../../src/messages/schema.js';
-import {
-  agentService,
-  healthService,
-  hypervisorService,
-  podVmInfoService,
-} from '../../src/methods/services.js';
+import { agentService, healthService, podVmInfoService } from '../../src/methods/services.js';
+import { hypervisorService } from '../../src/proxy.js';
 
 const careful = { blocks: false, replay: false, slow: false };
 

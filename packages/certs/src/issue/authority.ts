@@ -11,7 +11,6 @@ import {
   alternativeNames,
   authorityKeyIdentifier,
   basicConstraints,
-  extendedKeyUsage,
   keyIdentifier,
   keyUsage,
   ownKeyIdentifiers,
@@ -28,6 +27,7 @@ import type { Validity } from '../encoding/validity.js';
 import { clock } from '../describe.js';
 import { factsOf, type CertificateFacts } from '../verify/facts.js';
 import { neededPurpose, type TlsRole } from '../role.js';
+import { leafUsage } from './leaf-usage.js';
 import { caProfile, leafProfiles } from './profiles.js';
 
 export interface AuthorityOptions {
@@ -52,11 +52,6 @@ export interface LeafOptions {
   readonly now?: Date;
 }
 
-/** The three extensions that say what a leaf may do: sign handshakes for one purpose, and issue nothing. */
-const leafUsage: Readonly<Record<TlsRole, readonly DerNode[]>> = {
-  server: [keyUsage('digitalSignature'), extendedKeyUsage('serverAuth'), basicConstraints('leaf')],
-  client: [keyUsage('digitalSignature'), extendedKeyUsage('clientAuth'), basicConstraints('leaf')],
-};
 const caUsage: readonly DerNode[] = [keyUsage('keyCertSign', 'cRLSign'), basicConstraints('ca')];
 
 /** A CA with its key in memory. Everything it issues is checked by nobody but its verifiers: give it honest names. */
@@ -206,5 +201,3 @@ function checkIsAuthority(certificate: X509Certificate): CertificateFacts {
   }
   return facts;
 }
-
-export { leafUsage };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A client certificate that nobody else signed: it goes to each pod VM as the anchor for itself.
 import { createPublicKey } from 'node:crypto';
-import { leafUsage } from './authority.js';
+import { leafUsage } from './leaf-usage.js';
 import { issued, signCertificate, validityFrom, type IssuedCertificate } from './certificate.js';
 import { ownKeyIdentifiers, spkiOf } from '../encoding/extensions.js';
 import { generatePrivateKey, type KeyAlgorithm } from './keys.js';
