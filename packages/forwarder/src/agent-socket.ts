@@ -47,7 +47,7 @@ export class AgentSocket {
   }
 
   /** One new connection to the agent. Tries until the signal is aborted, since an agent that starts late is the rule at boot. */
-  async open(signal: AbortSignal): Promise<LentReads> {
+  async open(signal: AbortSignal): Promise<LentReads<Socket>> {
     const { agentSocket, log } = this.#o;
     const pause = new Backoff({ firstMs: FIRST_WAIT_MS, longestMs: LONGEST_WAIT_MS });
     for (let tries = 0; ; tries += 1) {
@@ -102,7 +102,7 @@ export class AgentSocket {
   }
 }
 
-function connectOnce(agentSocket: string, signal: AbortSignal): Promise<LentReads> {
+function connectOnce(agentSocket: string, signal: AbortSignal): Promise<LentReads<Socket>> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(abortReason(signal));
     const { onread, reads } = lentConnection();

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the forwarder counts, and its Prometheus text. A handful of numbers, so no metrics library is loaded in the VM.
-import { LOSS_CAUSES, readsInForce, type LossCause, type RelayObserver } from '@peerpod-tls/link';
+import {
+  LOSS_CAUSES,
+  readsInForce,
+  type LossCause,
+  type RelayObserver,
+  type SessionCounts,
+} from '@peerpod-tls/link';
 
 /** Status codes of ttrpc, which are gRPC's: 0 to 16. */
 const STATUS_CODES = 17;
@@ -8,6 +14,8 @@ const STATUS_CODES = 17;
 /** Numbers asked for when the text is made. */
 export interface Gauges {
   links(): number;
+  /** Of the links that can be resumed. */
+  sessions(): SessionCounts;
   /** When the material in force ends; null when plain text is served. */
   expiresAt(): Date | null;
   /** Null while the material in force is what the files say. */
@@ -29,6 +37,13 @@ export class Counters {
   readonly #calls: number[] = Array.from({ length: STATUS_CODES + 1 }, () => 0);
   readonly #bytes = { request: 0, response: 0 };
   #protocolErrors = 0;
+  #sessionsResumed = 0;
+  #sessionsLost = 0;
+  readonly #sessionRefusals = new Map<string, number>([
+    ['unknown', 0],
+    ['offset', 0],
+    ['protocol', 0],
+  ]);
   readonly #reloads = new Map<string, number>([
     ['ok', 0],
     ['refused', 0],
@@ -74,6 +89,20 @@ export class Counters {
     add(this.#refusals, rule, 1);
   }
 
+  sessionResumed(): void {
+    this.#sessionsResumed += 1;
+  }
+
+  /** One that could have been resumed ended. */
+  sessionLost(): void {
+    this.#sessionsLost += 1;
+  }
+
+  /** `reason` is one of a closed set of words. */
+  sessionRefused(reason: string): void {
+    add(this.#sessionRefusals, reason, 1);
+  }
+
   /** Prometheus text exposition format 0.0.4. */
   metrics(): Promise<string> {
     const lines: string[] = [];
@@ -91,6 +120,31 @@ export class Counters {
     family('peerpod_forwarder_agent_connected', 'gauge', '1 while the connection to the agent stands.', [
       ['', this.#gauges?.agentConnected() === true ? 1 : 0],
     ]);
+    const { linked, away } = this.#gauges?.sessions() ?? { linked: 0, away: 0 };
+    family(
+      'peerpod_forwarder_sessions',
+      'gauge',
+      'Links that can be resumed: those that stand, and those that were cut and wait for their client.',
+      labelled('state', [
+        ['linked', linked],
+        ['away', away],
+      ]),
+    );
+    family('peerpod_forwarder_sessions_resumed_total', 'counter', 'Links resumed after a cut.', [
+      ['', this.#sessionsResumed],
+    ]);
+    family(
+      'peerpod_forwarder_sessions_lost_total',
+      'counter',
+      'Links that were cut and not resumed in time.',
+      [['', this.#sessionsLost]],
+    );
+    family(
+      'peerpod_forwarder_session_refusals_total',
+      'counter',
+      'Tries to resume a link that were refused, by reason.',
+      labelled('reason', this.#sessionRefusals),
+    );
     family('peerpod_forwarder_links_total', 'counter', 'Links accepted.', [['', this.#links]]);
     family(
       'peerpod_forwarder_link_losses_total',

@@ -3,8 +3,18 @@
 // verified link to the agent, swaps its material on a reload and drains when closed. Flags, signals and the status endpoint
 // are main.ts's.
 import { abortable, abortReason, deadline } from '@peerpod-tls/base';
-import { listenLink, lossCause, SharedUpstream } from '@peerpod-tls/link';
-import type { CloseReason, VerifiedPeer, LinkListener, LossCause, Relay, Rewrite } from '@peerpod-tls/link';
+import { listenLink, lossCause, SessionTable, SharedUpstream } from '@peerpod-tls/link';
+import type {
+  CloseReason,
+  LentReads,
+  LinkListener,
+  LossCause,
+  PeerInfo,
+  Relay,
+  Rewrite,
+  SessionCounts,
+  VerifiedPeer,
+} from '@peerpod-tls/link';
 import type { Logger } from 'pino';
 
 import { checkAgentSocket } from './abstract-socket.js';
@@ -23,6 +33,8 @@ export interface Forwarder {
   readonly address: ListenAddress;
   /** Links open now. */
   links(): number;
+  /** Of the links that can be resumed, how many stand and how many wait for their client. */
+  sessions(): SessionCounts;
   /** What calls would meet: null while the connection to the agent stands, else why there is none. */
   agentTrouble(): Promise<string | null>;
   /** When the material in force ends; null when plain text is served. */
@@ -76,6 +88,8 @@ class RunningForwarder implements Forwarder {
   readonly #agent: SharedUpstream;
   readonly #relays = new Set<Relay>();
   readonly #serving: LiveServing;
+  /** Null where no link is to be resumed. */
+  readonly #sessions: SessionTable | null;
   /** The same for all links. */
   readonly #rewrites: readonly Rewrite[];
   #listener: LinkListener | null = null;
@@ -88,6 +102,7 @@ class RunningForwarder implements Forwarder {
     this.#counters = counters;
     counters.watch({
       links: () => this.links(),
+      sessions: () => this.sessions(),
       expiresAt: () => this.expiresAt(),
       trustTrouble: () => this.trustTrouble(),
       agentConnected: () => this.#agent.connected,
@@ -101,6 +116,7 @@ class RunningForwarder implements Forwarder {
       log,
     });
     this.#serving = serving;
+    this.#sessions = options.linkGraceMs === 0 ? null : this.#sessionTable(options.linkGraceMs);
     const { podNamespace, guestRoot } = options;
     this.#rewrites = forwarderRewrites({ podNamespace, guestRoot, log });
   }
@@ -118,14 +134,19 @@ class RunningForwarder implements Forwarder {
       security: this.#serving.security,
       maxPeers: this.#options.maxLinks,
       admit: leaf => (clients === null ? null : unnamedClient(leaf, clients)),
-      onPeer: peer => this.#serve(peer),
+      session: this.#sessions !== null,
+      onPeer: peer => this.#accept(peer),
       onRefused: refusal => this.#counters.linkRefused(refusal.rule),
       log: this.log,
     });
   }
 
   links(): number {
-    return this.#relays.size;
+    return this.#relays.size - this.sessions().away;
+  }
+
+  sessions(): SessionCounts {
+    return this.#sessions?.counts() ?? { linked: 0, away: 0 };
   }
 
   expiresAt(): Date | null {
@@ -148,6 +169,7 @@ class RunningForwarder implements Forwarder {
     await this.#listener?.close();
     await this.#serving.close();
     await Promise.all([...this.#relays].map(relay => relay.drain(signal)));
+    this.#sessions?.close();
     await this.#agent.close();
   }
 
@@ -161,14 +183,32 @@ class RunningForwarder implements Forwarder {
     }
   }
 
-  #serve(peer: VerifiedPeer): void {
+  #sessionTable(graceMs: number): SessionTable {
+    const counters = this.#counters;
+    return new SessionTable({
+      graceMs,
+      onSession: (session, peer) => this.#serve(session, peer, () => null),
+      onAway: cause => counters.linkLost(cause),
+      onResumed: () => counters.sessionResumed(),
+      onRefused: reason => counters.sessionRefused(reason),
+      onLost: () => counters.sessionLost(),
+      log: this.log,
+    });
+  }
+
+  #accept(peer: VerifiedPeer): void {
+    if (this.#sessions !== null && peer.peer.tls?.session === true) this.#sessions.accept(peer);
+    else this.#serve(peer, peer.peer, peer.failure);
+  }
+
+  #serve(downstream: VerifiedPeer | LentReads, peer: PeerInfo, failure: () => Error | null): void {
     const started = performance.now();
-    const log = this.log.child({ remote: peer.peer.remote });
-    log.info({ tls: peer.peer.tls, expiresAt: peer.peer.expiresAt }, 'link opened');
+    const log = this.log.child({ remote: peer.remote });
+    log.info({ tls: peer.tls, expiresAt: peer.expiresAt }, 'link opened');
     this.#counters.linkOpened();
     const relay = this.#agent.relay({
-      downstream: peer,
-      client: peer.peer.tls?.fingerprint ?? 'plain',
+      downstream,
+      client: peer.tls?.fingerprint ?? 'plain',
       within: (connected, signal) => this.#connected(connected, signal),
       rewrites: this.#rewrites,
       observer: this.#counters.observer,
@@ -177,13 +217,13 @@ class RunningForwarder implements Forwarder {
     this.#relays.add(relay);
     void relay.closed.then(reason => {
       this.#relays.delete(relay);
-      const cause = lossOf(peer, reason);
+      const cause = lossOf(failure(), reason);
       if (cause !== null) this.#counters.linkLost(cause);
       const fields = {
         why: reason.why,
         ms: Math.round(performance.now() - started),
         cause: cause ?? undefined,
-        reason: reason.error?.message ?? peer.failure()?.message,
+        reason: reason.error?.message ?? failure()?.message,
       };
       if (reason.why === 'upstream-lost') log.warn(fields, 'link closed');
       else log.info(fields, 'link closed');
@@ -192,8 +232,7 @@ class RunningForwarder implements Forwarder {
 }
 
 /** By what a link broke; null when it ended as links do, or because of something behind it. */
-function lossOf(peer: VerifiedPeer, { why }: CloseReason): LossCause | null {
+function lossOf(failure: Error | null, { why }: CloseReason): LossCause | null {
   if (why === 'downstream-protocol') return 'protocol';
-  const failure = peer.failure();
   return why === 'downstream-closed' && failure !== null ? lossCause(failure) : null;
 }

@@ -96,6 +96,14 @@ const flags = {
     group: OURS,
     describe: "how long a link waits for the agent's socket before its calls are answered Unavailable",
   },
+  'link-grace': {
+    type: 'duration',
+    default: '60s',
+    env: 'LINK_GRACE',
+    group: OURS,
+    describe:
+      'how long a link that was cut can be resumed by its client: its calls wait that long; 0s ends them with the link',
+  },
   'drain-timeout': {
     type: 'duration',
     default: '5s',
@@ -144,6 +152,8 @@ export interface ForwarderOptions {
   readonly maxLinks: number;
   /** Milliseconds a link waits for the agent's socket. Default 150 000, upstream's budget. */
   readonly agentTimeoutMs: number;
+  /** Milliseconds a link that was cut is kept for its client to resume; 0: not at all. Default 60 000. */
+  readonly linkGraceMs: number;
   /** Milliseconds open calls may finish after SIGTERM. Default 5 000. */
   readonly drainMs: number;
   /** `host:port` of the status endpoint; undefined: none. */
@@ -204,6 +214,7 @@ export function readOptions(argv: readonly string[], env: NodeJS.ProcessEnv): In
       clients,
       maxLinks: values['max-links'],
       agentTimeoutMs: values['agent-timeout'],
+      linkGraceMs: values['link-grace'],
       drainMs: values['drain-timeout'],
       statusAddress: orNone(values['status-address']),
       logLevel: values['log-level'],

@@ -60,11 +60,20 @@ t.test('what the forwarder cannot mean is refused, naming the flag and the way o
     [['-disable-tsl'], /disable-tsl/, /disable-tls/],
     [['-max-links', '0'], /-max-links/, /./],
     [['-drain-timeout', '5'], /-drain-timeout/, /./],
+    [['-link-grace', '60'], /-link-grace/, /./],
     [['serve'], /serve/, /./],
   ] as const) {
     t.throws(() => readOptions(argv, {}), { code: 'ERR_USAGE', message, hint }, argv.join(' '));
   }
   t.equal(options('-tls-skip-verify=false').disableTls, false, 'said to be off, it is no request');
+});
+
+t.test('a link that was cut is kept for a minute, or as long as flag or variable say', async t => {
+  t.equal(options().linkGraceMs, 60_000);
+  t.equal(options('-link-grace', '0s').linkGraceMs, 0);
+  const { t: kind, ...rest } = readOptions([], { LINK_GRACE: '90s' });
+  t.equal(kind, 'serve');
+  t.match(rest, { options: { linkGraceMs: 90_000 } });
 });
 
 t.test('help and version are asked for in words', async t => {

@@ -14,6 +14,7 @@ import type { Refusal } from '@peerpod-tls/certs';
  * - `TTRPC_SILENT` the link stands and no call is answered · `AGENT_DOWN` an answer that says the agent does not serve
  * - `CLOSED` the link, or whoever asked for it, went away · `STALLED` it stood, and its network swallows packets
  * - `EXPIRED` it stood until the first of its certificates expired
+ * - `SESSION_LOST` it could not be resumed, or not within the time it is kept for
  * - `OWN_MATERIAL` OpenSSL would refuse what we were about to present
  * - `SETTING` an environment variable of ours has no value it may have
  * - `LISTEN` the address cannot be listened on · `UNVERIFIED` a network socket that nobody verified met a relay (a bug)
@@ -33,6 +34,7 @@ export type LinkErrorCode =
   | 'ERR_LINK_CLOSED'
   | 'ERR_LINK_STALLED'
   | 'ERR_LINK_EXPIRED'
+  | 'ERR_LINK_SESSION_LOST'
   | 'ERR_LINK_LISTEN'
   | 'ERR_LINK_OWN_MATERIAL'
   | 'ERR_LINK_SETTING'

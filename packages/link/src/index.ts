@@ -35,4 +35,6 @@ export type {
   RelayObserver,
   RelayOptions,
 } from './relay/types.js';
+export { beginSession, type SessionDialOptions } from './session/session-dialler.js';
+export { SessionTable, type SessionCounts, type SessionTableOptions } from './session/session-table.js';
 export type { LinkSecurity, ListenSecurity } from './tls/security.js';

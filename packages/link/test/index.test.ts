@@ -6,7 +6,9 @@ import * as link from '../src/index.js';
 t.test('the package exports these names and no others', async t => {
   t.same(Object.keys(link).sort(), [
     'LOSS_CAUSES',
+    'SessionTable',
     'SharedUpstream',
+    'beginSession',
     'checkHealth',
     'dialLink',
     'dialUntilHealthy',

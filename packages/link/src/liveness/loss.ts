@@ -40,6 +40,7 @@ const BY_CODE: Readonly<Record<LinkErrorCode, LossCause>> = {
   ERR_LINK_CLOSED: 'closed',
   ERR_LINK_STALLED: 'stalled',
   ERR_LINK_EXPIRED: 'expired',
+  ERR_LINK_SESSION_LOST: 'closed',
   ERR_LINK_LISTEN: 'other',
   ERR_LINK_OWN_MATERIAL: 'other',
   ERR_LINK_UNVERIFIED: 'other',
@@ -54,8 +55,13 @@ export function lossCause(error: unknown): LossCause {
   if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS') || code === 'EPROTO') return 'tls';
   if (!Object.hasOwn(BY_CODE, code)) return 'other';
   const cause = BY_CODE[code as LinkErrorCode];
-  // One code for everybody who hangs up; what the socket reported lies below it.
-  if (code !== 'ERR_LINK_CLOSED' || typeof error !== 'object' || !('cause' in error)) return cause;
+  // One code for everybody who hangs up, and one for a session; what the socket reported lies below it.
+  if (
+    (code !== 'ERR_LINK_CLOSED' && code !== 'ERR_LINK_SESSION_LOST') ||
+    typeof error !== 'object' ||
+    !('cause' in error)
+  )
+    return cause;
   const below = lossCause(error.cause);
   return below === 'other' ? cause : below;
 }

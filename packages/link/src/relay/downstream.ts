@@ -8,7 +8,8 @@ import { endSoon, streamOf } from './end-stream.js';
 import { Flow } from './flow.js';
 import type { MethodPlan } from './method-plans.js';
 import { Outlet } from './outlet.js';
-import type { RelayObserver } from './types.js';
+import { isResumable, type RelayStream } from './relay-stream.js';
+import type { LentReads, RelayObserver } from './types.js';
 
 /** One call of a downstream. Made by call-table.ts, which uses it again once it has ended. */
 export interface Call {
@@ -32,7 +33,7 @@ export interface Call {
 }
 
 export class Downstream {
-  readonly stream: Duplex;
+  readonly stream: RelayStream;
   readonly outlet: Outlet;
   readonly flow: Flow;
   readonly observer: RelayObserver;
@@ -43,11 +44,16 @@ export class Downstream {
   /** Set while somebody waits for calls to end: told after each run of answers. */
   onAnswered: (() => void) | null = null;
 
-  constructor(end: Duplex | VerifiedPeer, observer: RelayObserver) {
+  constructor(end: Duplex | VerifiedPeer | LentReads, observer: RelayObserver) {
     this.stream = streamOf(end);
     this.outlet = new Outlet(this.stream);
     this.flow = new Flow(this.stream);
     this.observer = observer;
+  }
+
+  /** Whether it is a session that has no connection at the moment. */
+  get away(): boolean {
+    return isResumable(this.stream) && this.stream.away;
   }
 
   /** Calls that are not sent: a rewrite, a slow sender or a missing upstream holds them. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Why a stream is not being read at the moment. It flows when no reason is left. Nothing about frames here.
-import type { Duplex } from 'node:stream';
+import type { RelayStream } from './relay-stream.js';
 
 /** Reasons to hold a stream, as bits. */
 export const Hold = {
@@ -15,10 +15,10 @@ export const Hold = {
 } as const;
 
 export class Flow {
-  readonly #stream: Duplex;
+  readonly #stream: RelayStream;
   #reasons = 0;
 
-  constructor(stream: Duplex) {
+  constructor(stream: RelayStream) {
     this.#stream = stream;
   }
 

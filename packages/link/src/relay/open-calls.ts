@@ -20,7 +20,7 @@ export class OpenCalls {
 
   /** The calls of this downstream, sent or not. */
   list(upstream: Upstream | null): Call[] {
-    const sent = this.#own === null ? upstream?.calls.sent(this.#downstream) : this.#own.sent();
+    const sent = (this.#own ?? upstream?.calls)?.sent(this.#downstream);
     return [...(sent ?? []), ...this.#downstream.unsent];
   }
 

@@ -3,7 +3,7 @@
 // rest in slabs, so that one write takes what came in many. What it is given is lent, save in `give`. Nothing about what a
 // frame means, and nothing is read here.
 import { TLSSocket } from 'node:tls';
-import type { Duplex } from 'node:stream';
+import { isResumable, type RelayStream, type ResumableStream } from './relay-stream.js';
 import { SLAB_BYTES, slabs } from './slabs.js';
 
 /** Bytes that wait to be written, above which the stream's source is not read until none are left. */
@@ -26,12 +26,14 @@ interface Piece {
 }
 
 export class Outlet {
-  readonly stream: Duplex;
+  readonly stream: RelayStream;
   /** Called once nothing waits any more, after {@link full} was true. */
   onDrained: (() => void) | null = null;
   readonly #fullBytes: number;
-  /** A TLS socket has encrypted what it was given when `write` returns; another stream may still look at it. */
+  /** A TLS socket has encrypted what it was given when `write` returns, a session has copied it; others may look at it later. */
   readonly #takesAtOnce: boolean;
+  /** The same stream where it keeps what it is given. */
+  readonly #keeper: ResumableStream | null;
   #midFrame = false;
   /** Whether a chunk is being scanned that has more to come for this outlet, in this turn or the next. */
   #gathering = false;
@@ -46,10 +48,12 @@ export class Outlet {
   #toldFull = false;
   #waiting: Buffer[] = [];
 
-  constructor(stream: Duplex, fullBytes = FULL_BYTES) {
+  constructor(stream: RelayStream, fullBytes = FULL_BYTES) {
     this.stream = stream;
     this.#fullBytes = fullBytes;
-    this.#takesAtOnce = stream instanceof TLSSocket;
+    this.#keeper = isResumable(stream) ? stream : null;
+    if (this.#keeper !== null) this.#keeper.onRoom = () => this.#onWritten();
+    this.#takesAtOnce = this.#keeper !== null || stream instanceof TLSSocket;
   }
 
   /** Whether what was written so far ends inside a frame. */
@@ -182,6 +186,10 @@ export class Outlet {
         this.#used = 0;
       }
       this.#bytes -= bytes.length;
+      if (this.#keeper !== null) {
+        this.#keeper.writeSlab(slab, bytes.length);
+        continue;
+      }
       this.stream.write(bytes, this.#onWritten);
       if (this.#takesAtOnce || this.stream.writableLength === 0) slabs.give(slab);
       else this.#underWay = slab;

@@ -58,7 +58,10 @@ export function startReading(end: Duplex | LentReads, listener: ReadListener): v
 }
 
 /** The same for a connection that is still to be made, where Node has a public name for it: `onread` of `net.connect`. */
-export function lentConnection(): { readonly onread: OnRead | undefined; reads(socket: Socket): LentReads } {
+export function lentConnection(): {
+  readonly onread: OnRead | undefined;
+  reads(socket: Socket): LentReads<Socket>;
+} {
   let take: ReadListener = () => {};
   const onread =
     readsInForce() === 'own'
@@ -70,7 +73,7 @@ export function lentConnection(): { readonly onread: OnRead | undefined; reads(s
             return true;
           },
         };
-  const reads = (socket: Socket): LentReads => ({
+  const reads = (socket: Socket): LentReads<Socket> => ({
     stream: socket,
     readLent: listener => {
       take = lender(listener);

@@ -11,18 +11,21 @@ import type { VerifiedPeer } from '../tls/verify-peer.js';
 import { CallTable } from './call-table.js';
 import { closedBecause } from './closed-because.js';
 import { Downstream, type Call } from './downstream.js';
-import { endSoon, gone, onClose } from './end-stream.js';
+import { endSoon, gone, onClose, readEndOf } from './end-stream.js';
 import { Hold } from './flow.js';
+import { HealthStandIn } from './health-stand-in.js';
 import { Lifetime } from './lifetime.js';
 import { plansOf } from './method-plans.js';
 import { OpenCalls } from './open-calls.js';
 import { startReading } from './reading.js';
+import { isResumable } from './relay-stream.js';
 import { RequestSide } from './request-side.js';
 import { FrameScanner } from './scanner.js';
 import type {
   AgentEnd,
   CloseReason,
   InFlightCall,
+  LentReads,
   Relay,
   RelayEnd,
   RelayObserver,
@@ -64,6 +67,7 @@ export class FrameRelay implements Relay {
   readonly #requestSide: RequestSide;
   readonly #requests: FrameScanner;
   readonly #calls: OpenCalls;
+  readonly #health: HealthStandIn;
   readonly #resolveClosed: (reason: CloseReason) => void;
   /** The calls on an upstream of its own, which outlive it; and who opens the next one. */
   readonly #own: { readonly calls: CallTable; readonly opener: UpstreamOpener } | null;
@@ -92,6 +96,7 @@ export class FrameRelay implements Relay {
     const downstream = new Downstream(o.downstream, this.#observer);
     this.#downstream = downstream;
     this.#calls = new OpenCalls(downstream, this.#own?.calls ?? null, upstreamName);
+    this.#health = new HealthStandIn(downstream, this.#calls, o.log, o.healthWaitsMs);
     this.#requestSide = new RequestSide({
       downstream,
       plans: plansOf(o.rewrites, this.#observer),
@@ -102,7 +107,7 @@ export class FrameRelay implements Relay {
     const requests = new FrameScanner(this.#requestSide);
     this.#requests = requests;
     const { stream } = downstream;
-    startReading(stream, (bytes, length) => requests.feed(bytes, length));
+    startReading(readEndOf(o.downstream), (bytes, length) => requests.feed(bytes, length));
     downstream.outlet.onDrained = () => {
       downstream.flow.release(Hold.answers);
       this.#upstream?.release(downstream);
@@ -200,7 +205,8 @@ export class FrameRelay implements Relay {
   /** Called now and then: a downstream that has not sent on with half a frame since the last time has to go. */
   checkHalfFrame(): void {
     const { chunks } = this.#requestSide;
-    const waits = !this.#requests.clean && !this.#downstream.flow.held;
+    const { flow, away } = this.#downstream;
+    const waits = !this.#requests.clean && !flow.held && !away;
     if (waits && chunks === this.#chunksAtLook) return this.#endSlow('it sent half a frame and no more');
     this.#chunksAtLook = waits ? chunks : -1;
   }
@@ -214,6 +220,13 @@ export class FrameRelay implements Relay {
     this.#upstream = upstream;
     this.#requestSide.upstream = upstream;
     upstream?.add(this.#downstream, reason => this.#endSlow(reason));
+    this.#health.end();
+    if (upstream === null || this.#own === null || !isResumable(upstream.stream)) return;
+    upstream.stream.onAway = away => {
+      if (this.#upstream !== upstream) return;
+      if (away) this.#health.begin(upstream);
+      else this.#health.end();
+    };
   }
 
   #endSlow(reason: string): void {
@@ -283,7 +296,7 @@ export class FrameRelay implements Relay {
   async #nextUpstream(): Promise<Upstream> {
     if (this.#source.t === 'shared') return this.#source.acquire(this.#dialling.signal);
     if (this.#own === null) throw new Error('internal error: a relay without a place to open its upstream');
-    const opened: Duplex | VerifiedPeer = await this.#own.opener.open(this.#dialling.signal);
+    const opened: Duplex | VerifiedPeer | LentReads = await this.#own.opener.open(this.#dialling.signal);
     const upstream: Upstream = new Upstream(opened, {
       calls: this.#own.calls,
       agentEnd: this.#agentEnd,

@@ -3,6 +3,7 @@
 import type { Duplex } from 'node:stream';
 import type { RewriteResult } from '@peerpod-tls/agent-protocol/wire';
 import type { Logger } from 'pino';
+import type { RelayStream } from './relay-stream.js';
 import type { VerifiedPeer } from '../tls/verify-peer.js';
 import type { LossCause } from '../liveness/loss.js';
 
@@ -30,14 +31,14 @@ export interface Rewrite {
 }
 
 /** A stream whose reads are lent: see reading.ts. */
-export interface LentReads {
-  readonly stream: Duplex;
+export interface LentReads<Stream extends RelayStream = RelayStream> {
+  readonly stream: Stream;
   /** Starts reading. What was read, the first `length` bytes, is lent until the listener returns. */
   readLent(listener: (bytes: Buffer, length: number) => void): void;
 }
 
 /** Opens the far side of a relay. The signal is aborted when the downstream is gone or the time for it is over. */
-export type Backend = (signal: AbortSignal) => Promise<Duplex | VerifiedPeer>;
+export type Backend = (signal: AbortSignal) => Promise<Duplex | VerifiedPeer | LentReads>;
 
 /** `status` is a ttrpc status code, `ms` the time from the request's first byte to the response's. */
 export type CallEnded = (status: number, ms: number) => void;
@@ -62,12 +63,14 @@ export interface RelayObserver {
 /** What a relay with a connection of its own and one that shares have in common. */
 export interface RelayEnd {
   /** The side that calls. The relay owns it, and the buffers it reads from it. */
-  readonly downstream: Duplex | VerifiedPeer;
+  readonly downstream: Duplex | VerifiedPeer | LentReads;
   readonly rewrites: readonly Rewrite[];
   readonly observer?: RelayObserver;
   readonly log: Logger;
   /** How long calls may take to end once the downstream has stopped sending, in milliseconds. Default 5 000. */
   readonly halfCloseMs?: number;
+  /** How long a health check waits for a link that is being resumed before it is answered without it, in milliseconds. */
+  readonly healthWaitsMs?: number;
 }
 
 export interface RelayOptions extends RelayEnd {

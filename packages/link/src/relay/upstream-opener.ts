@@ -5,7 +5,8 @@ import { abortable, anySignal, Backoff, messageOf, sleep, startTimer } from '@pe
 import type { Logger } from 'pino';
 import { isPermanent, LinkError } from '../errors.js';
 import type { VerifiedPeer } from '../tls/verify-peer.js';
-import type { Backend } from './types.js';
+import { discard, streamOf } from './end-stream.js';
+import type { Backend, LentReads } from './types.js';
 
 export class UpstreamOpener {
   readonly #openUpstream: Backend;
@@ -35,7 +36,7 @@ export class UpstreamOpener {
    * A new upstream. Tries until the budget is used up; a permanent error ends it at once.
    * @throws what the last try threw, or the reason of the signal
    */
-  async open(signal: AbortSignal): Promise<Duplex | VerifiedPeer> {
+  async open(signal: AbortSignal): Promise<Duplex | VerifiedPeer | LentReads> {
     if (this.#budgetMs === null) return this.#try(signal);
     this.#until ??= performance.now() + this.#budgetMs;
     for (;;) {
@@ -52,7 +53,11 @@ export class UpstreamOpener {
     }
   }
 
-  async #tryUntil(until: number, budgetMs: number, signal: AbortSignal): Promise<Duplex | VerifiedPeer> {
+  async #tryUntil(
+    until: number,
+    budgetMs: number,
+    signal: AbortSignal,
+  ): Promise<Duplex | VerifiedPeer | LentReads> {
     const timeout = new LinkError('ERR_LINK_TIMEOUT', `no new link within ${budgetMs} ms`);
     const leftMs = until - performance.now();
     if (leftMs <= 0) throw timeout;
@@ -68,9 +73,7 @@ export class UpstreamOpener {
   }
 
   /** One try that ends with its signal even if the backend does not; what it opens too late is closed. */
-  #try(signal: AbortSignal): Promise<Duplex | VerifiedPeer> {
-    return abortable(this.#openUpstream(signal), signal, late =>
-      ('peer' in late ? late.socket : late).on('error', () => {}).destroy(),
-    );
+  #try(signal: AbortSignal): Promise<Duplex | VerifiedPeer | LentReads> {
+    return abortable(this.#openUpstream(signal), signal, late => discard(streamOf(late)));
   }
 }

@@ -6,11 +6,12 @@ import { encodeFrame, FrameFlag, FrameType } from '@peerpod-tls/ttrpc/relay';
 import type { VerifiedPeer } from '../tls/verify-peer.js';
 import type { CallTable } from './call-table.js';
 import type { Call, Downstream } from './downstream.js';
-import { onClose, streamOf } from './end-stream.js';
+import { onClose, readEndOf, streamOf } from './end-stream.js';
 import { Flow, Hold } from './flow.js';
 import { FULL_OF_WHOLE_FRAMES, Outlet } from './outlet.js';
 import { Patience } from './patience.js';
 import { startReading } from './reading.js';
+import type { RelayStream } from './relay-stream.js';
 import { ResponseSide } from './response-side.js';
 import { FrameScanner } from './scanner.js';
 import type { AgentEnd, LentReads, RelayObserver } from './types.js';
@@ -30,7 +31,7 @@ export interface UpstreamOptions {
 }
 
 export class Upstream {
-  readonly stream: Duplex;
+  readonly stream: RelayStream;
   readonly outlet: Outlet;
   readonly calls: CallTable;
   readonly agentEnd: AgentEnd;
@@ -65,7 +66,7 @@ export class Upstream {
     });
     this.#scanner = new FrameScanner(this.#responses);
     const scanner = this.#scanner;
-    startReading('readLent' in opened ? opened : stream, (bytes, length) => {
+    startReading(readEndOf(opened), (bytes, length) => {
       this.#answered = true;
       scanner.feed(bytes, length);
     });

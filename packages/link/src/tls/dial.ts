@@ -6,6 +6,7 @@ import { codeOf, messageOf } from '@peerpod-tls/base';
 import type { Refusal } from '@peerpod-tls/certs';
 import type { Logger } from 'pino';
 import { LinkError } from '../errors.js';
+import { SESSION_PROTOCOL } from '../session/wire.js';
 import { acceptPlain, certificateText, hostPort, verifyTls, type VerifiedPeer } from './verify-peer.js';
 import { linkErrorFrom } from './node-error.js';
 import { contextOf, type LinkSecurity } from './security.js';
@@ -22,6 +23,8 @@ export interface DialOptions {
   readonly connectTimeoutMs?: number;
   /** How long the TLS handshake may take, in milliseconds. Default 10 000, as on the listening side. */
   readonly handshakeTimeoutMs?: number;
+  /** Offer to make the link resumable; whether the other side agrees is in the peer. Default false. Not on a plain link. */
+  readonly session?: boolean;
   readonly log: Logger;
 }
 
@@ -110,6 +113,7 @@ function handshake(
       // verification decides, below, before anybody else sees the socket.
       rejectUnauthorized: false,
       checkServerIdentity: ofNoConcern,
+      ...(o.session === true ? { ALPNProtocols: [SESSION_PROTOCOL] } : {}),
     });
     const end = (): void => {
       clearTimeout(timer);

@@ -18,6 +18,8 @@ export interface ListenOptions {
   /** 0 for any free port; see {@link LinkListener.address}. */
   readonly port: number;
   readonly security: ListenSecurity;
+  /** Agree to resumable links with clients that offer them and have a certificate. Default false. */
+  readonly session?: boolean;
   /** Asked for each verified client: why it may not come in all the same, in one sentence, or null. */
   readonly admit?: (leaf: X509Certificate) => string | null;
   /** Gets each verified peer, which is then its own. */
@@ -91,6 +93,7 @@ class Listener implements LinkListener {
             security,
             timeoutMs: o.handshakeTimeoutMs ?? 10_000,
             max: o.maxHandshakes ?? 256,
+            session: o.session ?? false,
             log,
             admit: leaf => o.admit?.(leaf) ?? null,
             onVerified: (peer, address) => this.#welcome(peer, address),

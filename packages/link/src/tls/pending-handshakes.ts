@@ -7,6 +7,7 @@ import { TLSSocket } from 'node:tls';
 import { codeOf, messageOf } from '@peerpod-tls/base';
 import { makeRefusal, type Refusal, type TlsMaterial } from '@peerpod-tls/certs';
 import type { Logger } from 'pino';
+import { SESSION_PROTOCOL } from '../session/wire.js';
 import { classifyHello } from './hello.js';
 import { linkErrorFrom } from './node-error.js';
 import type { PeerRefusal, PeerRefusalRule } from './refusal-log.js';
@@ -19,6 +20,8 @@ export interface PendingHandshakeOptions {
   readonly timeoutMs: number;
   /** Beyond so many the oldest gives way, those that said nothing first. */
   readonly max: number;
+  /** Whether links may be resumable. */
+  readonly session: boolean;
   readonly log: Logger;
   /** Why a verified client may not come in all the same, in one sentence, or null. */
   admit(leaf: X509Certificate): string | null;
@@ -94,6 +97,9 @@ export class PendingHandshakes {
     const started = performance.now();
     const material = security.material();
     const requestCert = security.t === 'tls';
+    // Only to one that names it: Node ends the handshake of a peer that offers other protocols and none of ours. Without a
+    // certificate nobody could be told from anybody else, so there is no session either.
+    const session = this.#o.session && requestCert && head.includes(SESSION_PROTOCOL);
     // Not through tls.Server: it forgets why it rejected a certificate, and ignores allowPartialTrustChain. With
     // rejectUnauthorized a peer without any certificate is told so by a TLS alert; others are verified afterwards.
     const socket = new TLSSocket(raw, {
@@ -101,6 +107,7 @@ export class PendingHandshakes {
       secureContext: contextOf(material, security.profile),
       requestCert,
       rejectUnauthorized: requestCert,
+      ...(session ? { ALPNProtocols: [SESSION_PROTOCOL] } : {}),
     });
     pending.tls = socket;
     const onError = (error: unknown): void => {

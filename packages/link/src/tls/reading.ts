@@ -2,7 +2,7 @@
 // Our own reading of a peer's certificates, beside OpenSSL's. Verifying a signature and taking a certificate apart
 // costs more than all the rest of opening a link, and comes to the same for the same bytes: what was accepted is
 // remembered, and holds between its dates. A refusal is never remembered. No sockets here.
-import type { X509Certificate } from 'node:crypto';
+import { createHash, type X509Certificate } from 'node:crypto';
 import {
   datesToShow,
   describeCertificate,
@@ -19,6 +19,8 @@ export interface SeenCertificate {
   readonly names: readonly string[];
   /** SHA-256, 64 hexadecimal digits. */
   readonly fingerprint: string;
+  /** SHA-256 of its public key (SubjectPublicKeyInfo), 64 hexadecimal digits. */
+  readonly publicKey: string;
   readonly notAfter: Date;
   /** When the first certificate on the way to the anchor expires. */
   readonly validUntil: Date;
@@ -80,12 +82,18 @@ export async function readCertificates(
     subject,
     names,
     fingerprint,
+    publicKey: publicKeyHash(leaf),
     notAfter: datesToShow(leaf)?.notAfter ?? validUntil,
     validUntil,
   };
   const accepted = { t: 'accepted', seen } as const;
   remember(material, key, { accepted, notBefore, notAfter, alongPath: verdict.alongPath });
   return accepted;
+}
+
+export function publicKeyHash({ publicKey }: X509Certificate): string {
+  const spki = publicKey.export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(spki).digest('hex');
 }
 
 function remember(material: TlsMaterial, key: string, entry: Remembered): void {

@@ -16,9 +16,10 @@ import {
 import type { Logger } from 'pino';
 import { linkErrorFrom } from './node-error.js';
 import { LinkError } from '../errors.js';
+import { SESSION_PROTOCOL } from '../session/wire.js';
 import { endWhenGone } from '../liveness/link-watch.js';
 import { verdictOf } from './openssl-verdict.js';
-import { readCertificates, type SeenCertificate } from './reading.js';
+import { publicKeyHash, readCertificates, type SeenCertificate } from './reading.js';
 
 /** Both sides end a link at its expiry. The one whose clock is ahead is first, and the other reads a plain end. */
 const EXPIRY_SKEW_MS = 2_000;
@@ -46,6 +47,10 @@ export interface PeerTls {
   readonly names: readonly string[];
   /** SHA-256 of the peer's certificate; empty when none was asked for. */
   readonly fingerprint: string;
+  /** SHA-256 of the public key in it, which a renewed certificate may share; empty when none was asked for. */
+  readonly publicKey: string;
+  /** Whether both sides agreed on a resumable link. */
+  readonly session: boolean;
   readonly notAfter: Date;
   readonly handshakeMs: number;
 }
@@ -103,6 +108,8 @@ export async function verifyTls(i: VerifyInput): Promise<Verification> {
       subject: seen?.subject ?? '',
       names: seen?.names ?? [],
       fingerprint: seen?.fingerprint ?? '',
+      publicKey: seen?.publicKey ?? '',
+      session: i.socket.alpnProtocol === SESSION_PROTOCOL,
       notAfter: seen?.notAfter ?? i.material.expiresAt,
       handshakeMs: i.handshakeMs,
     },
@@ -228,7 +235,14 @@ function unasked(leaf: X509Certificate | null): LeafVerification {
   const { subject, names, fingerprint } = describeCertificate(leaf);
   return {
     t: 'passed',
-    seen: { subject, names, fingerprint, notAfter: dates.notAfter, validUntil: dates.notAfter },
+    seen: {
+      subject,
+      names,
+      fingerprint,
+      publicKey: publicKeyHash(leaf),
+      notAfter: dates.notAfter,
+      validUntil: dates.notAfter,
+    },
   };
 }
 

@@ -22,7 +22,7 @@ class Reader {
   #seen = Buffer.alloc(0);
   #tell: () => void = () => {};
 
-  constructor(end: Duplex | LentReads) {
+  constructor(end: Duplex | LentReads<Duplex>) {
     startReading(end, (bytes, length) => {
       this.buffers.add(bytes.buffer);
       this.kept.push(bytes.subarray(0, length));
@@ -42,7 +42,7 @@ class Reader {
 }
 
 /** The four kinds of ends a relay has: the near one is read, the far one writes. */
-const kinds: Record<string, (t: Test) => Promise<{ near: Duplex | LentReads; far: Duplex }>> = {
+const kinds: Record<string, (t: Test) => Promise<{ near: Duplex | LentReads<Duplex>; far: Duplex }>> = {
   'an accepted Unix socket': async t => {
     const accepted: Socket[] = [];
     const server = await unixServer(socket => void accepted.push(socket));
@@ -92,7 +92,7 @@ async function link(t: Test): Promise<{ client: Socket; server: Socket }> {
   return { client, server };
 }
 
-const streamOf = (end: Duplex | LentReads): Duplex => ('readLent' in end ? end.stream : end);
+const streamOf = (end: Duplex | LentReads<Duplex>): Duplex => ('readLent' in end ? end.stream : end);
 const pattern = (length: number): Buffer => Buffer.from(Array.from({ length }, (_, i) => (i * 7) % 251));
 
 for (const [kind, make] of Object.entries(kinds)) {

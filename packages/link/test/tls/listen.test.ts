@@ -12,7 +12,16 @@ import type { VerifiedPeer } from '../../src/tls/verify-peer.js';
 import type { LinkListener, ListenOptions } from '../../src/tls/listen.js';
 import type { PeerRefusal } from '../../src/tls/refusal-log.js';
 import { requestFrame } from '../support/frames.js';
-import { dial, listen, makeWorld, material, profile, recordingLog, weakMaterial } from '../support/tls.js';
+import {
+  dial,
+  listen,
+  makeWorld,
+  material,
+  profile,
+  recordingLog,
+  serverName,
+  weakMaterial,
+} from '../support/tls.js';
 
 const world = await makeWorld();
 
@@ -387,3 +396,41 @@ t.test('renegotiation is refused', { timeout: 20_000 }, async t => {
   });
   t.match(error, { code: /NO_RENEGOTIATION/u });
 });
+
+t.test(
+  'a resumable link is agreed on by name, and a client that offers other protocols is served as ever',
+  async t => {
+    const agreed: (boolean | undefined)[] = [];
+    const { port } = await scene(t, {
+      session: true,
+      onPeer: ({ socket, peer }) => {
+        agreed.push(peer.tls?.session);
+        socket.on('error', () => {}).resume();
+      },
+    });
+    const answers: unknown[] = [];
+    for (const ALPNProtocols of [
+      ['peerpod-link/1'],
+      ['h2', 'peerpod-link/1'],
+      ['h2'],
+      ['peerpod-link/2'],
+      undefined,
+    ]) {
+      const client = connectTls({
+        port,
+        host: '127.0.0.1',
+        cert: world.clientLeaf.certPem,
+        key: world.clientLeaf.keyPem,
+        ca: world.authority.certPem,
+        servername: serverName,
+        ...(ALPNProtocols === undefined ? {} : { ALPNProtocols }),
+      });
+      t.teardown(() => void client.on('error', () => {}).destroy());
+      await once(client, 'secureConnect');
+      answers.push(client.alpnProtocol);
+      while (agreed.length < answers.length) await new Promise(setImmediate);
+    }
+    t.strictSame(answers, ['peerpod-link/1', 'peerpod-link/1', false, false, false]);
+    t.strictSame(agreed, [true, true, false, false, false]);
+  },
+);
