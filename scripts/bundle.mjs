@@ -6,10 +6,12 @@ import { build } from 'esbuild';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { noteSources } from './bundle-sources.mjs';
+import { mixedBundles } from './rules/mixed-bundles.mjs';
 import { commitName, must, root } from './steps.mjs';
 
 const programs = {
   'cloud-api-adaptor': 'packages/adaptor/dist/bin.js',
+  'agent-protocol-proxy': 'packages/proxy/dist/bin.js',
   'agent-protocol-forwarder': 'packages/forwarder/dist/bin.js',
   'process-user-data': 'packages/user-data/dist/guest/bin.js',
   'peerpod-dev-agent': 'packages/dev-agent/dist/bin.js',
@@ -30,11 +32,12 @@ const atOnce = {
   name: 'main-at-once',
   setup(bundler) {
     bundler.onLoad({ filter: /\/packages\/[\w-]+\/dist\/(guest\/)?bin\.js$/ }, ({ path }) => {
-      const late = "const { main } = await import('./main.js');";
+      const late = /const (\{ \w+ \}) = await import\(('[\w./-]+')\);/g;
       const text = readFileSync(path, 'utf8');
-      if (text.split(late).length !== 2)
+      const loaded = [...text.matchAll(late)].map(([, names, file]) => `import ${names} from ${file};`);
+      if (!loaded.includes("import { main } from './main.js';"))
         return { errors: [{ text: `${path} does not load main.js as expected` }] };
-      return { contents: text.replace(late, '') + "\nimport { main } from './main.js';\n" };
+      return { contents: `${text.replace(late, '')}\n${loaded.join('\n')}\n` };
     });
   },
 };
@@ -82,13 +85,11 @@ const outcome = await build({
   },
 });
 
-const foreign = Object.keys(
-  outcome.metafile.outputs['bundle/agent-protocol-forwarder.cjs']?.inputs ?? {},
-).filter(file => ['adaptor', 'providers', 'dev-agent'].some(name => file.startsWith(`packages/${name}/`)));
-if (foreign.length > 0) {
-  process.stderr.write(
-    `the forwarder's file must hold nothing of the adaptor, but holds ${foreign.join(', ')}\n`,
-  );
+const wrong = mixedBundles(outcome.metafile.outputs, program =>
+  readFileSync(join(root, 'bundle', `${program}.cjs`), 'utf8'),
+);
+if (wrong.length > 0) {
+  process.stderr.write(`${wrong.join('\n')}\n`);
   process.exit(1);
 }
 noteSources(root, join(root, 'bundle'));

@@ -8,14 +8,14 @@ import type { DataPlane } from './data-plane.js';
 import { materialNotHeld } from './errors.js';
 import { refusalRule } from './refusal-rule.js';
 import { SandboxProxy } from './sandbox-proxy.js';
-import type { AgentAnswer, ProxyEvent, ProxySpec, ProxyView, ThreadView } from './spec.js';
+import type { AgentAnswer, EventListener, ProxyEvent, ProxySpec, ProxyView, ThreadView } from './spec.js';
 
 export interface InProcessOptions {
   /** What a spec's material stands for; null when this process does not hold it. Asked for each dial. */
   readonly security: (material: string) => LinkSecurity | null | Promise<LinkSecurity | null>;
   /** Number of the thread this is in, for views. Default 0, the one that drives. */
   readonly thread?: number;
-  readonly onEvent: (event: ProxyEvent) => void;
+  readonly onEvent: EventListener;
   readonly log: Logger;
 }
 
@@ -23,19 +23,9 @@ export class InProcessDataPlane implements DataPlane {
   readonly #o: InProcessOptions;
   readonly #calls = new CallStats();
   readonly #proxies = new Map<string, SandboxProxy>();
-  readonly #observer: RelayObserver;
 
   constructor(o: InProcessOptions) {
     this.#o = o;
-    const { onEvent } = o;
-    this.#observer = {
-      counter: (service, method) => this.#calls.counter(service, method),
-      bytes: (direction, count) => this.#calls.bytes(direction, count),
-      upstreamLost: cause => onEvent({ t: 'lost', cause }),
-      notRedialled: cause => onEvent({ t: 'not-redialled', cause }),
-      redialled: (ms, replayed, unavailable) => onEvent({ t: 'redialled', ms, replayed, unavailable }),
-      protocolError: () => onEvent({ t: 'protocol-error' }),
-    };
   }
 
   async awaitAgent(
@@ -59,7 +49,7 @@ export class InProcessDataPlane implements DataPlane {
         onAttempt: () => void Promise.resolve(this.#o.security(spec.tls.material)).catch(() => {}),
       });
       const { remote, tls } = healthy.peer;
-      if (tls !== null) this.#o.onEvent({ t: 'handshake', ms: tls.handshakeMs });
+      if (tls !== null) this.#o.onEvent({ t: 'handshake', ms: tls.handshakeMs }, spec.sandbox);
       return {
         attempts: healthy.attempts,
         ms: Math.round(healthy.ms),
@@ -74,7 +64,7 @@ export class InProcessDataPlane implements DataPlane {
       };
     } catch (error) {
       const rule = refusalRule(error);
-      if (rule !== null && !o.signal.aborted) this.#o.onEvent({ t: 'refused', rule });
+      if (rule !== null && !o.signal.aborted) this.#o.onEvent({ t: 'refused', rule }, spec.sandbox);
       throw error;
     }
   }
@@ -86,7 +76,7 @@ export class InProcessDataPlane implements DataPlane {
       spec,
       security: () => this.#o.security(spec.tls.material),
       thread: this.#o.thread ?? 0,
-      observer: this.#observer,
+      observer: this.#observerOf(spec.sandbox),
       onEvent: this.#o.onEvent,
       log: this.#logOf(spec),
     });
@@ -132,6 +122,18 @@ export class InProcessDataPlane implements DataPlane {
   /** What `figures` is the text of. */
   callFigures(): readonly number[] {
     return this.#calls.figures();
+  }
+
+  #observerOf(sandbox: string): RelayObserver {
+    const tell = (event: ProxyEvent): void => this.#o.onEvent(event, sandbox);
+    return {
+      counter: (service, method) => this.#calls.counter(service, method),
+      bytes: (direction, count) => this.#calls.bytes(direction, count),
+      upstreamLost: cause => tell({ t: 'lost', cause }),
+      notRedialled: cause => tell({ t: 'not-redialled', cause }),
+      redialled: (ms, replayed, unavailable) => tell({ t: 'redialled', ms, replayed, unavailable }),
+      protocolError: () => tell({ t: 'protocol-error' }),
+    };
   }
 
   #logOf(spec: ProxySpec): Logger {

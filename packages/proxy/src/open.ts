@@ -4,7 +4,7 @@ import type { LinkSecurity } from '@peerpod-tls/link';
 import type { Logger } from 'pino';
 import type { DataPlane } from './data-plane.js';
 import { InProcessDataPlane } from './in-process.js';
-import type { ProxyEvent } from './spec.js';
+import type { EventListener } from './spec.js';
 import { ThreadedDataPlane } from './threads/threaded.js';
 
 export interface DataPlaneOptions {
@@ -12,7 +12,7 @@ export interface DataPlaneOptions {
   readonly threads: number;
   /** What a spec's material stands for; null when this process does not hold it. Asked for each dial. */
   readonly security: (material: string) => LinkSecurity | null;
-  readonly onEvent: (event: ProxyEvent) => void;
+  readonly onEvent: EventListener;
   readonly log: Logger;
 }
 

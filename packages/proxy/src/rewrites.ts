@@ -3,7 +3,11 @@
 // change is one rule in a list, so that another (cloud volumes) is another entry.
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import { viewCreateContainer, withAnnotations, type CreateContainerView } from '@peerpod-tls/agent-protocol';
+import {
+  viewCreateContainer,
+  withAnnotations,
+  type CreateContainerView,
+} from '@peerpod-tls/agent-protocol/wire';
 import type { Rewrite } from '@peerpod-tls/link';
 import { StatusCode } from '@peerpod-tls/ttrpc';
 import type { ProxySpec } from './spec.js';

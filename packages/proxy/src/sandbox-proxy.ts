@@ -4,6 +4,7 @@
 import { codeOf } from '@peerpod-tls/base';
 import { listenUnixSocket, type UnixListener } from '@peerpod-tls/daemon';
 import {
+  beginSession,
   dialLink,
   startRelay,
   type CloseReason,
@@ -17,7 +18,7 @@ import type { Logger } from 'pino';
 import { materialNotHeld } from './errors.js';
 import { refusalRule } from './refusal-rule.js';
 import { adaptorRewrites } from './rewrites.js';
-import type { ProxyEvent, ProxySpec, ProxyView } from './spec.js';
+import type { EventListener, ProxySpec, ProxyView } from './spec.js';
 
 /** Ends of a relay that nobody has to hear of: the shim left, or the agent ended because it was told to. */
 const EXPECTED: ReadonlySet<CloseReason['why']> = new Set([
@@ -34,7 +35,7 @@ export interface SandboxProxyOptions {
   /** Goes into the view. */
   readonly thread: number;
   readonly observer: RelayObserver;
-  readonly onEvent: (event: ProxyEvent) => void;
+  readonly onEvent: EventListener;
   readonly log: Logger;
 }
 
@@ -90,7 +91,7 @@ export class SandboxProxy {
   }
 
   #relay(downstream: Socket): void {
-    const { spec, observer, log } = this.#o;
+    const { spec, observer, onEvent, log } = this.#o;
     let links = 0;
     const relay = startRelay({
       downstream,
@@ -103,14 +104,22 @@ export class SandboxProxy {
         const peer = await this.#dial(signal);
         links += 1;
         if (links > 1) log.info({ remote: peer.peer.remote }, 'link verified again');
-        return peer;
+        if (peer.peer.tls?.session !== true) return peer;
+        return beginSession({
+          peer,
+          redial: again => this.#dial(again),
+          onResumed: (cause, ms) => onEvent({ t: 'resumed', cause, ms }, spec.sandbox),
+          log,
+        });
       },
     });
     this.#relays.add(relay);
     log.debug({ connections: this.#relays.size }, 'shim connected');
+    onEvent({ t: 'connected' }, spec.sandbox);
     void relay.closed.then(reason => {
       this.#relays.delete(relay);
       this.#lastClosedAt = new Date().toISOString();
+      onEvent({ t: 'disconnected' }, spec.sandbox);
       log.debug({ connections: this.#relays.size, why: reason.why }, 'shim disconnected');
       if (EXPECTED.has(reason.why)) return;
       // The shim has lost its connection, so this is the line to look for when a pod went down.
@@ -129,13 +138,14 @@ export class SandboxProxy {
         security,
         serverName: spec.tls.serverName,
         signal,
+        session: true,
         log,
       });
-      if (peer.peer.tls !== null) onEvent({ t: 'handshake', ms: peer.peer.tls.handshakeMs });
+      if (peer.peer.tls !== null) onEvent({ t: 'handshake', ms: peer.peer.tls.handshakeMs }, spec.sandbox);
       return peer;
     } catch (error) {
       const rule = refusalRule(error);
-      if (rule !== null) onEvent({ t: 'refused', rule });
+      if (rule !== null) onEvent({ t: 'refused', rule }, spec.sandbox);
       throw error;
     }
   }

@@ -77,7 +77,7 @@ export interface ThreadView {
   readonly busySeconds: number;
 }
 
-/** What happens in a data plane, as it happens: for counters. */
+/** What happens in a data plane, as it happens. */
 export type ProxyEvent =
   | { readonly t: 'handshake'; readonly ms: number }
   | { readonly t: 'refused'; readonly rule: string }
@@ -88,7 +88,16 @@ export type ProxyEvent =
       readonly replayed: number;
       readonly unavailable: number;
     }
+  /** A link that was lost goes on over a new one, and so do its calls. */
+  | { readonly t: 'resumed'; readonly cause: LossCause; readonly ms: number }
   | { readonly t: 'not-redialled'; readonly cause: LossCause }
   | { readonly t: 'protocol-error' }
+  /** A shim connected to a sandbox's socket. */
+  | { readonly t: 'connected' }
+  /** A connection of a shim ended. */
+  | { readonly t: 'disconnected' }
   /** A thread ended by itself; the connections of so many sandboxes went with it. */
   | { readonly t: 'thread-lost'; readonly thread: number; readonly sandboxes: number };
+
+/** Hears of what happens; of which sandbox, or of none where it is empty. */
+export type EventListener = (event: ProxyEvent, sandbox: string) => void;

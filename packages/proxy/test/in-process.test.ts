@@ -98,7 +98,7 @@ t.test(
     const shim = await dialAgent(spec.socket);
     await t.rejects(shim.health.Check({}), 'its connection ends instead of waiting for a redial');
     shim.client.close();
-    t.strictSame(events, []);
+    t.strictSame(events, [{ t: 'connected' }, { t: 'disconnected' }]);
     t.match(lines.join(''), /"code":"ERR_PROXY_TLS_MODE","msg":"shim connection closed"/);
   },
 );

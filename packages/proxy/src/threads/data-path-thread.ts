@@ -6,7 +6,7 @@ import { Worker, type ResourceLimits } from 'node:worker_threads';
 import type { LinkSecurity } from '@peerpod-tls/link';
 import { symbols, type Logger } from 'pino';
 import { threadLost } from '../errors.js';
-import type { ProxyEvent } from '../spec.js';
+import type { EventListener } from '../spec.js';
 import type { SecurityVersions } from './held-security.js';
 import {
   THREAD_ROLE,
@@ -16,14 +16,14 @@ import {
   type ThreadTask,
   type ToThread,
 } from './messages.js';
-import { plainError, revivedError } from './plain-error.js';
+import { plainError, revivedError } from '../plain-error.js';
 
 export interface DataPathThreadOptions {
   /** From 1. */
   readonly thread: number;
   readonly security: (material: string) => LinkSecurity | null;
   readonly versions: SecurityVersions;
-  readonly onEvent: (event: ProxyEvent) => void;
+  readonly onEvent: EventListener;
   /** Called once, when the thread ended without having been told to. */
   readonly onLost: (cause: Error) => void;
   readonly log: Logger;
@@ -108,7 +108,7 @@ export class DataPathThread {
         return;
       }
       case 'event':
-        this.#o.onEvent(message.event);
+        this.#o.onEvent(message.event, message.sandbox);
         return;
       case 'log':
         writeLine(this.#o.log, message.line);

@@ -1,14 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What links are secured by, from the thread that holds it to those that dial. A thread asks before each dial and is
 // told the version in force; certificates and key travel once per version, in a message and nowhere else.
-import {
-  checkMaterial,
-  type Origin,
-  type TlsMaterial,
-  type TlsProfile,
-  type TlsRole,
-} from '@peerpod-tls/certs';
+import type { TlsMaterial, TlsProfile } from '@peerpod-tls/certs';
 import type { LinkSecurity } from '@peerpod-tls/link';
+import { checkedMaterial, plainMaterial, type PlainMaterial } from '../plain-material.js';
 
 export type HeldSecurity =
   | { readonly t: 'none' }
@@ -20,16 +15,6 @@ export type HeldSecurity =
       /** Null: the thread holds this version. */
       readonly material: PlainMaterial | null;
     };
-
-interface PlainMaterial {
-  readonly role: TlsRole;
-  readonly origin: Origin;
-  readonly chainPem: string;
-  readonly keyPem: string;
-  readonly anchorsPem: readonly string[];
-  /** When it was first seen in force, in ms of the clock: what passed its check then passes it again later. */
-  readonly seenAt: number;
-}
 
 /** The driving thread's side: numbers each material it meets. */
 export class SecurityVersions {
@@ -48,12 +33,11 @@ export class SecurityVersions {
       this.#seen.set(material, seen);
     }
     const { version, seenAt } = seen;
-    const { role, origin, chainPem, keyPem, anchorsPem } = material;
     return {
       t: 'tls',
       version,
       profile: security.profile,
-      material: version === known ? null : { role, origin, chainPem, keyPem, anchorsPem, seenAt },
+      material: version === known ? null : plainMaterial(material, seenAt),
     };
   }
 }
@@ -73,7 +57,7 @@ export class SecurityHolder {
     if (told.t === 'plain') return { t: 'plain' };
     // Answers of two questions may cross: an older one changes nothing.
     if (told.material !== null && told.version > this.#version) {
-      this.#material = checked(told.material);
+      this.#material = checkedMaterial(told.material);
       this.#version = told.version;
     }
     return { t: 'tls', material: () => this.#held(), profile: told.profile };
@@ -83,14 +67,4 @@ export class SecurityHolder {
     if (this.#material === null) throw new Error('internal error: this thread was told of no material');
     return this.#material;
   }
-}
-
-function checked({ role, origin, chainPem, keyPem, anchorsPem, seenAt }: PlainMaterial): TlsMaterial {
-  return checkMaterial({
-    role,
-    cert: { ...origin, pem: chainPem },
-    key: { ...origin, pem: keyPem },
-    anchors: { ...origin, pem: anchorsPem.join('') },
-    now: new Date(seenAt),
-  });
 }

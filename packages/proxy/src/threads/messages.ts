@@ -2,7 +2,7 @@
 // What the driving thread and a data path thread say to each other. Plain data; keys travel in one message only, the
 // answer to a thread that asks what to dial with.
 import type { AgentAnswer, ProxyEvent, ProxySpec, ProxyView } from '../spec.js';
-import type { PlainError } from './plain-error.js';
+import type { PlainError } from '../plain-error.js';
 import type { HeldSecurity } from './held-security.js';
 
 /** What a thread is started with. No secret: it can be read from outside for as long as the thread lives. */
@@ -42,7 +42,7 @@ export type TaskAnswer =
 
 export type FromThread =
   | { readonly t: 'answer'; readonly id: number; readonly answer: TaskAnswer }
-  | { readonly t: 'event'; readonly event: ProxyEvent }
+  | { readonly t: 'event'; readonly event: ProxyEvent; readonly sandbox: string }
   /** One line of JSON, as the logger made it. */
   | { readonly t: 'log'; readonly line: string }
   /** What is dialled with? `known` is the version of the material that the thread holds; 0 for none. */

@@ -14,7 +14,7 @@ import {
   type ThreadTask,
   type ToThread,
 } from './messages.js';
-import { plainError, revivedError, type PlainError } from './plain-error.js';
+import { plainError, revivedError, type PlainError } from '../plain-error.js';
 import type { HeldSecurity } from './held-security.js';
 
 /** Serves the thread that started this one, for as long as it lives. */
@@ -48,7 +48,7 @@ class ThreadServer {
     this.#plane = new InProcessDataPlane({
       thread,
       security: material => this.#security(material),
-      onEvent: event => this.#tell({ t: 'event', event }),
+      onEvent: (event, sandbox) => this.#tell({ t: 'event', event, sandbox }),
       log: logger.child({ ...bindings, thread }),
     });
   }

@@ -177,7 +177,7 @@ export class ThreadSlot {
     this.#thread = null;
     this.#keepFigures();
     log.error({ err: cause, thread, sandboxes }, 'data path thread lost, its connections are closed');
-    onEvent({ t: 'thread-lost', thread, sandboxes });
+    onEvent({ t: 'thread-lost', thread, sandboxes }, '');
     if (performance.now() - this.#startedAt > LIVED_MS) this.#backoff.reset();
     // One that ends while it opens the sockets of the last is the affair of the round that started it.
     this.#replacing ??= this.#replace(this.#draining.signal).finally(() => (this.#replacing = null));

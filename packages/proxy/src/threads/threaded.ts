@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 import type { ResourceLimits } from 'node:worker_threads';
 import { CallStats } from '../call-stats.js';
 import type { DataPlane } from '../data-plane.js';
-import type { AgentAnswer, ProxyEvent, ProxySpec, ProxyView, ThreadView } from '../spec.js';
+import type { AgentAnswer, EventListener, ProxySpec, ProxyView, ThreadView } from '../spec.js';
 import { SecurityVersions } from './held-security.js';
 import { ThreadSlot } from './thread-slot.js';
 
@@ -19,7 +19,7 @@ export interface ThreadedOptions {
   readonly threads: number;
   /** What a spec's material stands for; null when this process does not hold it. Asked for each dial. */
   readonly security: (material: string) => LinkSecurity | null;
-  readonly onEvent: (event: ProxyEvent) => void;
+  readonly onEvent: EventListener;
   readonly log: Logger;
   /** Of each thread. Default Node's. */
   readonly limits?: ResourceLimits;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Errors between threads: an Error that is cloned loses its code, hint and refusal, so they travel as fields.
+// Errors between threads and processes: an Error that is cloned loses its code, hint and refusal, so they travel as fields.
 import { codeOf, hintOf, messageOf } from '@peerpod-tls/base';
 
 export interface PlainError {
