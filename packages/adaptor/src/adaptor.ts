@@ -1,30 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // The adaptor put together: what starts after what, and what closes before what. No flags and no signals here.
 import { deadline } from '@peerpod-tls/base';
-import {
-  listenUnixSocket,
-  startStatusServer,
-  type ReadyDetails,
-  type Service,
-  type StatusServer,
-  type UnixListener,
-} from '@peerpod-tls/daemon';
+import { startStatusServer, type ReadyDetails, type Service, type StatusServer } from '@peerpod-tls/daemon';
 import { TtrpcServer } from '@peerpod-tls/ttrpc';
 import type { Logger } from 'pino';
 import type { SandboxDeps, SandboxSettings } from './sandboxes/deps.js';
-import { openDataPlane, type DataPlane } from '@peerpod-tls/proxy';
+import { Generations } from './data-path/generations.js';
 import { hypervisorServices } from './hypervisor/services.js';
 import { openIdentity, type Identity, type OpenIdentity } from '@peerpod-tls/trust';
 import { Metrics } from './metrics.js';
 import { operatorServices } from './hypervisor/operator.js';
 import type { AdaptorOptions } from './options.js';
+import { openShimWatch } from './sandboxes/dead-sandboxes.js';
 import { Leases } from './sandboxes/leases.js';
 import { Orphans } from './sandboxes/orphans.js';
 import type { Provider } from '@peerpod-tls/providers';
 import { ProviderWatch } from './provider-watch.js';
 import { SandboxStore } from './sandboxes/record/store.js';
 import { SandboxTable } from './sandboxes/sandbox-table.js';
-import { ShimWatch, type ShimWatchOptions } from './sandboxes/shim-watch.js';
+import type { ShimWatch, ShimWatchOptions } from './sandboxes/shim-watch.js';
 import { Sandboxes } from './sandboxes/sandboxes.js';
 import { openState } from './state/open-state.js';
 import type { StateLock } from './state/state-lock.js';
@@ -34,8 +28,8 @@ export interface AdaptorParts {
   readonly options: AdaptorOptions;
   readonly provider: Provider;
   readonly log: Logger;
-  /** Where kata's shims are looked for, and how patiently. */
-  readonly shims?: Pick<ShimWatchOptions, 'kataDirs' | 'graceMs' | 'lookMs'>;
+  /** Where kata's shims are looked for, and how often. */
+  readonly shims?: Pick<ShimWatchOptions, 'kataDirs' | 'lookMs'>;
   /** What a test shortens: deadlines and pauses of deletions, the redial budget. */
   readonly timing?: Pick<SandboxSettings, 'deletionMs' | 'deletionRetryMs' | 'redialBudgetMs'>;
 }
@@ -54,7 +48,7 @@ export class Adaptor implements Service {
   #identity: Identity | null = null;
   #trust: OpenIdentity | null = null;
   #table: SandboxTable | null = null;
-  #dataPlane: DataPlane | null = null;
+  #dataPath: Generations | null = null;
   #orphans: Orphans | null = null;
   #shims: ShimWatch | null = null;
   #status: StatusServer | null = null;
@@ -76,7 +70,7 @@ export class Adaptor implements Service {
     return {
       provider: provider.name,
       mode: options.tls.t,
-      socket: options.socket,
+      socket: this.#socket(),
       status: this.statusAddress,
     };
   }
@@ -86,10 +80,10 @@ export class Adaptor implements Service {
     const metrics = new Metrics({
       sandboxes: () => this.#table?.values() ?? [],
       expiries: () => this.#identity?.expiries() ?? [],
-      threads: async () => (await this.#dataPlane?.threads()) ?? [],
+      threads: async () => (await this.#dataPath?.threads()) ?? [],
       withoutShim: () => this.#shims?.gone ?? 0,
       providerReady: () => this.#watch.ready,
-      callFigures: async () => (await this.#dataPlane?.figures()) ?? '',
+      callFigures: async () => (await this.#dataPath?.figures()) ?? '',
     });
     if (options.verifyProvider) await this.#verifyProvider(signal);
     await this.#openState(metrics, signal);
@@ -100,31 +94,52 @@ export class Adaptor implements Service {
     this.#identity = await this.#openIdentity(metrics);
     const table = await this.#openTable(this.#identity, metrics);
     signal.throwIfAborted();
-    const deps = this.#depsOf(table, this.#identity, metrics);
+    const dataPath = await this.#openDataPath(this.#identity, metrics, signal);
+    const deps = this.#depsOf({ table, identity: this.#identity, dataPath, metrics });
     const sandboxes = new Sandboxes(deps);
     this.#own('sandboxes', () => sandboxes.close(deadline(this.#drainMs())));
+    const stop = (id: string): Promise<void> => sandboxes.stop(id, new AbortController().signal);
     await sandboxes.resume();
+    await dataPath.inherit({
+      wants: id => sandboxes.wants(id),
+      reopen: id => sandboxes.reopen(id),
+      stop,
+    });
     signal.throwIfAborted();
-    const shims = new ShimWatch({ ...deps, ...this.#parts.shims });
+    const leases = new Leases({ log: this.#log, exists: id => table.get(id) !== undefined, stop });
+    const shims = openShimWatch({
+      ...deps,
+      reap: options.reapDead,
+      graceMs: options.deadGraceMs,
+      stop,
+      held: id => leases.has(id),
+      ...this.#parts.shims,
+    });
     this.#shims = shims;
     this.#own('shim watch', () => shims.close());
-    shims.start();
     const orphans = new Orphans(deps);
     this.#orphans = orphans;
     this.#own('orphan search', () => orphans.close());
-    await this.#openHypervisor(sandboxes, table, orphans);
+    await this.#serveHypervisor(dataPath, sandboxes, table, orphans, leases);
     orphans.watch();
     this.#phase = 'serving';
     this.#log.info(
       {
         provider: provider.name,
-        socket: options.socket,
+        socket: this.#socket(),
         status: status.address,
         mode: options.tls.t,
         stateDir: options.stateDir,
+        generation: dataPath.facts.generation,
+        proxy: dataPath.facts.pid,
       },
       'adaptor started',
     );
+  }
+
+  /** Where shims ask for VMs: what a proxy says that somebody else runs, which may be elsewhere. */
+  #socket(): string {
+    return this.#dataPath?.facts.socket ?? this.#parts.options.socket;
   }
 
   /** Before the drain timer of the process, so that what is left is closed rather than cut off. */
@@ -184,12 +199,13 @@ export class Adaptor implements Service {
   }
 
   async #views(): Promise<ReturnType<typeof sandboxViews>> {
-    const views = new Map((await this.#dataPlane?.views())?.map(view => [view.sandbox, view]));
+    const views = new Map((await this.#dataPath?.views())?.map(view => [view.sandbox, view]));
     if (this.#table === null) return { sandboxes: [] };
     return sandboxViews(
       this.#table,
       this.#parts.options.podsDir,
       sandbox => this.#shims?.viewOf(views.get(sandbox.id)) ?? null,
+      sandbox => this.#shims?.reasonOf(sandbox.id) ?? '',
     );
   }
 
@@ -199,7 +215,11 @@ export class Adaptor implements Service {
       tls,
       stateDir,
       log: this.#log,
-      onReload: ok => metrics.reloaded(ok),
+      onReload: ok => {
+        metrics.reloaded(ok);
+        // What was read is in force right after this.
+        if (ok) queueMicrotask(() => void this.#dataPath?.renewMaterial());
+      },
     });
     this.#trust = trust;
     this.#own('identity', () => trust.close());
@@ -217,16 +237,32 @@ export class Adaptor implements Service {
     return this.#table;
   }
 
-  #depsOf(table: SandboxTable, identity: Identity, metrics: Metrics): SandboxDeps {
-    const { options, provider, timing } = this.#parts;
-    const dataPlane = openDataPlane({
-      threads: options.dataPathThreads,
-      security: material => (material === identity.mode ? identity.security : null),
+  async #openDataPath(identity: Identity, metrics: Metrics, signal: AbortSignal): Promise<Generations> {
+    const { options } = this.#parts;
+    const dataPath = new Generations({
+      stateDir: options.stateDir,
+      proxySocket: options.proxySocket,
+      settings: {
+        socket: options.socket,
+        threads: options.dataPathThreads,
+        drainMs: options.drainMs,
+        logLevel: options.logLevel,
+        logFormat: options.logFormat,
+      },
+      identity,
       onEvent: event => metrics.proxyEvent(event),
       log: this.#log,
     });
-    this.#dataPlane = dataPlane;
+    this.#own('data path', () => dataPath.disconnect());
+    await dataPath.start(signal);
+    this.#dataPath = dataPath;
+    return dataPath;
+  }
+
+  #depsOf(o: Pick<SandboxDeps, 'table' | 'identity' | 'dataPath' | 'metrics'>): SandboxDeps {
+    const { options, provider, timing } = this.#parts;
     return {
+      ...o,
       settings: {
         podsDir: options.podsDir,
         forwarderPort: options.forwarderPort,
@@ -238,47 +274,38 @@ export class Adaptor implements Service {
         createdMs: options.createdMs,
         ...timing,
       },
-      table,
       provider,
       providerWatch: this.#watch,
-      identity,
-      dataPlane,
-      metrics,
       log: this.#log,
     };
   }
 
-  async #openHypervisor(sandboxes: Sandboxes, table: SandboxTable, orphans: Orphans): Promise<void> {
-    const leases = new Leases({
-      log: this.#log,
-      exists: id => table.get(id) !== undefined,
-      stop: id => sandboxes.stop(id, new AbortController().signal),
-    });
+  async #serveHypervisor(
+    dataPath: Generations,
+    sandboxes: Sandboxes,
+    table: SandboxTable,
+    orphans: Orphans,
+    leases: Leases,
+  ): Promise<void> {
     const server = new TtrpcServer({
       services: [...hypervisorServices(sandboxes, table), ...operatorServices(orphans, leases)],
       log: this.#log,
     });
-    const listener: UnixListener = await listenUnixSocket({
-      path: this.#parts.options.socket,
-      onConnection: socket => void server.serve(socket),
-      log: this.#log,
-    });
-    this.#own('hypervisor socket', async () => {
+    this.#own('adaptor sockets', async () => {
       this.#phase = 'stopping';
-      await listener.close();
-      // Calls in flight end with the sandboxes, which are closed right after this; the server only stops taking more.
-      this.#draining = server.drain(deadline(this.#drainMs()));
-      this.#draining.catch((err: unknown) => this.#log.debug({ err }, 'hypervisor connections not drained'));
+      await dataPath.stopServing();
+      // Unanswered: the proxy asks the next adaptor what this one could not answer, and no start fails for a restart.
+      server.destroy();
     });
-    // Before the socket: a drain waits for calls, and a lease is a call that lasts.
+    // Before the sockets: a lease that ends with its connection would stop its sandbox.
     this.#own('leases', async () => leases.close());
+    await dataPath.serve(socket => void server.serve(socket));
   }
-
-  #draining: Promise<void> = Promise.resolve();
 
   /** SIGHUP: the certificates users bring are read again. The other modes have nothing to read. */
   async reload(): Promise<void> {
     await this.#trust?.reload();
+    await this.#dataPath?.renewMaterial();
   }
 
   /** Closes in reverse of opening and keeps going past a failure; VMs are left as they are. */
@@ -287,7 +314,6 @@ export class Adaptor implements Service {
     for (const part of this.#open.splice(0).toReversed()) {
       try {
         await part.close();
-        if (part.name === 'sandboxes') await this.#draining.catch(() => undefined);
       } catch (error) {
         errors.push(error);
       }

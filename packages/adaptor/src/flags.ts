@@ -16,7 +16,15 @@ export const commonFlags = {
     env: 'REMOTE_HYPERVISOR_ENDPOINT',
     default: '/run/peerpod/hypervisor.sock',
     placeholder: 'PATH',
-    describe: 'Unix socket on which shims ask for pod VMs',
+    describe: 'Unix socket on which shims ask for pod VMs; the proxy has it',
+    group: NODE,
+  },
+  'proxy-socket': {
+    type: 'string',
+    env: 'PROXY_SOCKET',
+    placeholder: 'PATH',
+    describe:
+      'control socket of an agent-protocol-proxy that somebody else runs (left out: one is started, in <state-dir>/proxy, and outlives the adaptor)',
     group: NODE,
   },
   'pods-dir': {
@@ -168,6 +176,20 @@ export const commonFlags = {
     describe: 'asks the provider to check its configuration before anything is served',
     group: VM,
   },
+  'reap-dead-sandboxes': {
+    type: 'boolean',
+    env: 'REAP_DEAD_SANDBOXES',
+    describe: 'stops running sandboxes whose kata shim is gone; left out, they are only told of',
+    group: VM,
+  },
+  'dead-sandbox-grace': {
+    type: 'duration',
+    env: 'DEAD_SANDBOX_GRACE',
+    default: '1m',
+    min: '1s',
+    describe: 'how long no shim may be connected or answer until it is gone',
+    group: VM,
+  },
   'data-path-threads': {
     type: 'integer',
     env: 'DATA_PATH_THREADS',
@@ -175,7 +197,7 @@ export const commonFlags = {
     max: 64,
     placeholder: 'NUMBER',
     describe:
-      'threads that carry the calls of pods, each sandbox on one of them; 1 starts none (left out: half of the cores, at least 1 and at most 4)',
+      "the proxy's threads that carry the calls of pods, each sandbox on one of them; 1 starts none (left out: half of the cores, at least 1 and at most 4)",
     group: RUN,
   },
   'drain-timeout': {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Figures that are read when somebody asks for the metrics, rather than counted as things happen.
 import { Counter, Gauge, type Registry } from '@peerpod-tls/daemon/metrics';
-import { readsInForce } from '@peerpod-tls/link';
-import type { ThreadView } from '@peerpod-tls/proxy';
+import type { ThreadView } from '@peerpod-tls/proxy/control';
 import type { Expiry } from '@peerpod-tls/trust';
 import { SANDBOX_STATES, type Sandbox } from './sandboxes/sandbox.js';
 
@@ -21,17 +20,6 @@ export interface MetricSources {
 }
 
 export function registerReadings(registry: Registry, sources: MetricSources): void {
-  const reads = readsInForce();
-  registry.registerMetric(
-    new Gauge({
-      name: 'peerpod_lent_reads',
-      help: '1 where streams are read into one buffer that is lent, 0 where each read has one of its own and costs more.',
-      registers: [],
-      collect() {
-        this.set(reads === 'lent' ? 1 : 0);
-      },
-    }),
-  );
   registry.registerMetric(
     new Gauge({
       name: 'peerpod_links',

@@ -10,8 +10,8 @@ import {
   type Registry,
 } from '@peerpod-tls/daemon/metrics';
 import type { MetricsSource } from '@peerpod-tls/daemon';
-import { LOSS_CAUSES } from '@peerpod-tls/link';
-import { REFUSAL_RULES, type ProxyEvent } from '@peerpod-tls/proxy';
+import { LOSS_CAUSES } from '@peerpod-tls/link/loss';
+import { REFUSAL_RULES, type ProxyEvent } from '@peerpod-tls/proxy/control';
 import { registerReadings, type MetricSources } from './metric-readings.js';
 
 /** What a start goes through, in order. */
@@ -37,6 +37,7 @@ export class Metrics {
   readonly #startSeconds: Times;
   readonly #phaseSeconds: Times;
   readonly #deletions: Counts;
+  readonly #reaped: Counts;
   readonly #reloads: Counts;
   readonly #reloaded: Gauge;
   readonly #orphans: Gauge;
@@ -58,7 +59,7 @@ export class Metrics {
       name: 'peerpod_redials_total',
       help: 'Lost links, by whether another one was made in time.',
       label: 'result',
-      values: ['ok', 'failed'],
+      values: ['ok', 'resumed', 'failed'],
       register: registry,
     });
     this.#redialFailures = countFrom0({
@@ -130,6 +131,13 @@ export class Metrics {
       values: ['ok', 'failed'],
       register: registry,
     });
+    this.#reaped = countFrom0({
+      name: 'peerpod_dead_sandboxes_stopped_total',
+      help: 'Running sandboxes that were stopped because their kata shim was gone, by result.',
+      label: 'result',
+      values: ['ok', 'failed'],
+      register: registry,
+    });
     this.#reloads = countFrom0({
       name: 'peerpod_certificate_reloads_total',
       help: 'Changed certificate files, by whether they were taken.',
@@ -177,6 +185,11 @@ export class Metrics {
       case 'lost':
         this.#losses.inc(event.cause);
         return;
+      case 'resumed':
+        this.#losses.inc(event.cause);
+        this.#redials.inc('resumed');
+        this.#redialSeconds.observe(event.ms / 1000);
+        return;
       case 'not-redialled':
         this.#redials.inc('failed');
         this.#redialFailures.inc(event.cause);
@@ -192,6 +205,9 @@ export class Metrics {
         return;
       case 'thread-lost':
         this.#threadsLost.inc();
+        return;
+      case 'connected':
+      case 'disconnected':
         return;
     }
   }
@@ -211,6 +227,11 @@ export class Metrics {
 
   deleted(result: 'ok' | 'failed'): void {
     this.#deletions.inc(result);
+  }
+
+  /** A sandbox was stopped because its shim was gone, or could not be at once. */
+  reaped(result: 'ok' | 'failed'): void {
+    this.#reaped.inc(result);
   }
 
   reloaded(ok: boolean): void {

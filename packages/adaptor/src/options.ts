@@ -18,6 +18,8 @@ import { chooseTlsMode, tlsWarnings, type TlsMode } from '@peerpod-tls/trust';
 
 export interface AdaptorOptions {
   readonly socket: string;
+  /** Control socket of a proxy that somebody else runs; null: one is started. */
+  readonly proxySocket: string | null;
   readonly podsDir: string;
   readonly stateDir: string;
   /** `host:port` of the status server. */
@@ -37,8 +39,12 @@ export interface AdaptorOptions {
   readonly createdLimit: number;
   /** How long those without a VM are kept, in milliseconds. */
   readonly createdMs: number;
+  /** Whether running sandboxes whose shim is gone are stopped. */
+  readonly reapDead: boolean;
+  /** How long a shim has to be silent until it is gone, in milliseconds. */
+  readonly deadGraceMs: number;
   readonly verifyProvider: boolean;
-  /** Threads that carry the calls of pods; 1: the one that does everything else. */
+  /** The proxy's threads that carry the calls of pods; 1: the one that does everything else in it. */
   readonly dataPathThreads: number;
   readonly drainMs: number;
   readonly logLevel: string;
@@ -146,6 +152,7 @@ function checkCommon(values: CommonValues, origin: Origins, env: NodeJS.ProcessE
   const idle = WITHOUT_EFFECT.filter(name => origin[name] !== 'default');
   return Object.freeze({
     socket: path.resolve(values.socket),
+    proxySocket: values['proxy-socket'] === undefined ? null : path.resolve(values['proxy-socket']),
     podsDir,
     stateDir,
     takeoverMs: values['takeover-timeout'],
@@ -158,6 +165,8 @@ function checkCommon(values: CommonValues, origin: Origins, env: NodeJS.ProcessE
     vmLimit: limit < 0 ? null : limit,
     createdLimit: values['created-limit'],
     createdMs: values['created-timeout'],
+    reapDead: values['reap-dead-sandboxes'],
+    deadGraceMs: values['dead-sandbox-grace'],
     verifyProvider: values['cloud-config-verify'],
     dataPathThreads: values['data-path-threads'] ?? threadsFor(availableParallelism()),
     drainMs: values['drain-timeout'],

@@ -57,8 +57,6 @@ export function readyCheck(
   return provider.ok ? { ok: true, reason: 'ready' } : provider;
 }
 
-const SHIM_GONE = 'its shim is gone: nothing uses this VM, and nothing will stop it';
-
 /** One sandbox as `GET /sandboxes` shows it. */
 export interface SandboxView {
   readonly id: string;
@@ -85,6 +83,7 @@ export function sandboxViews(
   table: SandboxTable,
   podsDir: string,
   shimOf: (sandbox: Sandbox) => ShimView | null,
+  goneBy: (sandbox: Sandbox) => string,
 ): { readonly sandboxes: readonly SandboxView[] } {
   const sandboxes = [...table.values()].map((sandbox): SandboxView => {
     const instance = instanceOf(sandbox);
@@ -103,7 +102,7 @@ export function sandboxViews(
       serverName: sandbox.link.serverName,
       leaf: sandbox.leaf,
       shim,
-      error: shim?.state === 'gone' ? SHIM_GONE : troubleOf(sandbox),
+      error: shim?.state === 'gone' ? `its shim is gone: ${goneBy(sandbox)}` : troubleOf(sandbox),
     };
   });
   return { sandboxes };

@@ -225,12 +225,17 @@ t.test('closing during a start deletes its VM; closing with a running sandbox le
   await t.resolves(rig.log.next('instance created'));
   await eventually(() => provider.vms.size === 2);
   await rig.close();
-  await t.rejects(start);
   t.strictSame(
     [...provider.vms.values()].map(({ instance }) => instance.name),
     ['podvm-nginx-stays'],
   );
-  t.notOk(existsSync(path.join(rig.options.podsDir, 'stays', 'agent.ttrpc')), 'its socket is closed');
+  t.ok(existsSync(path.join(rig.options.podsDir, 'stays', 'agent.ttrpc')), 'its socket stays open');
+  rig.client.close();
+  await t.rejects(
+    start,
+    { code: 'ERR_TTRPC_CLOSED' },
+    'the shim was told nothing: the next adaptor is asked',
+  );
 });
 
 t.test("GetInfo answers at once or waits, and its wait ends with the caller's", async t => {
@@ -318,7 +323,7 @@ t.test(
   },
 );
 
-t.test('closing does not wait for calls that may wait for ever, and lets others end', async t => {
+t.test('closing does not wait for calls of shims, and ends none', async t => {
   const rig = await startRig(t, { flags: ['-drain-timeout=1m'] });
   await create(rig, 'busy');
   await rig.hypervisor.StartVM({ id: 'busy' });
@@ -329,6 +334,8 @@ t.test('closing does not wait for calls that may wait for ever, and lets others 
   const began = Date.now();
   await rig.close();
   t.ok(Date.now() - began < 10_000, 'long before the drain time is over');
+  t.match(await shim.health.Check({}), { status: 1 }, 'its connection goes on');
+  shim.client.close();
   await t.rejects(waiting);
   t.equal(rig.provider.vms.size, 1, 'the VM runs on');
 });

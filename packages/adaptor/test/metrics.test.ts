@@ -48,6 +48,7 @@ t.test('every counter and histogram is there with zero before anything has happe
     'peerpod_refusals_total{rule="expired"}',
     'peerpod_instance_deletions_total{result="failed"}',
     'peerpod_certificate_reloads_total{result="refused"}',
+    'peerpod_dead_sandboxes_stopped_total{result="failed"}',
     'peerpod_certificates_issued_total',
     'peerpod_protocol_errors_total',
     'peerpod_start_duration_seconds_count{result="failed"}',

@@ -36,6 +36,8 @@ t.test("without any flag the defaults are upstream's, and the state lies where i
     vmLimit: 10,
     createdLimit: 128,
     createdMs: 600_000,
+    reapDead: false,
+    deadGraceMs: 60_000,
     statusAddress: '127.0.0.1:8000',
     forwarderPort: 15_150,
     proxyTimeoutMs: 300_000,

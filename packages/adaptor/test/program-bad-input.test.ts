@@ -10,6 +10,7 @@ import { hypervisorService } from '@peerpod-tls/agent-protocol';
 import { StatusCode, clientOf, connectUnix, type TypedClient } from '@peerpod-tls/ttrpc';
 import { annotations, status, temporary } from './kit/adaptor.js';
 import { CREATE, DELETE, makeExecWorld } from '../../providers/test/kit/exec-world.js';
+import { ownProcesses } from '../../../test/kit/directory.js';
 import { freePort } from '../../../test/kit/free-port.js';
 import { localFlags, Program, run } from './kit/program.js';
 
@@ -24,6 +25,7 @@ interface Running {
 
 async function started(t: Test, directory: string, argv: readonly string[]): Promise<Running> {
   const program = new Program(argv);
+  ownProcesses(t, directory);
   t.teardown(() => program.kill('SIGKILL'));
   await program.next('adaptor started');
   const hypervisor = clientOf(hypervisorService, await connectUnix(path.join(directory, 'h.sock')));

@@ -4,7 +4,9 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, wr
 import path from 'node:path';
 import { createServer } from 'node:net';
 import t, { type Test } from 'tap';
+import { proxyService } from '@peerpod-tls/agent-protocol';
 import { Authority } from '@peerpod-tls/certs';
+import { clientOf, connectUnix } from '@peerpod-tls/ttrpc';
 import { Adaptor } from '../src/adaptor.js';
 import { openIdentityFiles } from '../../trust/src/identity-files.js';
 import { dialHypervisor } from '../../../test/kit/shim.js';
@@ -175,7 +177,7 @@ t.test(
   async t => {
     const rig = await startRig(t);
     const second = new Adaptor({
-      options: optionsIn(rig.directory, rig.provider, ['-takeover-timeout=20s']),
+      options: rig.again(['-takeover-timeout=20s']),
       provider: rig.provider,
       log: captureLog().log,
     });
@@ -190,7 +192,7 @@ t.test(
     t.match(await get('/readyz'), /^503 standby/);
     const patient = captureLog();
     const third = new Adaptor({
-      options: optionsIn(rig.directory, rig.provider, ['-takeover-timeout=300ms']),
+      options: rig.again(['-takeover-timeout=300ms']),
       provider: rig.provider,
       log: patient.log,
     });
@@ -203,7 +205,7 @@ t.test(
     await third.close();
     const ended = new AbortController();
     const fourth = new Adaptor({
-      options: optionsIn(rig.directory, rig.provider),
+      options: rig.again([]),
       provider: rig.provider,
       log: captureLog().log,
     });
@@ -228,15 +230,37 @@ t.test('a socket path another program holds is refused, and stays theirs', async
   const provider = new TestProvider(PORT);
   const adaptor = new Adaptor({ options: optionsIn(directory, provider), provider, log: captureLog().log });
   await t.rejects(adaptor.start(new AbortController().signal), {
-    code: 'ERR_SOCKET_IN_USE',
+    code: 'ERR_ADAPTOR_SOCKET_IN_USE',
     message: /h\.sock/,
+    hint: /-socket/,
   });
   await adaptor.close();
   t.ok(existsSync(socket), 'it is still theirs');
   await new Promise(resolve => server.close(resolve));
   writeFileSync(socket, 'a file');
-  await t.rejects(startRig(t, { directory }), { code: 'ERR_SOCKET_NOT_A_SOCKET', message: /h\.sock/ });
+  const again = new Adaptor({ options: optionsIn(directory, provider), provider, log: captureLog().log });
+  await t.rejects(again.start(new AbortController().signal), {
+    code: 'ERR_ADAPTOR_PROXY_START',
+    message: /h\.sock .*no socket/,
+    hint: /proxy\.log/,
+  });
+  await again.close();
   t.equal(readFileSync(socket, 'utf8'), 'a file');
+});
+
+t.test('a proxy of somebody else that takes no new sandbox is refused', async t => {
+  const rig = await startRig(t);
+  await rig.close();
+  const client = await connectUnix(path.join(rig.directory, 'proxy', 'control.sock'));
+  await clientOf(proxyService, client).Retire({});
+  client.close();
+  const adaptor = new Adaptor({ options: rig.again([]), provider: rig.provider, log: captureLog().log });
+  await t.rejects(adaptor.start(new AbortController().signal), {
+    code: 'ERR_ADAPTOR_PROXY_RETIRED',
+    message: /control\.sock/,
+    hint: /-proxy-socket/,
+  });
+  await adaptor.close();
 });
 
 t.test('directories others could change are refused', async t => {

@@ -15,11 +15,11 @@ export async function checkResumed(
   instance: Instance,
   signal: AbortSignal,
 ): Promise<void> {
-  const { settings, identity, dataPlane } = deps;
+  const { settings, identity, dataPath } = deps;
   if (sandbox.link.tls !== identity.mode) return;
   const log = logOf(deps, sandbox);
   try {
-    const { attempts, ms } = await dataPlane.awaitAgent(proxySpec(deps, sandbox, instance), {
+    const { attempts, ms } = await dataPath.awaitAgent(proxySpec(deps, sandbox, instance), {
       deadlineMs: settings.proxyTimeoutMs,
       signal,
     });

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the life of a sandbox needs from the rest of the adaptor, in one place. Types only.
-import type { DataPlane } from '@peerpod-tls/proxy';
 import type { Logger } from 'pino';
 import type { Identity } from '@peerpod-tls/trust';
+import type { DataPath } from '../data-path/data-path.js';
 import type { Metrics } from '../metrics.js';
 import type { Provider } from '@peerpod-tls/providers';
 import type { ProviderWatch } from '../provider-watch.js';
@@ -36,7 +36,7 @@ export interface SandboxDeps {
   readonly provider: Provider;
   readonly providerWatch: ProviderWatch;
   readonly identity: Identity;
-  readonly dataPlane: DataPlane;
+  readonly dataPath: DataPath;
   readonly metrics: Metrics;
   readonly log: Logger;
 }

@@ -42,6 +42,11 @@ export class Leases {
     });
   }
 
+  /** Whether somebody holds this sandbox. */
+  has(id: string): boolean {
+    return this.#held.has(id);
+  }
+
   /** Leaves the sandbox as it is, whatever becomes of its holder. */
   release(id: string): void {
     const end = this.#held.get(id);

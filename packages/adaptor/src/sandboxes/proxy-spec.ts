@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the data plane is told of a sandbox whose VM is known: the same for a fresh start and after a restart.
-import { DIRECT_VOLUMES, REDIAL_BUDGET_MS, type ProxySpec } from '@peerpod-tls/proxy';
+import { DIRECT_VOLUMES, REDIAL_BUDGET_MS, type ProxySpec } from '@peerpod-tls/proxy/control';
 import type { Instance } from '@peerpod-tls/providers';
 import type { SandboxDeps } from './deps.js';
 import { agentSocketPath } from './sandbox-id.js';

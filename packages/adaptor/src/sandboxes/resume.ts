@@ -38,8 +38,14 @@ async function reopen(
 ): Promise<void> {
   const log = logOf(deps, sandbox);
   try {
+    if (deps.dataPath.holds(sandbox.id)) {
+      // Its proxy has gone on all the while, and so may the connections on its socket.
+      log.info({ instance: instance.id, open: true }, 'sandbox resumed');
+      void checkResumed(deps, sandbox, instance, signal);
+      return;
+    }
     checkSandboxDirectory(deps.settings.podsDir, sandbox.id);
-    await deps.dataPlane.open(proxySpec(deps, sandbox, instance));
+    await deps.dataPath.open(proxySpec(deps, sandbox, instance));
     log.info({ instance: instance.id }, 'sandbox resumed');
     void checkResumed(deps, sandbox, instance, signal);
   } catch (err) {

@@ -3,6 +3,7 @@
 // one job at a time; a job belongs to the adaptor, not to the caller who asked for it, and outlives that caller.
 import { abortable, anySignal, reasonOf } from '@peerpod-tls/base';
 import { rm } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { formatDuration } from '@peerpod-tls/daemon';
 import { StatusCode, StatusError } from '@peerpod-tls/ttrpc';
 import { DeletionRetry } from './deletion-retry.js';
@@ -45,6 +46,8 @@ export class Sandboxes {
   readonly #checks = new Map<string, AbortController>();
   readonly #retries: DeletionRetry;
   readonly #gone = new GoneIds();
+  /** Starts that another adaptor began: the proxy asks for them again, and what they left is deleted first. */
+  readonly #interrupted = new Set<string>();
   readonly #forgetting: NodeJS.Timeout;
   #closing = false;
 
@@ -55,13 +58,19 @@ export class Sandboxes {
     this.#forgetting = setInterval(() => this.#forget(), Math.min(createdMs / 2, FORGET_MS)).unref();
   }
 
-  /** CreateVM: enters the sandbox and gives the path its socket will have. Nothing is made for it yet. */
+  /**
+   * CreateVM: enters the sandbox and gives the path its socket will have. Nothing is made for it yet. Asked again before
+   * it is started, as after an adaptor that ended before it could answer, it says the same.
+   */
   async create(id: string, spec: SandboxSpec, networkNamespace: string): Promise<string> {
     this.#refuseWhenClosing();
     const { table, settings, log } = this.#deps;
     checkSandboxId(id, settings.podsDir);
     checkSandboxDirectory(settings.podsDir, id);
-    if (table.get(id) !== undefined) throw alreadyExists(id);
+    const existing = table.get(id);
+    if (existing !== undefined && isRepeated(existing, spec, networkNamespace))
+      return agentSocketPath(settings.podsDir, id);
+    if (existing !== undefined) throw alreadyExists(id);
     checkCreated(settings, table.values());
     const now = new Date().toISOString();
     const taken = new Set([...table.values()].map(other => other.instanceName));
@@ -94,7 +103,11 @@ export class Sandboxes {
     if (sandbox.state.t === 'stopping' || this.#stops.has(id)) {
       throw new StatusError(StatusCode.failedPrecondition, `sandbox ${id} is being stopped`);
     }
-    if (instanceOf(sandbox) !== null || tokenOf(sandbox) !== null) {
+    if (this.#interrupted.has(id)) {
+      await this.#cleanedUp(id, caller);
+      return this.start(id, caller);
+    }
+    if (isLeftBehind(sandbox)) {
       throw new StatusError(
         StatusCode.failedPrecondition,
         `what the last start of sandbox ${id} left is still being deleted`,
@@ -112,6 +125,17 @@ export class Sandboxes {
     this.#starts.set(id, { abort, over });
     void over.finally(() => this.#starts.delete(id));
     await abortable(job, caller);
+  }
+
+  /** Waits until nothing is left of the start that another adaptor began. */
+  async #cleanedUp(id: string, caller: AbortSignal): Promise<void> {
+    const { table } = this.#deps;
+    for (;;) {
+      const sandbox = table.get(id);
+      if (sandbox?.state.t !== 'failed' || !isLeftBehind(sandbox)) break;
+      await table.nextChange(caller);
+    }
+    this.#interrupted.delete(id);
   }
 
   async #runStart(id: string, signal: AbortSignal): Promise<void> {
@@ -193,6 +217,7 @@ export class Sandboxes {
     );
     await table.remove(id).catch((err: unknown) => log.error({ err }, 'sandbox record not removed'));
     this.#gone.note(id);
+    this.#interrupted.delete(id);
     log.info({ ms: Math.round(performance.now() - began) }, 'sandbox stopped');
   }
 
@@ -214,7 +239,22 @@ export class Sandboxes {
   async #closeProxy(id: string): Promise<void> {
     this.#checks.get(id)?.abort();
     this.#checks.delete(id);
-    await this.#deps.dataPlane.close(id);
+    await this.#deps.dataPath.close(id).catch((err: unknown) =>
+      // It is told again once it is back, since this sandbox is not wanted any more.
+      this.#logOf(id).warn({ err, reason: reasonOf(err) }, 'socket of the sandbox not closed'),
+    );
+  }
+
+  /** Whether a sandbox's socket is to be open. */
+  wants(id: string): boolean {
+    if (this.#stops.has(id)) return false;
+    return this.#starts.has(id) || this.#deps.table.get(id)?.state.t === 'running';
+  }
+
+  /** Opens the socket of a running sandbox that its proxy has lost. Never rejects. */
+  async reopen(id: string): Promise<void> {
+    const sandbox = this.#deps.table.get(id);
+    if (sandbox?.state.t === 'running' && this.wants(id)) await this.#resume(sandbox);
   }
 
   /** One more attempt in the background; rejects to be scheduled again. */
@@ -246,10 +286,13 @@ export class Sandboxes {
           await table.force(id, row =>
             toFailed(row, 'the adaptor was restarted during the start', false, new Date()),
           );
+          this.#interrupted.add(id);
           this.#retries.soon(id);
           break;
         case 'failed':
-          if (state.instance !== null || state.token !== null) this.#retries.soon(id);
+          if (state.instance === null && state.token === null) break;
+          this.#interrupted.add(id);
+          this.#retries.soon(id);
           break;
         case 'stopping':
           this.#retries.soon(id);
@@ -259,12 +302,13 @@ export class Sandboxes {
   }
 
   async #resume(sandbox: Sandbox): Promise<void> {
+    this.#checks.get(sandbox.id)?.abort();
     const check = new AbortController();
     this.#checks.set(sandbox.id, check);
     await resumeRunning(this.#deps, sandbox, check.signal);
   }
 
-  /** Ends starts, lets stops and calls finish until `signal` aborts, and leaves every VM as it is. */
+  /** Ends starts, lets stops finish until `signal` aborts, and leaves every VM and every socket as it is. */
   async close(signal: AbortSignal): Promise<void> {
     this.#closing = true;
     this.#retries.close();
@@ -274,7 +318,7 @@ export class Sandboxes {
       abort.abort(new StatusError(StatusCode.unavailable, 'the adaptor is shutting down'));
     }
     const jobs = [...[...this.#starts.values()].map(start => start.over), ...this.#stops.values()];
-    await Promise.allSettled([...jobs, this.#deps.dataPlane.drain(signal)]);
+    await abortable(Promise.allSettled(jobs), signal).catch(() => {});
   }
 
   /** Of a sandbox by its id, also when it is gone. */
@@ -300,4 +344,15 @@ export class Sandboxes {
       this.#logOf(id).error({ err: failure, reason: reasonOf(failure) }, 'sandbox record not written');
     }
   }
+}
+
+const isLeftBehind = (sandbox: Sandbox): boolean => instanceOf(sandbox) !== null || tokenOf(sandbox) !== null;
+
+/** Whether a CreateVM asks for what it asked for before. */
+function isRepeated(sandbox: Sandbox, spec: SandboxSpec, networkNamespace: string): boolean {
+  return (
+    sandbox.state.t === 'created' &&
+    sandbox.networkNamespace === networkNamespace &&
+    isDeepStrictEqual({ ...sandbox.spec }, { ...spec })
+  );
 }

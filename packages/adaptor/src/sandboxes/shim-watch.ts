@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Whether a running sandbox still has its shim. Looks and tells; stopping what nobody needs any more is for a person.
+// Whether a running sandbox still has its shim. Looks and tells; what is done about it is in dead-sandboxes.ts.
 import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { codeOf } from '@peerpod-tls/base';
-import type { DataPlane, ProxyView } from '@peerpod-tls/proxy';
+import type { ProxyView } from '@peerpod-tls/proxy/control';
 import type { Logger } from 'pino';
-import { logOf } from './log-of.js';
+import type { DataPath } from '../data-path/data-path.js';
+import type { Sandbox } from './sandbox.js';
 import type { SandboxTable } from './sandbox-table.js';
 
 /** Where kata's shims (in Go, in Rust) keep a directory per sandbox, with a socket in it that they answer on. */
 const KATA_DIRS = ['/run/vc/sbs', '/run/kata'] as const;
 const MONITOR_SOCKET = 'shim-monitor.sock';
 
-/** How long a shim may take to connect, or to come back, before it is missed; and how often it is looked for. */
-const GRACE_MS = 60_000;
 const LOOK_MS = 30_000;
 const CONNECT_MS = 1000;
 
@@ -24,19 +23,32 @@ export interface ShimView extends Omit<ProxyView, 'sandbox'> {
   readonly state: 'connected' | 'unknown' | 'gone';
 }
 
+/** A running sandbox whose shim is gone, and how that is known. */
+export interface DeadSandbox {
+  readonly sandbox: Sandbox;
+  readonly reason: string;
+}
+
 export interface ShimWatchOptions {
   readonly table: SandboxTable;
-  readonly dataPlane: DataPlane;
+  readonly dataPath: DataPath;
   readonly log: Logger;
+  /** How long a shim may take to connect, or to come back, before it is missed. */
+  readonly graceMs: number;
+  /** Whether somebody other than a shim answers for a sandbox. */
+  readonly held: (id: string) => boolean;
+  /** Told of all that are dead, after each look. */
+  readonly onDead: (dead: readonly DeadSandbox[]) => void;
   readonly kataDirs?: readonly string[];
-  readonly graceMs?: number;
   readonly lookMs?: number;
 }
 
 export class ShimWatch {
   readonly #o: ShimWatchOptions;
-  /** Ids of sandboxes whose shim was found gone. */
-  #gone: ReadonlySet<string> = new Set();
+  /** Why, of each sandbox whose shim was found gone. */
+  #gone: ReadonlyMap<string, string> = new Map();
+  /** Since when nobody has answered for a sandbox, in milliseconds. */
+  #silentSince: ReadonlyMap<string, number> = new Map();
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> = Promise.resolve();
 
@@ -50,12 +62,17 @@ export class ShimWatch {
         .then(() => this.#look())
         .catch(err => this.#o.log.debug({ err }, 'shims not looked for'));
     };
-    this.#timer = setInterval(look, this.#o.lookMs ?? LOOK_MS).unref();
+    this.#timer = setInterval(look, this.#o.lookMs ?? Math.min(LOOK_MS, this.#o.graceMs / 2)).unref();
   }
 
   /** Running sandboxes whose shim is gone. */
   get gone(): number {
-    return [...this.#gone].filter(id => this.#o.table.get(id)?.state.t === 'running').length;
+    return [...this.#gone.keys()].filter(id => this.#o.table.get(id)?.state.t === 'running').length;
+  }
+
+  /** How it is known that a sandbox's shim is gone; empty while it is not. */
+  reasonOf(id: string): string {
+    return this.#gone.get(id) ?? '';
   }
 
   /** Null for a sandbox whose socket is not open. */
@@ -68,23 +85,25 @@ export class ShimWatch {
 
   /** On a node without kata nothing can be told: whoever drives such a sandbox may come back at any time. */
   async #look(): Promise<void> {
-    const { table, dataPlane, kataDirs = KATA_DIRS, graceMs = GRACE_MS } = this.#o;
+    const { table, dataPath, kataDirs = KATA_DIRS, graceMs, held, onDead } = this.#o;
     const directories = kataDirs.filter(directory => existsSync(directory));
-    const gone = new Set<string>();
-    for (const view of directories.length === 0 ? [] : await dataPlane.views()) {
+    const silent = new Map<string, number>();
+    const dead: DeadSandbox[] = [];
+    for (const view of directories.length === 0 ? [] : await dataPath.views()) {
       const sandbox = table.get(view.sandbox);
-      const quiet = Date.now() - Date.parse(view.lastClosedAt ?? view.openedAt);
-      if (sandbox?.state.t !== 'running' || view.connections > 0 || quiet < graceMs) continue;
-      if (await anyAnswers(directories.map(directory => path.join(directory, sandbox.id, MONITOR_SOCKET))))
-        continue;
-      gone.add(sandbox.id);
-      if (!this.#gone.has(sandbox.id))
-        logOf(this.#o, sandbox).warn(
-          { lastClosedAt: view.lastClosedAt, openedAt: view.openedAt },
-          'shim of a running sandbox is gone, its VM lives on until it is stopped',
-        );
+      if (sandbox?.state.t !== 'running' || view.connections > 0 || held(sandbox.id)) continue;
+      const silence = await silenceOn(directories.map(kata => path.join(kata, sandbox.id, MONITOR_SOCKET)));
+      if (silence === null) continue;
+      const since = this.#silentSince.get(sandbox.id) ?? Date.now();
+      silent.set(sandbox.id, since);
+      const alone = view.lastClosedAt ?? view.openedAt;
+      if (Date.now() - Math.max(since, Date.parse(alone)) < graceMs) continue;
+      const when = view.lastClosedAt === null ? `since the socket was opened at ${alone}` : `since ${alone}`;
+      dead.push({ sandbox, reason: `no shim has been connected ${when}, and ${silence}` });
     }
-    this.#gone = gone;
+    this.#silentSince = silent;
+    this.#gone = new Map(dead.map(({ sandbox, reason }) => [sandbox.id, reason]));
+    onDead(dead);
   }
 
   async close(): Promise<void> {
@@ -93,21 +112,26 @@ export class ShimWatch {
   }
 }
 
-async function anyAnswers(sockets: readonly string[]): Promise<boolean> {
-  const answers = await Promise.all(sockets.map(answersOn));
-  return answers.includes(true);
+/** How each of the sockets is silent, in words; null when somebody answers on one. */
+async function silenceOn(sockets: readonly string[]): Promise<string | null> {
+  const silences = await Promise.all(sockets.map(silenceOf));
+  return silences.includes(null) ? null : silences.join(', ');
 }
 
 /** A socket that a killed process left refuses; whatever else stands in the way is no sign that nobody is there. */
-function answersOn(socket: string): Promise<boolean> {
+function silenceOf(socket: string): Promise<string | null> {
   return new Promise(resolve => {
     const client = connect(socket);
-    const finish = (answer: boolean): void => {
+    const finish = (silence: string | null): void => {
       client.destroy();
-      resolve(answer);
+      resolve(silence);
     };
-    client.setTimeout(CONNECT_MS, () => finish(true));
-    client.once('connect', () => finish(true));
-    client.once('error', error => finish(!['ENOENT', 'ECONNREFUSED', 'ENOTDIR'].includes(codeOf(error))));
+    client.setTimeout(CONNECT_MS, () => finish(null));
+    client.once('connect', () => finish(null));
+    client.once('error', error => {
+      const code = codeOf(error);
+      if (code === 'ECONNREFUSED') finish(`nobody answers on ${socket}`);
+      else finish(code === 'ENOENT' || code === 'ENOTDIR' ? `there is no ${socket}` : null);
+    });
   });
 }

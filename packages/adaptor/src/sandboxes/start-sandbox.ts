@@ -17,7 +17,7 @@ import { watchInstance } from './watch-instance.js';
 
 /** Runs a start; the sandbox is running and its socket open when it resolves. `signal` ends it, whoever lost interest. */
 export async function startSandbox(deps: SandboxDeps, id: string, signal: AbortSignal): Promise<void> {
-  const { table, dataPlane, metrics } = deps;
+  const { table, dataPath, metrics } = deps;
   const began = performance.now();
   const sandbox = await table.change(id, row =>
     toStarting(row, linkFacts(deps, row.instanceName), new Date()),
@@ -34,12 +34,12 @@ export async function startSandbox(deps: SandboxDeps, id: string, signal: AbortS
   const instance = await phase('instance', () => createInstance(deps, sandbox, userData, signal));
   await phase('agent', () => awaitAgent(deps, sandbox, instance, signal));
   checkSandboxDirectory(deps.settings.podsDir, id);
-  await phase('socket', () => dataPlane.open(proxySpec(deps, sandbox, instance)));
+  await phase('socket', () => dataPath.open(proxySpec(deps, sandbox, instance)));
   try {
     signal.throwIfAborted();
     await table.change(id, row => toRunning(row, instance, new Date()));
   } catch (error) {
-    await dataPlane.close(id);
+    await dataPath.close(id);
     throw error;
   }
   logOf(deps, sandbox).info(
@@ -149,11 +149,11 @@ async function awaitAgent(
   instance: Instance,
   signal: AbortSignal,
 ): Promise<void> {
-  const { settings, dataPlane } = deps;
+  const { settings, dataPath } = deps;
   const log = logOf(deps, sandbox);
   using watched = watchInstance(deps, instance, signal);
   try {
-    const { attempts, ms, lastTryMs, ...peer } = await dataPlane.awaitAgent(
+    const { attempts, ms, lastTryMs, ...peer } = await dataPath.awaitAgent(
       proxySpec(deps, sandbox, instance),
       { deadlineMs: settings.proxyTimeoutMs, signal: watched.signal },
     );

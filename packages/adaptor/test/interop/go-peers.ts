@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 import type { Test } from 'tap';
 import { buildGoProgram } from '../../../../test/kit/go-program.js';
 import { eventually } from '../kit/adaptor.js';
+import { ownProcesses } from '../../../../test/kit/directory.js';
 
 const runFile = promisify(execFile);
 const HERE = fileURLToPath(new URL('.', import.meta.url));
@@ -63,6 +64,7 @@ export async function makePeerWorld(t: Test, peers: GoPeers, port: number): Prom
     if (agent.exitCode === null) await once(agent, 'exit');
     rmSync(directory, { recursive: true, force: true });
   });
+  ownProcesses(t, directory);
   if (!(await eventually(() => existsSync(agentSocket), 20_000))) throw new Error('the agent did not start');
   const socket = path.join(directory, 'h.sock');
   return {
@@ -150,6 +152,50 @@ export async function runSandbox(
     if (text.startsWith('up\n')) up();
   });
   return JSON.parse((await running).stdout.replace(/^up\n/, ''));
+}
+
+/** What a pod that was kept in use came to; keep.go says what each is. */
+export interface KeptOutcome {
+  readonly echoed: number;
+  readonly polls: number;
+  readonly commands: number;
+  readonly code: number;
+  readonly killed: number;
+  readonly slowest: number;
+  readonly left: readonly string[];
+  readonly failure: string;
+}
+
+export interface KeptPod {
+  /** Resolves when the pod is in use; rejects with its outcome when it never is. */
+  readonly up: Promise<void>;
+  /** Has kata end the pod, and says what came of it. */
+  end(): Promise<KeptOutcome>;
+}
+
+/** Has kata's sandbox code start a pod and use it in every way at once. */
+export function keepSandbox(t: Test, peers: GoPeers, directory: string, pod: string): KeptPod {
+  const words = [peers.shim, 'keep', path.join(directory, 'h.sock'), path.join(directory, 'bundles'), pod];
+  const child = spawn('unshare', [...OWN_RUN, ...words], { stdio: ['pipe', 'pipe', 'inherit'] });
+  t.teardown(() => child.kill('SIGKILL'));
+  let said = '';
+  const ended = once(child, 'close');
+  const up = new Promise<void>((resolve, reject) => {
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+      if (said.startsWith('up\n')) resolve();
+    });
+    void ended.then(() => reject(new Error(`the pod was never in use: ${said}`)));
+  });
+  up.catch(() => {});
+  return {
+    up,
+    end: async () => {
+      child.stdin.end();
+      await ended;
+      return JSON.parse(said.replace(/^up\n/, ''));
+    },
+  };
 }
 
 /** The cgroups that kata's sandboxes of this name have, of both versions. */

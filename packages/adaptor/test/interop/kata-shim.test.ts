@@ -10,6 +10,7 @@ import { renderApf } from '@peerpod-tls/user-data';
 import t from 'tap';
 import { processesOf } from '../../../providers/src/host/vm-processes.js';
 import { flagsOf, manualSet } from '../../../trust/test/kit/certificates.js';
+import { ownProcesses } from '../../../../test/kit/directory.js';
 import { freePort } from '../../../../test/kit/free-port.js';
 import { localFlags, Program } from '../kit/program.js';
 import {
@@ -55,6 +56,7 @@ const leftIn = (world: PeerWorld): string[] => readdirSync(world.machines);
 t.test("kata's shim code runs a pod on our adaptor and our pod VM", { skip }, async t => {
   const home = mkdtempSync(path.join(tmpdir(), 'kl-'));
   t.teardown(() => rmSync(home, { recursive: true, force: true }));
+  ownProcesses(t, home);
   const adaptor = await start(t, [...localFlags(home), `-forwarder-port=${await freePort()}`]);
   t.match(await runPod(peers, path.join(home, 'h.sock'), 'ours', SCRIPT), WENT_WELL);
   t.match(await adaptor.next('link verified'), { protocol: 'TLSv1.3', names: ['podvm-ours-kata-our'] });
@@ -124,6 +126,7 @@ t.test(
   async t => {
     const home = mkdtempSync(path.join(tmpdir(), 'ks-'));
     t.teardown(() => rmSync(home, { recursive: true, force: true }));
+    ownProcesses(t, home);
     const adaptor = await start(t, [...localFlags(home), `-forwarder-port=${await freePort()}`]);
     const whole = `ppt-${process.pid}-whole`;
     const lost = `ppt-${process.pid}-lost`;

@@ -2,6 +2,7 @@
 // An adaptor with everything under one temporary directory, and the shim's side of it.
 import path from 'node:path';
 import { captureLog, temporary } from '../../../../test/kit/log.js';
+import { proxyIn } from '../../../../test/kit/proxy-in-process.js';
 import { dialHypervisor, type ShimHypervisor } from '../../../../test/kit/shim.js';
 import { Adaptor, type AdaptorParts } from '../../src/adaptor.js';
 import { parseOptions, type AdaptorOptions } from '../../src/options.js';
@@ -18,6 +19,8 @@ export interface Rig extends ShimHypervisor {
   readonly options: AdaptorOptions;
   readonly provider: TestProvider;
   readonly log: ReturnType<typeof captureLog>;
+  /** Options of another adaptor in its place, at the same proxy. */
+  again(flags: readonly string[]): AdaptorOptions;
   /** Closes the adaptor, keeps the directory and the VMs. */
   close(): Promise<void>;
 }
@@ -67,8 +70,11 @@ export async function startRig(
 ): Promise<Rig> {
   const directory = o.directory ?? temporary(t);
   const provider = o.provider ?? new TestProvider(PORT);
-  const options = optionsIn(directory, provider, o.flags, o.env);
   const log = captureLog();
+  const socket = path.join(directory, 'h.sock');
+  const [, threads = '1'] = /-data-path-threads=(\d+)/.exec((o.flags ?? []).join(' ')) ?? [];
+  const control = await proxyIn(t, directory, { socket, write: log.write, threads: Number(threads) });
+  const options = optionsIn(directory, provider, [`-proxy-socket=${control}`, ...(o.flags ?? [])], o.env);
   const adaptor = new Adaptor({
     options,
     provider,
@@ -79,11 +85,11 @@ export async function startRig(
   let closed: Promise<void> | null = null;
   const shim: { current: ShimHypervisor | null } = { current: null };
   const close = (): Promise<void> => {
-    shim.current?.client.close();
     closed ??= adaptor.close();
     return closed;
   };
   t.teardown(async () => {
+    shim.current?.client.close();
     await close();
     await provider.destroy();
   });
@@ -95,6 +101,7 @@ export async function startRig(
     options,
     provider,
     log,
+    again: flags => optionsIn(directory, provider, [`-proxy-socket=${control}`, ...flags]),
     ...shim.current,
     close,
   };

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Initdata from a pod's annotation to the files in its guest, through the programs themselves.
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import t from 'tap';
 import { hypervisorService } from '@peerpod-tls/agent-protocol';
 import { StatusCode, clientOf, connectUnix } from '@peerpod-tls/ttrpc';
 import { packInitdata, readGlobalInitdata } from '../../src/sandboxes/initdata.js';
-import { annotations } from '../kit/adaptor.js';
+import { annotations, temporary } from '../kit/adaptor.js';
 import { Program, localFlags } from '../kit/program.js';
 
 const INITDATA = 'io.katacontainers.config.hypervisor.cc_init_data';
@@ -24,8 +23,7 @@ t.test('what the shim hands over is packed so that the flag would take it', asyn
 t.test(
   'a pod brings its own, another gets the adaptor\u2019s, a third is refused before it has a VM',
   async t => {
-    const directory = mkdtempSync(path.join(tmpdir(), 'ppi-'));
-    t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+    const directory = temporary(t);
     const common = toml('"aa.toml" = "common = 1"\n');
     const program = new Program([
       ...localFlags(directory),

@@ -7,6 +7,7 @@ import { parseFlags } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
 import { exec } from '../../src/exec/exec.js';
 import type { Instance, InstanceSpec, Provider } from '../../src/provider.js';
+import { ownProcesses } from '../../../../test/kit/directory.js';
 import { captureLog } from '../../../../test/kit/log.js';
 
 export const { signal } = new AbortController();
@@ -28,7 +29,9 @@ export interface ExecWorld {
 
 export function makeExecWorld(t: { teardown(after: () => void): unknown }): ExecWorld {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'ex-')));
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 }));
+  // An adaptor's proxies outlive it.
+  ownProcesses(t, directory);
   const podsDir = join(directory, 'pods');
   const log = captureLog();
   return {

@@ -21,6 +21,7 @@ import {
   type ShimHypervisor,
 } from '../../../../test/kit/shim.js';
 import { eventually } from '../../../../test/kit/log.js';
+import { proxiesOf } from '../../../../test/kit/proxies.js';
 import { Program } from '../../../adaptor/test/kit/program.js';
 
 /** The provider itself over an image, small machines below `directory`; another `pods` is another adaptor's. */
@@ -104,6 +105,8 @@ export function world(t: Test): string {
     for (const vm of vmDirectories(directory)) {
       for (const pid of processesOf(vm)) process.kill(pid, 'SIGKILL');
     }
+    // Proxies outlive their adaptors.
+    for (const pid of proxiesOf(directory)) process.kill(pid, 'SIGKILL');
     rmSync(directory, { recursive: true, force: true });
   });
   return directory;

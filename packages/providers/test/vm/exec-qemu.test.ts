@@ -6,6 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { annotations, dialHypervisor } from '../../../../test/kit/shim.js';
 import { freePort } from '../../../../test/kit/free-port.js';
+import { ownProcesses } from '../../../../test/kit/directory.js';
 import { Program } from '../../../adaptor/test/kit/program.js';
 import { openSandbox, runIn } from '../kit/qemu-world.js';
 import { sharedImage } from '../kit/vm-image.js';
@@ -33,6 +34,7 @@ vmTest('a pod VM that a script makes with qemu', { machines: 1, missing }, async
     ],
     { PEERPOD_EXAMPLE_DIR: machines, PEERPOD_IMAGE: image },
   );
+  ownProcesses(t, directory);
   t.teardown(() => program.child.kill('SIGKILL'));
   await program.next('adaptor started');
   const { client, hypervisor } = await dialHypervisor(path.join(directory, 'h.sock'));

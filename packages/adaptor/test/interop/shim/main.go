@@ -3,7 +3,8 @@
 // A shim of kata's own code. `pod SOCKET POD SCRIPT` runs one shell command: kata's remote hypervisor makes, starts and
 // stops the VM, and its agent client drives the agent. `sandbox SOCKET BUNDLES POD SCRIPT` leaves both to kata's sandbox
 // code, with a container of SCRIPT, through a pod's whole life; `lose SOCKET BUNDLES POD` says `up` once a pod runs and
-// waits for the loss of its VM. Their outcome is a line of JSON on stdout. `cgroup POD` tries whether a sandbox could
+// waits for the loss of its VM; `keep SOCKET BUNDLES POD` says `up` as well, and then uses its pod in every way
+// at once until its stdin ends. Their outcome is a line of JSON on stdout. `cgroup POD` tries whether a sandbox could
 // have its cgroup here.
 package main
 
@@ -175,6 +176,8 @@ func main() {
 		result = loseSandbox(args[0], args[1], args[2], func() { fmt.Println("up") })
 	case "fail":
 		result = failSandbox(args[0], args[1], args[2])
+	case "keep":
+		result = keepSandbox(args[0], args[1], args[2], os.Stdin, func() { fmt.Println("up") })
 	case "cgroup":
 		if err := tryCgroup(args[0]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
