@@ -7,6 +7,7 @@ import t from 'tap';
 import { AdaptorProcess } from '../src/demo/adaptor-process.js';
 import { Place } from '../src/demo/place.js';
 import { programIn } from '../src/demo/programs.js';
+import { findProxies } from '../src/proxy/proxies.js';
 import { callError } from '../src/shim/call-error.js';
 import { connectAgent, connectHypervisor } from '../src/shim/pod.js';
 import { StatusError } from '@peerpod-tls/ttrpc';
@@ -56,6 +57,13 @@ t.test('sockets where nobody is, and calls that fail', async t => {
   t.match(callError('StartVM', new StatusError(5, 'no such sandbox')), {
     code: 'ERR_CLI_CALL_FAILED',
     message: 'StartVM failed with NotFound (5): no such sandbox',
+  });
+});
+
+t.test('a state directory that cannot be looked into', async t => {
+  await t.rejects(findProxies({ stateDir: '/nowhere', proxySocket: '' }), {
+    code: 'ERR_CLI_NO_PROXY',
+    message: /cannot look for proxies in \/nowhere\/proxy: ENOENT/,
   });
 });
 

@@ -3,7 +3,8 @@
 import type { Command } from '../command.js';
 import { certs } from './certs.js';
 import { demo } from './demo.js';
+import { proxy } from './proxy.js';
 import { agent, run, stop } from './shim.js';
 import { orphans, ps, status } from './status.js';
 
-export const commands: readonly Command[] = [demo, run, stop, agent, ps, status, orphans, certs];
+export const commands: readonly Command[] = [demo, run, stop, agent, ps, status, orphans, proxy, certs];

@@ -31,6 +31,7 @@ const TAIL_LINES = 12;
 
 export class AdaptorProcess {
   readonly hypervisorSocket: string;
+  readonly stateDir: string;
   readonly logFile: string;
   /** Resolves when the process has ended and its log was read to the end. */
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
@@ -40,10 +41,11 @@ export class AdaptorProcess {
   constructor(options: AdaptorProcessOptions) {
     const { dir } = options;
     this.hypervisorSocket = join(dir, 'hypervisor.sock');
+    this.stateDir = join(dir, 'state');
     this.logFile = join(dir, 'adaptor.log');
     const program = adaptorProgram();
     const args = ['local', '-socket', this.hypervisorSocket, '-status-address', '127.0.0.1:0'];
-    for (const what of ['pods', 'state']) args.push(`-${what}-dir`, join(dir, what));
+    args.push('-pods-dir', join(dir, 'pods'), '-state-dir', this.stateDir);
     args.push('-data-dir', join(dir, 'vm'), '-forwarder-port', String(FORWARDER_PORT));
     // A process group of its own: Ctrl-C at the terminal must reach the demo alone, which then stops things in order.
     this.#child = spawn(process.execPath, [program, ...args], {
@@ -101,6 +103,12 @@ export class AdaptorProcess {
 
   get running(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null && this.#child.pid !== undefined;
+  }
+
+  /** Ends the adaptor as a machine that is short of memory does. */
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.ended;
   }
 
   /** Asks the adaptor to end, and ends it by force when it has not after `graceMs`. */

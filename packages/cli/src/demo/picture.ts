@@ -3,23 +3,27 @@
 import type { Style } from '../terminal/style.js';
 import { columnsOf } from '../terminal/text.js';
 
-const NODE = 'shim ──▶ cloud-api-adaptor';
-const VM = 'agent-protocol-forwarder ──▶ agent';
-const LINK = '══ mTLS ══';
+const NODE = 'shim ─▶ agent-protocol-proxy';
+/** Beside the way of a call: it may come and go. */
+const DRIVER = 'cloud-api-adaptor ╯'.padStart(NODE.length - 5);
+const VM = 'agent-protocol-forwarder ─▶ agent';
+const LINK = '═ mTLS ═';
 
 /** The way of a call as a drawing, or as one line where a drawing does not fit. */
 export function picture(style: Style, columns: number | undefined): string[] {
   const width = NODE.length + VM.length + LINK.length + 9;
   if (!style.unicode) return ascii(style);
   if (columns !== undefined && columns < width) {
-    return [` shim ─▶ adaptor ${style.cyan('═ mTLS ═')} forwarder ─▶ agent`];
+    return [` shim ─▶ proxy ${style.cyan('═ mTLS ═')} forwarder ─▶ agent`];
   }
   const gap = ' '.repeat(LINK.length);
   const { dim } = style;
   const middle = [dim('│'), ` ${NODE} `, dim('╞'), style.cyan(LINK), dim('╡'), ` ${VM} `, dim('│')].join('');
+  const below = [dim('│'), ` ${DRIVER.padEnd(NODE.length)} `, dim('│'), gap, dim('│')].join('');
   return [
     ` ${dim(top('worker node', NODE))}${gap}${dim(top('pod VM', VM))}`,
     ` ${middle}`,
+    ` ${below} ${' '.repeat(VM.length)} ${dim('│')}`,
     ` ${dim(bottom(NODE))}${gap}${dim(bottom(VM))}`,
   ];
 }
@@ -34,7 +38,7 @@ function bottom(content: string): string {
 
 function ascii(style: Style): string[] {
   return [
-    `  shim --> cloud-api-adaptor ${style.cyan('== mTLS ==')} agent-protocol-forwarder --> agent`,
-    style.dim('           worker node                   pod VM'),
+    `  shim -> agent-protocol-proxy ${style.cyan('= mTLS =')} agent-protocol-forwarder -> agent`,
+    style.dim('            worker node                    pod VM'),
   ];
 }

@@ -14,14 +14,24 @@ import { span } from '../terminal/format.js';
 import type { Style } from '../terminal/style.js';
 import { AdaptorProcess, FORWARDER_PORT } from './adaptor-process.js';
 import type { DemoCommand } from './command.js';
+import { endProxies } from './end-proxies.js';
 import { Heartbeat } from './heartbeat.js';
 import { liveFields, liveLine, liveLines } from './live-view.js';
 import type { LogLine } from './log-lines.js';
 import { ownCommand } from './own-command.js';
 import type { Place } from './place.js';
+import { restartUnderCommand } from './restart.js';
 import type { Stage } from './stage.js';
 import { knock } from './stranger.js';
-import { adaptorStep, agentStep, certificateStep, createdStep, identityStep, startedStep } from './story.js';
+import {
+  type AdaptorFacts,
+  adaptorStep,
+  agentStep,
+  certificateStep,
+  createdStep,
+  identityStep,
+  startedStep,
+} from './story.js';
 import { VmConsoles } from './vm-console.js';
 
 export interface ShowOptions {
@@ -40,6 +50,7 @@ const POD = 'hello';
 const START_MS = 30_000;
 const STOP_MS = 20_000;
 const ADAPTOR_GRACE_MS = 5_000;
+const PROXY_GRACE_MS = 3_000;
 const BEAT_MS = 1_000;
 const DEATH_SHOWS_MS = 500;
 
@@ -52,6 +63,9 @@ export class Show {
   readonly #consoles: VmConsoles;
   #serving = false;
   #stopping = false;
+  /** Rejects when an adaptor ends that nobody ended. */
+  readonly #died: Promise<never>;
+  #tellDeath: (error: unknown) => void = () => {};
   /** Ends what still runs once the outcome is known: a race that was lost goes on otherwise. */
   readonly #over = new AbortController();
   /** Aborted when the demo is to end, or has. */
@@ -61,6 +75,9 @@ export class Show {
     this.#o = options;
     this.#signal = anySignal(options.signal, this.#over.signal);
     this.#consoles = new VmConsoles(join(options.place.dir, 'vm'));
+    this.#died = new Promise((_, reject) => (this.#tellDeath = reject));
+    // It is raced below; until then a rejection must not count as unhandled.
+    this.#died.catch(() => {});
   }
 
   /** Tells the whole story and gives the exit code. */
@@ -69,17 +86,14 @@ export class Show {
     stage.open();
     let code: number = ExitCode.failed;
     try {
-      const adaptor = await this.#startAdaptor();
-      const died = adaptor.ended.then(async () => {
-        throw this.#stopping ? signal.reason : await adaptor.deathError();
-      });
-      // It is awaited below; until then a rejection must not count as unhandled.
-      died.catch(() => {});
+      const died = this.#died;
+      const adaptor = await this.#firstAdaptor();
       const client = await Promise.race([died, this.#startPod(adaptor)]);
       try {
         const kept = await Promise.race([died, this.#letStrangerTry()]);
         const exit = await Promise.race([died, this.#runCommand(client)]);
-        code = exit === 0 && kept ? ExitCode.ok : ExitCode.failed;
+        const outlived = await Promise.race([died, this.#restartAdaptor(client)]);
+        code = exit === 0 && kept && outlived ? ExitCode.ok : ExitCode.failed;
         if (!once) await Promise.race([died, this.#serve(client, adaptor)]);
       } finally {
         client.close();
@@ -103,18 +117,43 @@ export class Show {
     return adaptor.running ? failure : adaptor.deathError();
   }
 
-  async #startAdaptor(): Promise<AdaptorProcess> {
-    const { place, stage, io } = this.#o;
+  async #firstAdaptor(): Promise<AdaptorProcess> {
+    const { stage } = this.#o;
     const began = performance.now();
     stage.waiting('starting cloud-api-adaptor');
-    const adaptor = new AdaptorProcess({ dir: place.dir, env: io.env, onLine: line => this.#hear(line) });
-    this.#adaptor = adaptor;
-    const facts = await adaptor.ready(START_MS, this.#signal);
-    this.#status = facts.status;
+    const { adaptor, facts } = await this.#startAdaptor();
     stage.step(adaptorStep(facts, performance.now() - began));
     const snapshot = await takeSnapshot(this.#status, this.#signal);
     stage.step(identityStep(summarize(snapshot)));
     return adaptor;
+  }
+
+  async #startAdaptor(): Promise<{ adaptor: AdaptorProcess; facts: AdaptorFacts }> {
+    const { place, io } = this.#o;
+    const adaptor = new AdaptorProcess({ dir: place.dir, env: io.env, onLine: line => this.#hear(line) });
+    this.#adaptor = adaptor;
+    void adaptor.ended.then(async () => {
+      if (this.#adaptor === adaptor)
+        this.#tellDeath(this.#stopping ? this.#signal.reason : await adaptor.deathError());
+    });
+    const facts = await adaptor.ready(START_MS, this.#signal);
+    this.#status = facts.status;
+    return { adaptor, facts };
+  }
+
+  /** Kills the adaptor under a command that runs, starts another one, and shows whether the command noticed. */
+  async #restartAdaptor(client: TtrpcClient): Promise<boolean> {
+    const { stage } = this.#o;
+    stage.waiting('the adaptor is killed under a command that runs');
+    const restart = async (): Promise<void> => {
+      const killed = this.#adaptor;
+      this.#adaptor = null;
+      await killed?.kill();
+      await this.#startAdaptor();
+    };
+    const { step, whole } = await restartUnderCommand(client, SANDBOX, POD, restart, this.#signal);
+    stage.step(step, whole ? 'ok' : 'bad');
+    return whole;
   }
 
   /** A line of the adaptor's log: shown when it is no good news, and while the demo serves. */
@@ -187,6 +226,7 @@ export class Show {
       cwd: '/',
       rootfs: '/',
     });
+    await container.createSandbox(signal);
     await container.create(signal);
     await container.start(signal);
     stage.step({ name: 'command', lines: [command.text], fields: { args: command.args } });
@@ -276,6 +316,7 @@ export class Show {
       }
     }
     await adaptor.stop(ADAPTOR_GRACE_MS);
+    await endProxies(adaptor.stateDir, PROXY_GRACE_MS);
     const left = await place.clear();
     const lines = [
       `everything is stopped and ${place.keep ? `kept in ${place.dir}` : 'removed'}, in ${span(performance.now() - began)}`,

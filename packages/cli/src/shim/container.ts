@@ -35,13 +35,16 @@ export class Container {
     this.#process = { containerId: spec.id, execId: spec.id };
   }
 
-  /** Makes the sandbox in the VM, and the container in it. */
-  async create(signal?: AbortSignal): Promise<void> {
+  /** Makes the sandbox in the VM, which its first container needs. */
+  async createSandbox(signal?: AbortSignal): Promise<void> {
     const { sandbox, podName } = this.#spec;
-    const patience = { timeoutMs: CREATE_MS, signal };
     await this.#call('CreateSandbox', () =>
-      this.#agent.CreateSandbox({ hostname: podName, sandboxId: sandbox }, patience),
+      this.#agent.CreateSandbox({ hostname: podName, sandboxId: sandbox }, { timeoutMs: CREATE_MS, signal }),
     );
+  }
+
+  async create(signal?: AbortSignal): Promise<void> {
+    const patience = { timeoutMs: CREATE_MS, signal };
     const OCI = ociSpec(this.#spec);
     await this.#call('CreateContainer', () =>
       this.#agent.CreateContainer({ ...this.#process, OCI }, patience),

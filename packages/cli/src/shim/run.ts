@@ -178,6 +178,7 @@ class Run {
         cwd: values.workdir,
         rootfs: values.rootfs,
       });
+      await container.createSandbox(signal);
       await container.create(signal);
       await container.start(signal);
       const commandBegan = performance.now();

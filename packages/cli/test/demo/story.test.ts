@@ -152,7 +152,7 @@ t.test('the picture fits into eighty columns, and into less as one line', async 
   const style = styleFor({ tty: true, env: {} });
   for (const columns of [undefined, 200, 80]) {
     const lines = picture(style, columns);
-    t.equal(lines.length, 3);
+    t.equal(lines.length, 4);
     for (const line of lines) t.ok(columnsOf(line) < 80, line);
     t.equal(new Set(lines.map(columnsOf)).size, 1, 'the boxes are closed');
   }
