@@ -7,6 +7,7 @@ import t from 'tap';
 import { importCircles } from '../scripts/rules/circles.mjs';
 import { documentedCodes, documents } from '../scripts/rules/documents.mjs';
 import { errorCodes } from '../scripts/rules/error-codes.mjs';
+import { mixedBundles } from '../scripts/rules/mixed-bundles.mjs';
 import { onePlace } from '../scripts/rules/one-place.mjs';
 import { publicNames } from '../scripts/rules/public-names.mjs';
 import { readTree } from '../scripts/rules/tree.mjs';
@@ -146,6 +147,41 @@ t.test('one word for one thing: what the glossary replaced is not used again', a
       'docs/a.md:4 downstream and upstream',
       'docs/a.md:5 free space',
       'docs/a.md:6 spec',
+    ],
+  );
+});
+
+t.test('a program that is there so that another need not have something is not bundled into it', async t => {
+  const inputs = (...files: readonly string[]) => ({
+    inputs: Object.fromEntries(files.map(file => [`packages/${file}.js`, { bytesInOutput: 1 }])),
+  });
+  const unused = { 'packages/link/dist/relay/relay.js': { bytesInOutput: 0 } };
+  t.strictSame(
+    mixedBundles(
+      {
+        'bundle/cloud-api-adaptor.cjs': {
+          inputs: { ...unused, ...inputs('link/dist/tls/dial', 'proxy/dist/control/api').inputs },
+        },
+        'bundle/agent-protocol-proxy.cjs': inputs('link/dist/relay/relay', 'certs/dist/verify/anchors'),
+      },
+      () => 'const nothing = 1;',
+    ),
+    [],
+  );
+  t.match(
+    mixedBundles(
+      {
+        'bundle/agent-protocol-forwarder.cjs': inputs('adaptor/dist/main'),
+        'bundle/cloud-api-adaptor.cjs': inputs('link/dist/relay/relay', 'proxy/dist/in-process'),
+        'bundle/agent-protocol-proxy.cjs': inputs('trust/dist/identity'),
+      },
+      () => 'var Authority = class {};',
+    ),
+    [
+      /forwarder must hold nothing of the worker, but holds packages\/adaptor\/dist\/main\.js$/,
+      /cloud-api-adaptor must hold nothing that carries bytes of a VM, but holds .*relay\.js$/,
+      /cloud-api-adaptor must hold nothing of a data path, but holds .*in-process\.js$/,
+      /proxy must hold nothing that makes VMs or certificates, but holds .*identity\.js, Authority = class$/,
     ],
   );
 });

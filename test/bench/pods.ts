@@ -11,6 +11,7 @@ import { processesOf } from '../../packages/providers/src/host/vm-processes.js';
 import { annotations } from '../kit/shim.js';
 import { DockerWorld } from '../../packages/providers/test/kit/docker-world.js';
 import { Program } from '../../packages/adaptor/test/kit/program.js';
+import { proxiesOf } from '../kit/proxies.js';
 import { openSandbox, runIn } from '../../packages/providers/test/kit/qemu-world.js';
 import { whyNoEngine } from '../kit/docker-engine.js';
 import { figure } from './measure.js';
@@ -204,6 +205,7 @@ async function measure(name: string): Promise<void> {
     print(name === 'qemu' ? 'memory used in the guest' : 'memory of the pod’s processes', 'MiB', memory);
   } finally {
     await adaptor.kill('SIGTERM');
+    for (const pid of proxiesOf(directory)) process.kill(pid, 'SIGKILL');
     await end();
     rmSync(directory, { recursive: true, force: true });
   }

@@ -9,8 +9,16 @@ import { bundled } from './ours.js';
 import { inTurn } from './pairs.js';
 import { listening } from './processes.js';
 import { row } from './report.js';
+import { dialHypervisor } from '../kit/shim.js';
+import { proxiesOf } from '../kit/proxies.js';
 
 const COUNT = 1000;
+
+async function answered(socket: string): Promise<void> {
+  const { client, hypervisor } = await dialHypervisor(socket);
+  await hypervisor.Version({});
+  client.close();
+}
 
 /** Writes records of running sandboxes into a state directory, and the directories their sockets belong in. */
 function writeRecords(state: string, pods: string, count: number): void {
@@ -78,10 +86,13 @@ export const recordsFigures: Measure = async ({ programs, ground, sides, rounds 
           '-status-address=127.0.0.1:0',
         ]);
         await listening({ path: socket }, 60_000);
+        // A proxy listens before its adaptor serves, and lets calls wait for it.
+        await answered(socket);
         wall.add(name, performance.now() - begun);
         cpu.add(name, cpuUs(adaptor.pid) / 1000);
         memory.add(name, residentBytes(adaptor.pid) / 2 ** 20);
         await programs.end(adaptor);
+        for (const pid of proxiesOf(folder)) process.kill(pid, 'SIGKILL');
       }
     }
   }

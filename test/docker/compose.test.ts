@@ -77,8 +77,8 @@ else {
         .filter(file => file !== '')
         .map(file => path.basename(file))
         .sort(),
-      ['ca.key', 'client.key'],
-      'the identity of the adaptor alone',
+      ['ca.key', 'client.key', 'material.json'],
+      'the identity of the adaptor, and what its proxy dials with',
     );
   });
 }

@@ -6,6 +6,7 @@ import type { Provider } from '@peerpod-tls/providers';
 import { createLogger } from '@peerpod-tls/daemon';
 import { socketIn } from './adaptor-program.js';
 import type { LogLine, Teardown } from './program.js';
+import { proxyIn } from './proxy-in-process.js';
 import { dialHypervisor, type ShimHypervisor } from './shim.js';
 
 export interface InProcess extends ShimHypervisor {
@@ -26,6 +27,13 @@ export interface InProcessOptions {
 
 export async function startInProcess(t: Teardown, o: InProcessOptions): Promise<InProcess> {
   const { provider, directory } = o;
+  let text = '';
+  const looks = new Set<() => void>();
+  const write = (line: string): void => {
+    text += line;
+    for (const look of looks) look();
+  };
+  const control = await proxyIn(t, directory, { socket: socketIn(directory), write });
   const parsed = parseOptions(
     { name: provider.name, describe: 'of a test', flags: {}, create: async () => provider },
     [
@@ -35,23 +43,13 @@ export async function startInProcess(t: Teardown, o: InProcessOptions): Promise<
       `-forwarder-port=${o.port}`,
       '-proxy-timeout=10s',
       '-drain-timeout=2s',
+      `-proxy-socket=${control}`,
       ...(o.flags ?? []),
     ],
     {},
   );
   if (parsed.t === 'help') throw new Error('no options but help');
-  let text = '';
-  const looks = new Set<() => void>();
-  const log = createLogger({
-    name: 'test',
-    level: 'debug',
-    destination: {
-      write: (line: string) => {
-        text += line;
-        for (const look of looks) look();
-      },
-    },
-  });
+  const log = createLogger({ name: 'test', level: 'debug', destination: { write } });
   const lines = (): LogLine[] =>
     text
       .split('\n')

@@ -8,15 +8,33 @@ import type { Teardown } from './program.js';
 
 export const isRoot = process.getuid?.() === 0;
 
+/** A test that is cut off by its time limit runs no teardown: what was started for its directories ends with its process. */
+const inUse = new Set<string>();
+process.once('exit', () => {
+  for (const directory of inUse) for (const { pid } of processesOf(directory)) kill(pid);
+});
+
+/** Ends whatever still runs for a directory with its test. */
+export function ownProcesses(t: Teardown, directory: string): void {
+  inUse.add(directory);
+  t.teardown(async () => {
+    await killAll(directory);
+    inUse.delete(directory);
+  });
+}
+
 /** Short, since sockets lie in it: their paths have to fit 107 bytes. Whatever still runs for it is ended with the test. */
 export function temporary(t: Teardown): string {
   const directory = mkdtempSync(join(tmpdir(), 'sys-'));
-  t.teardown(async () => {
-    for (const { pid } of processesOf(directory)) kill(pid);
-    await untilNoProcess(directory, 5000);
-    rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 });
-  });
+  t.teardown(() => rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 20 }));
+  ownProcesses(t, directory);
   return directory;
+}
+
+/** Ends with SIGKILL whatever process belongs to a directory, and waits until it has. */
+async function killAll(directory: string): Promise<void> {
+  for (const { pid } of processesOf(directory)) kill(pid);
+  await untilNoProcess(directory, 5000);
 }
 
 function kill(pid: number): void {

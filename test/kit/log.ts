@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createLogger } from '@peerpod-tls/daemon';
 import type { Logger } from 'pino';
+import { ownProcesses } from './directory.js';
 
 export interface LogLine {
   readonly level: string;
@@ -18,19 +19,16 @@ export function captureLog(): {
   text: () => string;
   lines: () => LogLine[];
   next: (msg: string) => Promise<LogLine>;
+  /** Adds a line that another logger made. */
+  write: (line: string) => void;
 } {
   let all = '';
   const waiting = new Set<() => void>();
-  const log = createLogger({
-    name: 'test',
-    level: 'debug',
-    destination: {
-      write: (line: string) => {
-        all += line;
-        for (const wake of waiting) wake();
-      },
-    },
-  });
+  const write = (line: string): void => {
+    all += line;
+    for (const wake of waiting) wake();
+  };
+  const log = createLogger({ name: 'test', level: 'debug', destination: { write } });
   const lines = (): LogLine[] =>
     all
       .split('\n')
@@ -50,13 +48,17 @@ export function captureLog(): {
       waiting.add(look);
       look();
     });
-  return { log, text: () => all, lines, next };
+  return { log, text: () => all, lines, next, write };
 }
 
-/** A short directory under the temporary one: socket paths have to fit 107 bytes. */
-export function temporary(t: { teardown(after: () => void): unknown }): string {
+/**
+ * A short directory under the temporary one: socket paths have to fit 107 bytes. Programs that were started for it and
+ * live on, as proxies do, end with the test.
+ */
+export function temporary(t: { teardown(after: () => unknown): unknown }): string {
   const directory = mkdtempSync(path.join(tmpdir(), 'ppa-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  ownProcesses(t, directory);
   return directory;
 }
 

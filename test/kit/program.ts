@@ -5,7 +5,12 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export type ProgramName =
-  'cloud-api-adaptor' | 'agent-protocol-forwarder' | 'process-user-data' | 'peerpod' | 'peerpod-dev-agent';
+  | 'cloud-api-adaptor'
+  | 'agent-protocol-proxy'
+  | 'agent-protocol-forwarder'
+  | 'process-user-data'
+  | 'peerpod'
+  | 'peerpod-dev-agent';
 
 /** What a test gives us to end things with. */
 export interface Teardown {
@@ -20,6 +25,8 @@ export interface LogLine {
 
 export interface ProgramOptions {
   readonly env?: NodeJS.ProcessEnv;
+  /** Runs this file, which is another release of the program, instead of the one that npm links. */
+  readonly file?: string;
   /** Runs it as this user (needs root), as `setpriv` does. */
   readonly uid?: number;
   /** What runs it, as `ip netns exec NAME`; it must become the program, so that the process stays the same. */
@@ -57,7 +64,8 @@ export class Program {
     const as =
       o.uid === undefined ? [] : ['setpriv', `--reuid=${o.uid}`, `--regid=${o.uid}`, '--clear-groups'];
     // The test runner's loaders travel in NODE_OPTIONS; a user has none.
-    const words = ['-u', 'NODE_OPTIONS', ...(o.within ?? []), ...as, process.execPath, binOf(name), ...argv];
+    const file = o.file ?? binOf(name);
+    const words = ['-u', 'NODE_OPTIONS', ...(o.within ?? []), ...as, process.execPath, file, ...argv];
     this.child = spawn('env', words, {
       env: {
         PATH: process.env['PATH'],

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { temporary } from './directory.js';
 import { Wire } from './netns.js';
 import { Program, type Teardown } from './program.js';
+import { ProxyLog } from './proxies.js';
 import { dialAgent, dialHypervisor, startContainer, startPod, type ShimAgent } from './shim.js';
 import { Vm } from './vm.js';
 
@@ -16,6 +17,8 @@ const STATUS_PORT = 15151;
 export interface WiredPod extends ShimAgent {
   readonly wire: Wire;
   readonly adaptor: Program;
+  /** What the half of the path on the worker logs. */
+  readonly proxy: ProxyLog;
   readonly vm: Vm;
   /** What the daemon of this host says of itself over HTTP, asked from beside it. */
   metrics(host: 'worker' | 'vm'): string;
@@ -32,6 +35,7 @@ export interface WiredOptions {
   readonly listen: string;
   /** A shell command that runs as the first process of container `c`; `$DIR` is {@link WiredPod.directory}. */
   readonly command: string;
+  readonly forwarderFlags?: readonly string[];
 }
 
 /** A started pod with one container, and a shim that is connected to it. */
@@ -71,7 +75,7 @@ export async function wiredPod(t: Teardown, o: WiredOptions): Promise<WiredPod> 
     userData,
     host: o.listen,
     port: PORT,
-    forwarderFlags: ['-status-address', `127.0.0.1:${STATUS_PORT}`],
+    forwarderFlags: ['-status-address', `127.0.0.1:${STATUS_PORT}`, ...(o.forwarderFlags ?? [])],
     within: wire.on('vm'),
   });
   const ask = `process.stdout.write(await (await fetch('http://127.0.0.1:${STATUS_PORT}/metrics')).text())`;
@@ -91,7 +95,7 @@ export async function wiredPod(t: Teardown, o: WiredOptions): Promise<WiredPod> 
   const shim = await dialAgent(path);
   t.teardown(() => shim.client.close());
   await startContainer(shim.agent, 'c', `DIR='${directory}'; ${o.command}`);
-  return { ...shim, wire, adaptor, vm, path, directory, metrics };
+  return { ...shim, wire, adaptor, proxy: new ProxyLog(directory), vm, path, directory, metrics };
 }
 
 /** The user-data that the create command was handed; rejects with what StartVM rejects with. */

@@ -15,7 +15,7 @@ const STOPPED_MS = 24_000;
 const PROBED = / 01 (?!0{8})[\dA-F]{8}:[\dA-F]{8} 04:/;
 /** Lines of either side that tell of a loss. */
 function losses(pod: WiredPod): readonly string[] {
-  const said = [...pod.adaptor.lines(), ...pod.vm.forwarder.lines()].map(({ msg }) => msg);
+  const said = [...pod.proxy.lines(), ...pod.vm.forwarder.lines()].map(({ msg }) => msg);
   return said.filter(msg => /^link (?:closed because|lost|redialled)/.test(msg));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The network between worker and pod VM takes every packet and delivers none, so that nothing resets the link. Both
-// sides notice within seconds instead of a quarter of an hour, and the rest is what happens after any other cut.
+// sides notice within seconds instead of a quarter of an hour, and the rest is what happens after any other cut of a link
+// that is not resumed.
 import { existsSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -9,6 +10,8 @@ import { status } from '../../kit/shim.js';
 import { wiredPod } from '../../kit/wired-pod.js';
 
 const WAIT = 'while ! [ -e "$DIR/done" ]; do sleep 0.1; done; exit 7';
+/** As a forwarder that keeps no session of a link that was cut. */
+const UNKEPT = { forwarderFlags: ['-link-grace', '0s'] };
 /** 15 s of silence, seen at most 3 s late; the rest is for a busy machine. */
 const NOTICED_MS = { least: 14_000, most: 23_000 } as const;
 const seconds = (since: number): number => Math.round((Date.now() - since) / 100) / 10;
@@ -23,7 +26,7 @@ const touch = (path: string) => ({
 /** A router that forgets its route, with calls open on both sides of it. */
 async function route(t: Test): Promise<void> {
   // A listener on :: sees an IPv4 adaptor at an IPv6 address that maps it.
-  const pod = await wiredPod(t, { family: 'v4', listen: '[::]', command: WAIT });
+  const pod = await wiredPod(t, { family: 'v4', listen: '[::]', command: WAIT, ...UNKEPT });
   const { agent, health, wire, directory } = pod;
   let gone = false;
   void pod.client.closed.then(() => (gone = true));
@@ -38,7 +41,7 @@ async function route(t: Test): Promise<void> {
   await t.rejects(exec, status(14, /the link to the pod VM was cut while this call was open/));
   const took = Date.now() - began;
   t.ok(took > NOTICED_MS.least && took < NOTICED_MS.most, `the worker noticed after ${seconds(began)} s`);
-  t.match(await pod.adaptor.said('link lost'), {
+  t.match(await pod.proxy.said('link lost'), {
     error: /^10\.0\.2\.2:15150 has acknowledged nothing for (?:1[5-9]|2\d) s$/,
     failed: 1,
   });
@@ -48,7 +51,7 @@ async function route(t: Test): Promise<void> {
   wire.mend();
   t.match(await check, { status: 1 }, 'a call that may run twice is answered over the new link');
   t.match(await waiting, { status: 7 }, 'a wait gets the true exit code');
-  t.match(await pod.adaptor.said('link redialled'), { failed: 1, replayed: 2 });
+  t.match(await pod.proxy.said('link redialled'), { failed: 1, replayed: 2 });
   t.notOk(gone, "the shim's connection is the same");
   for (const [host, name] of [
     ['worker', 'peerpod_link_losses_total'],
@@ -62,7 +65,7 @@ async function route(t: Test): Promise<void> {
 
 /** A VM's host that is unplugged, over IPv6. */
 async function unplugged(t: Test): Promise<void> {
-  const pod = await wiredPod(t, { family: 'v6', listen: '[fd00:2::2]', command: 'sleep 600' });
+  const pod = await wiredPod(t, { family: 'v6', listen: '[fd00:2::2]', command: 'sleep 600', ...UNKEPT });
   const { agent, health, wire, directory } = pod;
   const waiting = agent.WaitProcess({ containerId: 'c', execId: 'c' });
   await health.Check({});
@@ -71,7 +74,7 @@ async function unplugged(t: Test): Promise<void> {
   const check = health.Check({});
   const exec = agent.ExecProcess(touch(`${directory}/ran`));
   await t.rejects(exec, status(14, /it is not known whether the agent ran it/));
-  t.match(await pod.adaptor.said('link lost'), {
+  t.match(await pod.proxy.said('link lost'), {
     error: /^\[fd00:2::2\]:15150 has acknowledged nothing for (?:1[5-9]|2\d) s$/,
   });
   const took = Date.now() - began;

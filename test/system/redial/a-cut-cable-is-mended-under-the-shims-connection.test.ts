@@ -11,6 +11,8 @@ import { temporary } from '../../kit/directory.js';
 import { dialAgent, startContainer, startPod, status } from '../../kit/shim.js';
 
 const CUT_MS = 2_000;
+/** As with a forwarder that does not resume links: an older one, or upstream's. */
+const NOT_RESUMED = ['-link-grace=0s'];
 
 /** A command that leaves a line in a file each time it runs. */
 const execRequest = (execId: string, directory: string) => ({
@@ -26,7 +28,7 @@ const execRequest = (execId: string, directory: string) => ({
 
 t.test('what may run twice survives a cut, what may not is answered, and the connection stays', async t => {
   const directory = temporary(t);
-  const provider = new CabledProvider(t, directory, '127.0.0.1');
+  const provider = new CabledProvider(t, directory, '127.0.0.1', { forwarderFlags: NOT_RESUMED });
   const cable = await Cable.plug(t, '127.0.0.1', 0, provider.far);
   const rig = await startInProcess(t, { directory, provider, port: cable.port });
   const shim = await dialAgent(await startPod(rig.hypervisor, 'cut'));
@@ -85,6 +87,38 @@ t.test('what may run twice survives a cut, what may not is answered, and the con
   );
 });
 
+t.test('a link that is resumed loses no call, not even one that may not run twice', async t => {
+  const directory = temporary(t);
+  const provider = new CabledProvider(t, directory, '127.0.0.1');
+  const cable = await Cable.plug(t, '127.0.0.1', 0, provider.far);
+  const rig = await startInProcess(t, { directory, provider, port: cable.port });
+  const { client, agent, health } = await dialAgent(await startPod(rig.hypervisor, 'kept'));
+  t.teardown(() => client.close());
+  await startContainer(agent, 'c', 'sleep 600');
+  const waiting = agent.WaitProcess({ containerId: 'c', execId: 'c' });
+  // On its way when the cable goes: the agent has it, and answers into a link that is not there.
+  provider.vm.agent.child.kill('SIGSTOP');
+  const exec = agent.ExecProcess(execRequest('before', directory));
+  await sleep(50);
+  await cable.cut();
+  provider.vm.agent.child.kill('SIGCONT');
+  const during = agent.ExecProcess(execRequest('during', directory));
+  const check = health.Check({});
+  await sleep(CUT_MS);
+  await cable.mend();
+  await Promise.all([exec, during, check]);
+  for (const execId of ['before', 'during']) {
+    t.match(await agent.WaitProcess({ containerId: 'c', execId }), { status: 0 });
+    t.equal(readFileSync(`${directory}/${execId}`, 'utf8'), 'ran\n', `${execId} ran once`);
+  }
+  await rig.said('link resumed');
+  await agent.SignalProcess({ containerId: 'c', execId: 'c', signal: 9 });
+  t.match(await waiting, { status: 137 });
+  const metrics = await rig.metrics();
+  t.ok(metrics.includes('\npeerpod_redials_total{result="resumed"} 1\n'), 'it is counted');
+  t.match(metrics, /\npeerpod_link_losses_total\{cause="(?:reset|closed)"\} 1\n/, 'with its cause');
+});
+
 t.test('cut again and again, the same connection goes on', async t => {
   const directory = temporary(t);
   const provider = new CabledProvider(t, directory, '127.0.0.1');
@@ -125,7 +159,7 @@ t.test('a forwarder that is killed and started again is found again', async t =>
 
 t.test("a cut longer than the budget ends the shim's connection, and StopVM still works", async t => {
   const directory = temporary(t);
-  const provider = new CabledProvider(t, directory, '127.0.0.1');
+  const provider = new CabledProvider(t, directory, '127.0.0.1', { forwarderFlags: NOT_RESUMED });
   const cable = await Cable.plug(t, '127.0.0.1', 0, provider.far);
   const redialBudgetMs = 1_000;
   const rig = await startInProcess(t, { directory, provider, port: cable.port, timing: { redialBudgetMs } });

@@ -6,11 +6,13 @@ import t from 'tap';
 import { startAdaptor } from '../../kit/adaptor-program.js';
 import { processesOf, temporary } from '../../kit/directory.js';
 import { leftovers, nothing, vmsIn } from '../../kit/leftovers.js';
+import { ProxyLog, proxiesOf } from '../../kit/proxies.js';
 import { dialAgent, startContainer, startPod, status } from '../../kit/shim.js';
 
-/** Ends everything of the VMs, as a power cut would. */
+/** Ends everything of the VMs, as a power cut of their host would. */
 function killVms(directory: string, adaptor: number): void {
-  for (const { pid } of processesOf(directory)) if (pid !== adaptor) process.kill(pid, 'SIGKILL');
+  const worker = new Set([adaptor, ...proxiesOf(directory)]);
+  for (const { pid } of processesOf(directory)) if (!worker.has(pid)) process.kill(pid, 'SIGKILL');
 }
 
 t.test('a VM that died under a running adaptor is stopped as any other', async t => {
@@ -22,7 +24,7 @@ t.test('a VM that died under a running adaptor is stopped as any other', async t
   const waiting = agent.WaitProcess({ containerId: 'c', execId: 'c' });
   waiting.catch(() => {});
   killVms(directory, program.pid);
-  await program.said('link lost');
+  await new ProxyLog(directory).said('link lost');
   await hypervisor.StopVM({ id: 'dead' });
   await t.rejects(waiting, { code: /^ERR_TTRPC/ }, 'who waited is told');
   await client.closed;

@@ -10,6 +10,7 @@ import { manualWorld } from '../../kit/certificates.js';
 import { filesBelow, processesOf, procFile, temporary } from '../../kit/directory.js';
 import { vmsIn } from '../../kit/leftovers.js';
 import { Program, run } from '../../kit/program.js';
+import { generationsBelow } from '../../kit/proxies.js';
 import { dialAgent, startContainer, startPod } from '../../kit/shim.js';
 
 /** Lines of a key's body: found in any wrapping, whether as PEM, in JSON or in YAML. */
@@ -52,14 +53,22 @@ t.test('automatic mode', { timeout: 30_000 }, async t => {
   t.ok(bodies.length > 0, 'the key of the VM is known to this test');
 
   t.strictSame(
-    keyFiles(join(directory, 'pods'), bodies).map(file => file.replace(/\.\.set-[^/]+\//, '')),
-    ['.state/identity/ca.key 600', '.state/identity/client.key 600'],
-    "on the worker there are the adaptor's own keys, for it alone",
+    keyFiles(join(directory, 'pods'), bodies).map(withoutVersions),
+    ['.state/identity/ca.key 600', '.state/identity/client.key 600', '.state/proxy/G/material.json 600'],
+    "on the worker there are the adaptor's own keys, for it alone, and its proxy's copy of the client's",
   );
   const worker = filesBelow(join(directory, 'pods')).filter(({ path }) =>
     bodies.some(line => readFileSync(path, 'latin1').includes(line)),
   );
   t.strictSame(worker, [], "and not a line of the VM's");
+  // Without the last line, which is the public half, and in every certificate of the CA.
+  const caKey = bodyOf(readFileSync(join(directory, 'pods/.state/identity/ca.key'), 'utf8')).slice(0, 2);
+  const [generation = ''] = generationsBelow(directory);
+  for (const { path } of filesBelow(generation))
+    t.notOk(
+      caKey.some(line => readFileSync(path, 'latin1').includes(line)),
+      `no key of the CA in ${path}`,
+    );
   t.match(
     keyFiles(join(directory, 'vms'), bodies),
     [new RegExp(`${id}/fs/run/peerpod/apf\\.json 600$`)],
@@ -76,6 +85,11 @@ t.test('automatic mode', { timeout: 30_000 }, async t => {
   t.notOk(holdsAny(stdout + stderr, bodies), 'and not of its key');
 });
 
+/** A path without what differs from run to run. */
+function withoutVersions(file: string): string {
+  return file.replace(/\.\.set-[^/]+\//, '').replace(/proxy\/[^/]+/, 'proxy/G');
+}
+
 t.test('manual mode', { timeout: 30_000 }, async t => {
   const directory = temporary(t);
   const world = await manualWorld(directory);
@@ -86,7 +100,11 @@ t.test('manual mode', { timeout: 30_000 }, async t => {
   ]);
   await startPod(adaptor.hypervisor, 'manual');
   const bodies = [world.client, world.server].flatMap(({ key }) => bodyOf(readFileSync(key, 'utf8')));
-  t.strictSame(keyFiles(join(directory, 'pods'), bodies), [], 'the adaptor writes no key at all');
+  t.strictSame(
+    keyFiles(join(directory, 'pods'), bodies).map(withoutVersions),
+    ['.state/proxy/G/material.json 600'],
+    'the proxy keeps what it dials with, and the adaptor writes no key at all',
+  );
   t.strictSame(keyFiles(join(directory, 'vms'), bodies), [], 'nor does the user-data carry one');
   checkProcesses(t, directory, bodies);
   await adaptor.hypervisor.StopVM({ id: 'manual' });
@@ -100,8 +118,8 @@ t.test('a whole demo', { timeout: 30_000 }, async t => {
   t.equal(demo.code, 0, demo.stderr);
   t.strictSame(
     keyFiles(directory, []).map(file => file.replace(/^.*\//, '')),
-    ['ca.key 600', 'client.key 600'],
-    'all that it wrote, its log among it, holds the two keys of the adaptor',
+    ['ca.key 600', 'client.key 600', 'material.json 600'],
+    'all that it wrote, its logs among it, holds the two keys of the adaptor, and what its proxy dials with',
   );
   t.notMatch(demo.stdout, /PRIVATE KEY/);
 });

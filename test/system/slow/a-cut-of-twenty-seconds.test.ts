@@ -11,7 +11,7 @@ import { onlySlow } from '../../kit/slow.js';
 
 t.test('a cut of 15 s is bridged, one of more than 20 s ends the connection', onlySlow, async t => {
   const directory = temporary(t);
-  const provider = new CabledProvider(t, directory, '127.0.0.1');
+  const provider = new CabledProvider(t, directory, '127.0.0.1', { forwarderFlags: ['-link-grace=0s'] });
   const cable = await Cable.plug(t, '127.0.0.1', 0, provider.far);
   const rig = await startInProcess(t, { directory, provider, port: cable.port });
   const { client, health } = await dialAgent(await startPod(rig.hypervisor, 'slow'));

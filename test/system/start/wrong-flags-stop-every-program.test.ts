@@ -72,6 +72,27 @@ t.test('each mistake is named with its value and the way out', { timeout: 60_000
         },
       ],
     },
+    'agent-protocol-proxy': {
+      code: 1,
+      rows: [
+        { argv: [`-socket=${at('h')}`], fact: /-directory is missing/, hint: /PROXY_DIR/ },
+        {
+          argv: [`-directroy=${at('p')}`],
+          fact: /-directroy is not a flag/,
+          hint: /did you mean -directory\?/,
+        },
+        {
+          argv: [`-directory=${at('g')}`, `-socket=${at('x'.repeat(120))}`],
+          fact: /x{50}.*bytes/,
+          hint: /short/,
+        },
+        {
+          argv: [`-directory=${at('g')}`, '-data-path-threads=0'],
+          fact: /-data-path-threads .*0/,
+          hint: /1/,
+        },
+      ],
+    },
     'agent-protocol-forwarder': {
       code: 1,
       rows: [
@@ -125,6 +146,7 @@ t.test('each mistake is named with its value and the way out', { timeout: 60_000
   };
   const names: readonly ProgramName[] = [
     'cloud-api-adaptor',
+    'agent-protocol-proxy',
     'agent-protocol-forwarder',
     'process-user-data',
     'peerpod-dev-agent',
