@@ -43,6 +43,13 @@ const files =
     : sources
         .map(path => relative(root, path))
         .filter(file => belongs(file) && (folders.length === 0 || folders.some(one => file.startsWith(one))));
+// Without a file tap would run whatever it finds.
+if (folders.length > 0 && files.length === 0) {
+  process.stderr.write(
+    `no test of the suite ${suite} is below ${folders.join(', ')}; --suite names another\n`,
+  );
+  process.exit(2);
+}
 await translateAll(sources);
 
 // tap makes the class that it hands to tests of the plugins in .taprc, inside its own package: once after an install, and

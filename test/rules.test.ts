@@ -107,13 +107,14 @@ t.test('every file that a document names is there', async t => {
     docs: {
       'a.md':
         'See `packages/x/src/gone.ts`, [b](b.md), [c](../c.md#part) and [far](https://example.org/x).\n',
-      'b.md': '',
+      'b.md': '`x/test/here.test.ts` and `x/test/gone.test.ts`\n',
     },
-    packages: { x: { 'README.md': '`packages/x/README.md` is here\n' } },
+    packages: { x: { 'README.md': '`packages/x/README.md` is here\n', test: { 'here.test.ts': '' } } },
   });
   t.strictSame(documents(top).sort(), [
     'docs/a.md names c.md, which is not there',
     'docs/a.md names packages/x/src/gone.ts, which is not there',
+    'docs/b.md names docs/x/test/gone.test.ts, which is not there',
   ]);
 });
 

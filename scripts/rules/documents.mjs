@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every file of ours that a document names is there: links, and paths in backquotes that begin at the top of the tree.
+// Every file of ours that a document names is there: links, paths in backquotes that begin at the top of the tree, tests.
 // So is every error code, and those of certificates all stand on their page.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -28,8 +28,13 @@ export function documents(top) {
     const linked = [...text.matchAll(/\]\((?!\w+:|#)([^)#\s]+)(?:#[^)]*)?\)/g)].map(([, path]) =>
       join(dirname(file), path),
     );
+    // A page about tests names them as they lie beside it, or below packages/.
+    const tests = [...text.matchAll(/`((?!packages\/|test\/)[\w/-]+\/[\w-]+\.test\.ts)`/g)]
+      .map(([, path]) => [join(dirname(file), path), join(top, 'packages', path)])
+      .filter(places => !places.some(path => existsSync(path)))
+      .map(([path]) => path);
     return (
-      [...named, ...linked]
+      [...named, ...linked, ...tests]
         // NAME is whatever the reader calls it.
         .filter(path => !/\bNAME\b/.test(path) && !existsSync(path))
         .map(path => `${relative(top, file)} names ${relative(top, path)}, which is not there`)

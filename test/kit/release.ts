@@ -8,8 +8,12 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const VERSION = /\bVERSION = "[^"]+"/g;
 
+// The test runner's loaders travel in NODE_OPTIONS, and a compiler is not to be loaded by them.
 const script = (name: string): { readonly status: number | null; readonly stderr: string } =>
-  spawnSync(process.execPath, [join(ROOT, 'scripts', name)], { cwd: ROOT, encoding: 'utf8' });
+  spawnSync('env', ['-u', 'NODE_OPTIONS', process.execPath, join(ROOT, 'scripts', name)], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
 
 /** Puts the programs of this version into `directory`; those that lie there are replaced, each in one step. */
 export function installRelease(directory: string, version: string): void {
