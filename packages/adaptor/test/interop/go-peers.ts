@@ -61,7 +61,7 @@ export async function makePeerWorld(t: Test, peers: GoPeers, port: number): Prom
     for (const id of existsSync(machines) ? readdirSync(machines) : [])
       await ran(peers.forwarder, 'delete', machines, id);
     agent.kill('SIGTERM');
-    if (agent.exitCode === null) await once(agent, 'exit');
+    if (agent.exitCode === null && agent.signalCode === null) await once(agent, 'exit');
     rmSync(directory, { recursive: true, force: true });
   });
   ownProcesses(t, directory);
