@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The sides that are Node programs: this project of a checkout (the bundled forwarder, and the adaptor's proxy in a program
-// of its own), and the bare pumps that say what the least possible Node program costs.
+// The sides that are Node programs: this project of a checkout (its bundled forwarder and proxy), and the bare pumps that say
+// what the least possible Node program costs.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { frontFlags } from './our-front.js';
 import { config, type Peer, type Place } from './peers.js';
 import type { Program, Programs } from './processes.js';
 
@@ -17,7 +18,9 @@ export interface NodeRelease {
   readonly suffix: string;
 }
 
-const FRONT = 'test/bench/our-front.mjs';
+const PROXY = 'bundle/agent-protocol-proxy.cjs';
+/** In checkouts from before the proxy was a program: its data plane in one of the bench's own. */
+const OLDER_FRONT = 'test/bench/our-front.mjs';
 
 /** How Node sides are started beside what every side is. */
 export interface Launch {
@@ -39,6 +42,8 @@ function fileOf(root: string, ...candidates: readonly string[]): string {
 export const bundled = (root: string, program: string): string =>
   fileOf(root, ...['cjs', 'mjs', 'js'].map(ending => `bundle/${program}.${ending}`));
 
+const hasProxy = (root: string): boolean => existsSync(join(root, PROXY));
+
 /** Flags of Node that the first line of a checkout's bundles starts them with; both halves are run with them. */
 function flagsOf(root: string): readonly string[] {
   const [first = ''] = readFileSync(bundled(root, 'agent-protocol-forwarder'), 'utf8').split('\n', 1);
@@ -56,7 +61,7 @@ export function project(name: string, root: string, node: NodeRelease, launch: L
     name: name + node.suffix,
     node: node.version,
     acceptsMany: true,
-    manySockets: readFileSync(fileOf(root, FRONT), 'utf8').includes('moreSockets'),
+    manySockets: hasProxy(root) || readFileSync(fileOf(root, OLDER_FRONT), 'utf8').includes('moreSockets'),
     launchedWith: other => project(name, root, node, other),
     project: { root, node },
     startBack: (programs, place) =>
@@ -83,7 +88,12 @@ export function project(name: string, root: string, node: NodeRelease, launch: L
         '8192',
       ]),
     startFront: (programs, place) =>
-      start(programs, [fileOf(root, FRONT), 'front', placeFile(place, 'front')]),
+      start(
+        programs,
+        hasProxy(root)
+          ? [join(root, PROXY), ...frontFlags(place)]
+          : [fileOf(root, OLDER_FRONT), 'front', placeFile(place, 'front')],
+      ),
   };
 }
 

@@ -23,7 +23,7 @@ export async function startPair(
   const upstream = side.startBack(bench.programs, place);
   await listening({ host: '127.0.0.1', port: place.port });
   const downstream = side.startFront(bench.programs, place);
-  await listening({ path: place.shimSocket });
+  for (const path of [...(place.moreSockets ?? []), place.shimSocket]) await listening({ path });
   return { name: side.name, place, upstream, downstream };
 }
 

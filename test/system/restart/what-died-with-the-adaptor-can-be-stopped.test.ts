@@ -24,7 +24,7 @@ t.test('a VM that died under a running adaptor is stopped as any other', async t
   const waiting = agent.WaitProcess({ containerId: 'c', execId: 'c' });
   waiting.catch(() => {});
   killVms(directory, program.pid);
-  await new ProxyLog(directory).said('link lost');
+  await new ProxyLog(directory).said('link cut, to be resumed');
   await hypervisor.StopVM({ id: 'dead' });
   await t.rejects(waiting, { code: /^ERR_TTRPC/ }, 'who waited is told');
   await client.closed;
