@@ -73,6 +73,7 @@ class Gathered {
   readonly idleBack = new Samples();
   readonly idle = new Samples();
   readonly perLink = new Map(LINK_COUNTS.map(count => [count, new Samples()]));
+  readonly perLinkBack = new Map(LINK_COUNTS.map(count => [count, new Samples()]));
   readonly busy = new Map(BUSY_AMONG.map(count => [count, new Map<string, Outcome[]>()]));
 }
 
@@ -81,7 +82,8 @@ async function grow(bench: Bench, pair: Pair, counts: readonly number[], into: G
   const open = [await openLinks(bench, [pair.place.shimSocket], 1)];
   await sleep(SETTLE_MS);
   let base = residentOf(pair);
-  into.idleBack.add(pair.name, residentBytes(pair.upstream.pid) / 2 ** 20);
+  let baseBack = residentBytes(pair.upstream.pid);
+  into.idleBack.add(pair.name, baseBack / 2 ** 20);
   into.idle.add(pair.name, base / 2 ** 20);
   let there = 0;
   for (const count of counts) {
@@ -89,7 +91,9 @@ async function grow(bench: Bench, pair: Pair, counts: readonly number[], into: G
     there = count;
     await sleep(SETTLE_MS);
     const grown = residentOf(pair);
+    const grownBack = residentBytes(pair.upstream.pid);
     into.perLink.get(count)?.add(pair.name, (grown - base) / count / 2 / 1024);
+    into.perLinkBack.get(count)?.add(pair.name, (grownBack - baseBack) / count / 1024);
     const outcomes = into.busy.get(count);
     if (outcomes === undefined) continue;
     await runLoad(bench, pair.place.shimSocket, null, BUSY, Math.min(0.5, bench.seconds));
@@ -97,6 +101,7 @@ async function grow(bench: Bench, pair: Pair, counts: readonly number[], into: G
     outcomes.set(pair.name, [...(outcomes.get(pair.name) ?? []), outcome]);
     // What the load left behind in memory is not the idle links'.
     base += residentOf(pair) - grown;
+    baseBack += residentBytes(pair.upstream.pid) - grownBack;
   }
   for (const links of open) await links.close();
 }
@@ -123,6 +128,15 @@ export const linksFigures: Measure = async bench => {
     row('resident memory, both halves idle', 'MiB', false, into.idle),
   ];
   for (const [count, samples] of into.perLink) rows.push(row(linksLabel(count), 'KiB', false, samples));
+  for (const [count, samples] of into.perLinkBack)
+    rows.push(
+      row(
+        `memory per idle link, forwarder's half, ${count.toLocaleString('en')} links`,
+        'KiB',
+        false,
+        samples,
+      ),
+    );
   for (const [count, outcomes] of into.busy) {
     const name = `one busy of ${(count + 1).toLocaleString('en')} links, ${BUSY.name}`;
     if (outcomes.size > 0) rows.push(...rowsOf(name, outcomes, false));

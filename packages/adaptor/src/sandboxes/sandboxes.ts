@@ -268,6 +268,8 @@ export class Sandboxes {
   /** After a restart: opens every running sandbox again and takes up the deletions that were cut short. */
   async resume(): Promise<void> {
     const { table, identity } = this.#deps;
+    // The proxy writes down what it opens: all at once, since each waits for the disk.
+    const resumed: Promise<void>[] = [];
     for (const sandbox of table.values()) {
       const { id, state } = sandbox;
       switch (state.t) {
@@ -280,7 +282,7 @@ export class Sandboxes {
               'sandbox was made in another TLS mode and will not be reached in this one',
             );
           }
-          await this.#resume(sandbox);
+          resumed.push(this.#resume(sandbox));
           break;
         case 'starting':
           await table.force(id, row =>
@@ -299,6 +301,7 @@ export class Sandboxes {
           break;
       }
     }
+    await Promise.all(resumed);
   }
 
   async #resume(sandbox: Sandbox): Promise<void> {

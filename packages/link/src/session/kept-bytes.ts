@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bytes that one end has written and the other has not acknowledged, in slabs, by their place in the stream: what is to
 // be sent again after a cut. With nothing kept no memory is held. No frames and no sockets here.
-import { SLAB_BYTES, slabs } from '../relay/slabs.js';
+import { SLAB_BYTES, SMALL_SLAB_BYTES, slabs, smallSlabs } from '../relay/slabs.js';
 
 interface Piece {
   readonly slab: Buffer;
@@ -38,12 +38,12 @@ export class KeptBytes {
   add(bytes: Uint8Array, from: number, to: number): void {
     for (let at = from; at < to;) {
       let last = this.#open ? this.#pieces.at(-1) : undefined;
-      if (last === undefined || last.to === SLAB_BYTES) {
-        last = { slab: slabs.take(), from: 0, to: 0 };
+      if (last === undefined || last.to === last.slab.length) {
+        last = { slab: this.#slabFor(to - at), from: 0, to: 0 };
         this.#pieces.push(last);
         this.#open = true;
       }
-      const count = Math.min(to - at, SLAB_BYTES - last.to);
+      const count = Math.min(to - at, last.slab.length - last.to);
       // Not Buffer's `copy`, which a plain array of bytes has not.
       last.slab.set(count === bytes.length ? bytes : bytes.subarray(at, at + count), last.to);
       last.to += count;
@@ -101,9 +101,14 @@ export class KeptBytes {
     this.#begin = this.#end;
   }
 
-  #drop(first: Piece): void {
+  /** A small one where nothing else is kept: most sessions have one short call unacknowledged, or none. */
+  #slabFor(more: number): Buffer {
+    return (this.#pieces.length === 0 && more <= SMALL_SLAB_BYTES ? smallSlabs : slabs).take();
+  }
+
+  #drop({ slab }: Piece): void {
     this.#pieces.shift();
-    slabs.give(first.slab);
+    (slab.length === SMALL_SLAB_BYTES ? smallSlabs : slabs).give(slab);
     if (this.#pieces.length === 0) this.#open = false;
   }
 }

@@ -19,7 +19,7 @@ import { encodeAck, encodeEnd, type Control, type Opened } from './wire.js';
  */
 export const UNACKNOWLEDGED_BYTES = 4 * 1024 * 1024;
 /** Bytes taken after which an acknowledgement is due at once. */
-const ACK_BYTES = 256 * 1024;
+const ACK_BYTES = 1024 * 1024;
 /** Bytes that wait for a reader who holds them while acknowledgements have to be read behind them. */
 const WAITING_BYTES = UNACKNOWLEDGED_BYTES + MAX_MESSAGE_LENGTH;
 
