@@ -18,8 +18,15 @@ export interface DemoValues {
 
 export async function demo({ values, tail, out: style }: Line<DemoValues>, io: Io): Promise<number> {
   const command = chooseCommand(values.command, tail);
-  const place = Place.make(values['keep-dir']);
-  const ending = new Ending(io, place);
+  const ending = new Ending(io);
+  let place: Place;
+  try {
+    place = Place.make(values['keep-dir']);
+  } catch (error) {
+    ending.close();
+    throw error;
+  }
+  ending.guard(place);
   const stage = values.json
     ? new JsonStage(io.stdout)
     : new TextStage(io.stdout, style, io.stdout.isTTY === true);

@@ -15,14 +15,14 @@ export class Ending {
   readonly swept: Promise<number>;
   brokenPipe = false;
   readonly #io: Io;
-  readonly #place: Place;
+  #place: Place | null = null;
   readonly #abort = new AbortController();
   readonly #listeners: readonly (readonly [string, () => void])[];
   #settle: (code: number) => void = () => {};
 
-  constructor(io: Io, place: Place) {
+  /** Listens from now on: before anything is made that a signal would leave behind. */
+  constructor(io: Io) {
     this.#io = io;
-    this.#place = place;
     this.signal = this.#abort.signal;
     this.swept = new Promise(resolve => {
       this.#settle = resolve;
@@ -32,12 +32,17 @@ export class Ending {
     io.stdout.on('error', this.#onOutputError);
   }
 
+  /** This is what a second signal sweeps away. */
+  guard(place: Place): void {
+    this.#place = place;
+  }
+
   #hear(code: number): void {
     if (!this.signal.aborted) {
       this.#abort.abort(code);
       return;
     }
-    sweep(this.#place.dir, { keep: this.#place.keep });
+    if (this.#place !== null) sweep(this.#place.dir, { keep: this.#place.keep });
     this.#settle(code);
   }
 
